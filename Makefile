@@ -1,0 +1,30 @@
+# Orchard's menu. `make` alone prints it.
+SHELL := /bin/bash
+PYTHON ?= python3
+BIN := .venv/bin
+.DEFAULT_GOAL := help
+
+.PHONY: help setup test lint lock
+
+help: ## Print this menu
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# Each stamp is an installed lock: it is made again only when its lock changes.
+$(BIN)/uv: requirements/bootstrap.txt
+	@$(PYTHON) -c 'import sys; sys.exit("Orchard needs Python 3.11 to 3.13; this is " + sys.version.split()[0] + ". Name another: make PYTHON=python3.12") if not (3, 11) <= sys.version_info < (3, 14) else None'
+	@$(PYTHON) -m venv .venv && $(BIN)/python -m pip install -q --require-hashes -r $< && touch $@
+
+.venv/.%: requirements/%.txt $(BIN)/uv
+	@echo "Installing $< into .venv"
+	@$(BIN)/uv pip install -q --python $(BIN)/python --require-hashes -r $< && touch $@
+
+setup: .venv/.dev ## Install everything into .venv and stop there
+
+test: .venv/.dev ## Run the tests
+	$(BIN)/python -m pytest
+
+lint: .venv/.dev ## Check style and types
+	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+
+lock: $(BIN)/uv ## Make the locks again from pyproject.toml
+	scripts/lock.sh $(BIN)/uv

@@ -1,0 +1,1 @@
+"""Stand-ins for the services that Orchard talks to, each a real server on this machine."""
