@@ -1,0 +1,127 @@
+"""Mends of moto 5.2: each makes the double answer as EC2, S3 and IAM do where moto does not yet.
+
+`apply()` is called once, in the server's process, before the first request.
+"""
+
+from contextvars import ContextVar
+from fnmatch import fnmatchcase
+from typing import Any
+
+from moto.core.authorization import ActionAuthenticatorMixin
+from moto.ec2.models.instances import Instance
+from moto.ec2.responses.instances import InstanceResponse
+from moto.iam import access_control
+
+_request: ContextVar[Any] = ContextVar("request under authorization", default=None)
+
+
+def apply() -> None:
+    """Put every mend in place."""
+    _report_security_groups_of_the_first_interface()
+    _delete_interfaces_with_their_instance()
+    _change_shutdown_behaviour_without_wiping_security_groups()
+    _evaluate_policy_conditions()
+
+
+def _report_security_groups_of_the_first_interface() -> None:
+    """Launched through NetworkInterfaces (a public address asked for), moto's instance reports no group: a false drift."""
+    original = Instance.__init__
+
+    def init(self: Any, *args: Any, **kwargs: Any) -> None:
+        original(self, *args, **kwargs)
+        if not self.security_groups and self.nics:
+            self.security_groups = list(self.nics[0].group_set)
+
+    Instance.__init__ = init
+
+
+def _delete_interfaces_with_their_instance() -> None:
+    """moto's primary interface outlives its instance, so that its security group and subnet cannot be deleted."""
+    original = Instance.terminate
+
+    def terminate(self: Any, *args: Any, **kwargs: Any) -> Any:
+        previous_state = original(self, *args, **kwargs)
+        for interface in self.nics.values():
+            self.ec2_backend.enis.pop(interface.id, None)
+        return previous_state
+
+    Instance.terminate = terminate
+
+
+def _change_shutdown_behaviour_without_wiping_security_groups() -> None:
+    """moto takes this ModifyInstanceAttribute call for a new, empty list of security groups."""
+    original = InstanceResponse._security_grp_instance_attribute_handler
+
+    def handler(self: Any) -> bool:
+        behaviour = self._get_param("InstanceInitiatedShutdownBehavior.Value")
+        if behaviour is None:
+            return original(self) if self._get_param("Groups") else True
+        instance = self.ec2_backend.get_instance(self._get_param("InstanceId"))
+        instance.instance_initiated_shutdown_behavior = behaviour
+        return True
+
+    InstanceResponse._security_grp_instance_attribute_handler = handler
+
+
+def _evaluate_policy_conditions() -> None:
+    """moto refuses by a conditional statement whatever its condition says, and knows no EC2 resource but `*`."""
+    authorize = ActionAuthenticatorMixin._authenticate_and_authorize_action
+    statement_says = access_control.IAMPolicyStatement.is_action_permitted
+
+    def remember_request(self: Any, *args: Any, **kwargs: Any) -> None:
+        token = _request.set(self)
+        try:
+            authorize(self, *args, **kwargs)
+        finally:
+            _request.reset(token)
+
+    def is_action_permitted(self: Any, action: str, resource: str = "*", *args: Any) -> Any:
+        instances = _instances_named(_request.get()) if action.startswith("ec2:") else []
+        verdicts = [
+            _verdict(self, statement_says, action, arn, tags, *args) for arn, tags in instances or [(resource, {})]
+        ]
+        # A call on several instances is allowed only when it is allowed on each.
+        return next((v for v in verdicts if v is not access_control.PermissionResult.PERMITTED), verdicts[0])
+
+    ActionAuthenticatorMixin._authenticate_and_authorize_action = remember_request
+    access_control.IAMPolicyStatement.is_action_permitted = is_action_permitted
+
+
+def _verdict(statement: Any, statement_says: Any, action: str, arn: str, tags: dict[str, str], *args: Any) -> Any:
+    conditions = statement._statement.get("Condition", {})
+    if "sts:AssumeRole" in action or not conditions:
+        return statement_says(statement, action, arn, *args)
+    if not _conditions_hold(conditions, tags):
+        return access_control.PermissionResult.NEUTRAL
+    unconditional = {key: value for key, value in statement._statement.items() if key != "Condition"}
+    return statement_says(access_control.IAMPolicyStatement(unconditional), action, arn, *args)
+
+
+def _instances_named(request: Any) -> list[tuple[str, dict[str, str]]]:
+    """ARN and tags of each instance the request under authorization is about."""
+    if request is None or not hasattr(request, "ec2_backend"):
+        return []
+    backend = request.ec2_backend
+    found = []
+    for instance_id in request._get_param("InstanceIds") or []:
+        tags = {tag["key"]: tag["value"] for tag in backend.describe_tags({"resource-id": [instance_id]})}
+        found.append((f"arn:aws:ec2:{backend.region_name}:{backend.account_id}:instance/{instance_id}", tags))
+    return found
+
+
+def _conditions_hold(conditions: dict[str, dict[str, Any]], tags: dict[str, str]) -> bool:
+    """Whether each operator's each key has a wished value. An operator the double does not know is an error, not a yes."""
+    # The double stands for AWS's TLS endpoints, though it speaks plain HTTP.
+    context = {"aws:SecureTransport": "true"} | {f"aws:ResourceTag/{key}": value for key, value in tags.items()}
+    request = _request.get()
+    if request is not None and request._get_param("Namespace"):
+        context["cloudwatch:namespace"] = request._get_param("Namespace")
+    for operator, wishes in conditions.items():
+        if operator not in ("Bool", "StringEquals", "StringLike"):
+            raise NotImplementedError(f"the double does not evaluate the condition operator {operator}")
+        for key, wished in wishes.items():
+            values = wished if isinstance(wished, list) else [wished]
+            matches = fnmatchcase if operator == "StringLike" else str.__eq__
+            if not any(matches(context.get(key, ""), str(value)) for value in values):
+                return False
+    return True
