@@ -1,10 +1,12 @@
 """What every test may use: the missing-part rule and the data that lies beside the checkout."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.doubles.s3_server import S3Server
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -39,3 +41,10 @@ def imagenet_weights(need: Need) -> Path:
     file = SHARED_DATA / "weights" / "mobilenet_v2_1.0_224_imagenet_no_top_bn_folded.h5"
     need(file.is_file(), "the ImageNet weights are not beside the checkout")
     return file
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[S3Server]:
+    """A real S3 server on loopback; take a bucket of your own with `s3_server.bucket()`."""
+    with S3Server() as server:
+        yield server
