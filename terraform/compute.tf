@@ -1,0 +1,150 @@
+# The hosts: one master, any number of workers, all from Debian's own image.
+
+locals {
+  instance_types  = { master = var.master_instance_type, worker = var.worker_instance_type }
+  public_key_path = abspath(pathexpand(coalesce(var.ssh_public_key_path, "${path.root}/../.orchard/${var.cluster_name}/id_ed25519.pub")))
+
+  architecture = {
+    for role, type in local.instance_types :
+    role => contains(data.aws_ec2_instance_type.of[role].supported_architectures, "arm64") ? "arm64" : "x86_64"
+  }
+  ami = {
+    for role, architecture in local.architecture :
+    role => var.ami_id == null ? data.aws_ami.debian[architecture].id : var.ami_id
+  }
+}
+
+data "aws_ec2_instance_type" "of" {
+  for_each      = local.instance_types
+  instance_type = each.value
+}
+
+data "aws_ami" "debian" {
+  for_each = var.ami_id == null ? toset(values(local.architecture)) : []
+
+  most_recent = true
+  # Debian's own account (wiki.debian.org/Cloud/AmazonEC2Image): names can be copied, owners cannot.
+  owners = ["136693071363"]
+
+  filter {
+    name   = "name"
+    values = ["debian-12-${each.value == "arm64" ? "arm64" : "amd64"}-*"]
+  }
+
+  filter {
+    name   = "architecture"
+    values = [each.value]
+  }
+}
+
+resource "aws_key_pair" "admin" {
+  key_name   = local.prefix
+  public_key = fileexists(local.public_key_path) ? trimspace(file(local.public_key_path)) : ""
+
+  lifecycle {
+    precondition {
+      condition     = fileexists(local.public_key_path)
+      error_message = "There is no public key at ${local.public_key_path}. `make up` creates one; or set ssh_public_key_path to yours, or run ssh-keygen -t ed25519 -f ${trimsuffix(local.public_key_path, ".pub")}"
+    }
+  }
+}
+
+resource "aws_instance" "master" {
+  # checkov:skip=CKV_AWS_88:packages and the administrator reach the host by its public address; only SSH from admin_cidrs is open
+  # checkov:skip=CKV_AWS_126:detailed monitoring is charged for; Spark's own metrics say more
+  ami                         = local.ami.master
+  instance_type               = var.master_instance_type
+  subnet_id                   = local.subnet_id
+  associate_public_ip_address = var.assign_public_ips
+  vpc_security_group_ids      = [aws_security_group.nodes.id, aws_security_group.ssh.id]
+  key_name                    = aws_key_pair.admin.key_name
+  iam_instance_profile        = aws_iam_instance_profile.nodes.name
+  ebs_optimized               = true
+  # A shutdown from inside (idle, out of time) keeps the disk; the cluster can be started again.
+  instance_initiated_shutdown_behavior = "stop"
+  tags                                 = { Name = "${local.prefix}-master", Role = "master" }
+
+  metadata_options {
+    http_endpoint               = "enabled"
+    http_tokens                 = "required"
+    http_put_response_hop_limit = 1
+  }
+
+  root_block_device {
+    volume_type           = "gp3"
+    volume_size           = var.root_volume_gb
+    encrypted             = true
+    delete_on_termination = true
+    tags                  = merge(local.tags, { Name = "${local.prefix}-master" })
+  }
+
+  lifecycle {
+    # A newer Debian, or a stop (which gives the public address back), is no reason to replace a running host.
+    ignore_changes = [ami, associate_public_ip_address]
+  }
+}
+
+# What makes a worker another machine: changing it replaces workers, which hold nothing worth keeping.
+resource "terraform_data" "worker_kind" {
+  input = {
+    instance_type = var.worker_instance_type
+    spot          = var.worker_spot
+    max_price     = var.worker_spot_max_price
+  }
+}
+
+resource "aws_instance" "worker" {
+  # checkov:skip=CKV_AWS_88:packages and the administrator reach the host by its public address; only SSH from admin_cidrs is open
+  # checkov:skip=CKV_AWS_126:detailed monitoring is charged for; Spark's own metrics say more
+  count = var.worker_count
+
+  ami                         = local.ami.worker
+  instance_type               = var.worker_instance_type
+  subnet_id                   = local.subnet_id
+  associate_public_ip_address = var.assign_public_ips
+  vpc_security_group_ids      = [aws_security_group.nodes.id, aws_security_group.ssh.id]
+  key_name                    = aws_key_pair.admin.key_name
+  iam_instance_profile        = aws_iam_instance_profile.nodes.name
+  ebs_optimized               = true
+  # A one-time spot instance cannot be stopped.
+  instance_initiated_shutdown_behavior = var.worker_spot ? "terminate" : "stop"
+  tags                                 = { Name = "${local.prefix}-worker-${count.index + 1}", Role = "worker" }
+
+  dynamic "instance_market_options" {
+    for_each = var.worker_spot ? [1] : []
+
+    content {
+      market_type = "spot"
+
+      spot_options {
+        max_price                      = var.worker_spot_max_price == null ? null : format("%.4f", var.worker_spot_max_price)
+        spot_instance_type             = "one-time"
+        instance_interruption_behavior = "terminate"
+      }
+    }
+  }
+
+  metadata_options {
+    http_endpoint               = "enabled"
+    http_tokens                 = "required"
+    http_put_response_hop_limit = 1
+  }
+
+  root_block_device {
+    volume_type           = "gp3"
+    volume_size           = var.root_volume_gb
+    encrypted             = true
+    delete_on_termination = true
+    tags                  = merge(local.tags, { Name = "${local.prefix}-worker-${count.index + 1}" })
+  }
+
+  lifecycle {
+    ignore_changes       = [ami, associate_public_ip_address]
+    replace_triggered_by = [terraform_data.worker_kind]
+
+    precondition {
+      condition     = contains(data.aws_ec2_instance_type_offerings.zones[var.worker_instance_type].locations, local.zone)
+      error_message = "Zone ${local.zone}, in which this cluster lives, does not offer ${var.worker_instance_type}. Choose another worker_instance_type, or take the cluster down and up again."
+    }
+  }
+}

@@ -1,0 +1,109 @@
+# What the nodes may do, and what the person's own laptop may do: this bucket, and little else.
+
+data "aws_iam_policy_document" "bucket_access" {
+  statement {
+    sid       = "ListThisBucket"
+    actions   = ["s3:ListBucket", "s3:ListBucketMultipartUploads", "s3:GetBucketLocation"]
+    resources = [aws_s3_bucket.data.arn]
+  }
+
+  statement {
+    sid = "UseItsObjects"
+    actions = [
+      "s3:GetObject",
+      "s3:PutObject",
+      "s3:DeleteObject",
+      "s3:AbortMultipartUpload",
+      "s3:ListMultipartUploadParts",
+    ]
+    resources = ["${aws_s3_bucket.data.arn}/*"]
+  }
+
+  dynamic "statement" {
+    for_each = var.bucket_kms_key_arn[*]
+
+    content {
+      sid       = "UseItsKey"
+      actions   = ["kms:Decrypt", "kms:GenerateDataKey"]
+      resources = [statement.value]
+    }
+  }
+}
+
+data "aws_iam_policy_document" "nodes" {
+  source_policy_documents = [data.aws_iam_policy_document.bucket_access.json]
+
+  statement {
+    sid     = "WriteMetricsInOneNamespace"
+    actions = ["cloudwatch:PutMetricData"]
+    # PutMetricData knows no resources; the namespace is its only limit.
+    resources = ["*"]
+
+    condition {
+      test     = "StringEquals"
+      variable = "cloudwatch:namespace"
+      values   = ["Orchard"]
+    }
+  }
+
+  statement {
+    sid       = "StopThisClustersInstances"
+    actions   = ["ec2:StopInstances"]
+    resources = ["arn:${local.partition}:ec2:${var.region}:${local.account}:instance/*"]
+
+    condition {
+      test     = "StringEquals"
+      variable = "aws:ResourceTag/Project"
+      values   = [local.tags.Project]
+    }
+
+    condition {
+      test     = "StringEquals"
+      variable = "aws:ResourceTag/Cluster"
+      values   = [local.tags.Cluster]
+    }
+  }
+}
+
+data "aws_iam_policy_document" "ec2_assumes" {
+  statement {
+    actions = ["sts:AssumeRole"]
+
+    principals {
+      type        = "Service"
+      identifiers = ["ec2.amazonaws.com"]
+    }
+  }
+}
+
+resource "aws_iam_role" "nodes" {
+  name               = "${local.prefix}-nodes"
+  description        = "What the hosts of ${local.prefix} may do"
+  assume_role_policy = data.aws_iam_policy_document.ec2_assumes.json
+}
+
+resource "aws_iam_role_policy" "nodes" {
+  name   = "this-cluster-only"
+  role   = aws_iam_role.nodes.id
+  policy = data.aws_iam_policy_document.nodes.json
+}
+
+resource "aws_iam_instance_profile" "nodes" {
+  name = "${local.prefix}-nodes"
+  role = aws_iam_role.nodes.name
+}
+
+# For notebooks on the person's own laptop. Its access key is made on demand, outside Terraform: a key here would lie in the state.
+resource "aws_iam_user" "person" {
+  # checkov:skip=CKV_AWS_273:a lone account has no single sign-on; the user reaches this bucket only and its key is made on demand
+  name = "${local.prefix}-person"
+  # Keys made on demand must not keep destroy from ending.
+  force_destroy = true
+}
+
+resource "aws_iam_user_policy" "person" {
+  # checkov:skip=CKV_AWS_40:one user, one bucket; a group of one would only hide where the right comes from
+  name   = "this-bucket-only"
+  user   = aws_iam_user.person.name
+  policy = data.aws_iam_policy_document.bucket_access.json
+}

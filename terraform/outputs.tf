@@ -1,0 +1,76 @@
+# What the operator's side reads. These names are its interface: add, do not rename.
+
+output "cluster_name" {
+  description = "Name of the cluster."
+  value       = var.cluster_name
+}
+
+output "region" {
+  description = "Region of the hosts and the bucket."
+  value       = var.region
+}
+
+output "bucket" {
+  description = "Name of the S3 bucket for pictures and runs."
+  value       = aws_s3_bucket.data.id
+}
+
+output "master" {
+  description = "The master: name, instance id, addresses (public_ip is null without one)."
+  value = {
+    name       = "master"
+    id         = aws_instance.master.id
+    private_ip = aws_instance.master.private_ip
+    public_ip  = try(coalesce(aws_instance.master.public_ip), null)
+  }
+}
+
+output "workers" {
+  description = "The workers in order, as the master is described; empty when worker_count is 0."
+  value = [for index, worker in aws_instance.worker : {
+    name       = "worker-${index + 1}"
+    id         = worker.id
+    private_ip = worker.private_ip
+    public_ip  = try(coalesce(worker.public_ip), null)
+  }]
+}
+
+output "ssh_user" {
+  description = "User to log in as on each host."
+  value       = var.ssh_user
+}
+
+output "ssh_key_path" {
+  description = "Private key that logs in, on the machine that applied."
+  value       = trimsuffix(local.public_key_path, ".pub")
+}
+
+output "iam_user_name" {
+  description = "IAM user for a laptop and its notebooks; it has no access key until one is asked for."
+  value       = aws_iam_user.person.name
+}
+
+output "master_instance_type" {
+  description = "Instance type of the master, for the price."
+  value       = var.master_instance_type
+}
+
+output "worker_instance_type" {
+  description = "Instance type of each worker, for the price."
+  value       = var.worker_instance_type
+}
+
+output "worker_spot" {
+  description = "Whether the workers are on the spot market, for the price."
+  value       = var.worker_spot
+}
+
+output "root_volume_gb" {
+  description = "Size in GB of each host's root volume, for the price."
+  value       = var.root_volume_gb
+}
+
+output "tags" {
+  description = "Tags that everything of this cluster carries."
+  value       = local.tags
+}
