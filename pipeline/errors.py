@@ -1,0 +1,31 @@
+"""What can go wrong for a person, each with its exit code and one sentence that ends in the next step."""
+
+
+class OrchardError(Exception):
+    """Base of the errors that end the command with a sentence instead of a stack trace."""
+
+    exit_code = 1
+
+
+class InputError(OrchardError):
+    """The command cannot start: an argument, a folder, the weights or a bucket is not as it must be."""
+
+    exit_code = 2
+
+
+class TooManyBadPicturesError(OrchardError):
+    """More pictures than `--max-bad` allows could not be read; the run folder is kept."""
+
+    exit_code = 3
+
+
+class SparkError(OrchardError):
+    """Spark could not be started, or gave the job up; the run can be resumed."""
+
+    exit_code = 4
+
+
+class InterruptedRunError(OrchardError):
+    """Ctrl-C or SIGTERM: nothing half is left behind, and `--resume` goes on from there."""
+
+    exit_code = 130

@@ -1,0 +1,166 @@
+"""The feature phase: each task reads, decodes and runs its pictures and writes one part."""
+
+import resource
+import socket
+import time
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import islice
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from pipeline.decode import BadPictureError, decode, read_failure
+from pipeline.engine import BATCH, Engine, engine_for
+from pipeline.network import FEATURES, Network
+from pipeline.parts import (
+    FeaturePart,
+    PictureError,
+    encode_features,
+    feature_key,
+    read_whole_features,
+    vector_table,
+)
+from pipeline.storage import Storage
+
+# Pictures read and decoded ahead of the network, 150 KB each at 224 x 224: this bounds a worker's memory.
+LOOKAHEAD = 4 * BATCH
+READERS = 4
+
+
+@dataclass(frozen=True)
+class FeatureJob:
+    """What all tasks of a run share."""
+
+    images: Storage
+    run: Storage
+    network: Network
+    resume: bool
+
+
+@dataclass(frozen=True)
+class FeatureTask:
+    """One task's share of the list: paths and labels, row by row."""
+
+    number: int
+    paths: list[str]
+    labels: list[str]
+
+
+@dataclass
+class TaskResult:
+    """What a task tells the driver. Seconds are the task's own; `peak_bytes` is its process's."""
+
+    number: int
+    listed: int
+    errors: list[PictureError]
+    kept: bool = False
+    part_bytes: int = 0
+    seconds: dict[str, float] = field(default_factory=dict)
+    peak_bytes: int = 0
+    host: str = ""
+
+    @property
+    def features(self) -> int:
+        """Pictures with features."""
+        return self.listed - len(self.errors)
+
+
+Decoded = NDArray[np.uint8] | BadPictureError
+
+
+def extract(job: FeatureJob, task: FeatureTask) -> TaskResult:
+    """Write the task's part, or find it there already when resuming."""
+    if job.resume:
+        part = read_whole_features(job.run, task.number, task.paths)
+        if part is not None:
+            return TaskResult(task.number, part.listed, part.errors, kept=True)
+    started = time.perf_counter()
+    engine = engine_for(job.network)
+    seconds = {"engine": time.perf_counter() - started, "wait": 0.0, "network": 0.0, "write": 0.0}
+    part = _features_of(job, task, engine, seconds)
+    data = encode_features(part)
+    with _timed(seconds, "write"):
+        job.run.write(feature_key(task.number), data)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return TaskResult(task.number, part.listed, part.errors, False, len(data), seconds, peak, socket.gethostname())
+
+
+class _timed:  # noqa: N801  # reads as a word in a with statement
+    """Adds the block's wall seconds to a phase."""
+
+    def __init__(self, seconds: dict[str, float], phase: str) -> None:
+        self._seconds, self._phase = seconds, phase
+
+    def __enter__(self) -> None:
+        self._started = time.perf_counter()
+
+    def __exit__(self, *_: object) -> None:
+        self._seconds[self._phase] += time.perf_counter() - self._started
+
+
+def _features_of(job: FeatureJob, task: FeatureTask, engine: Engine, seconds: dict[str, float]) -> FeaturePart:
+    errors: list[PictureError] = []
+    kept: list[int] = []
+    vectors = np.empty((len(task.paths), FEATURES), np.float32)
+    batch: list[NDArray[np.uint8]] = []
+
+    def run_batch() -> None:
+        with _timed(seconds, "network"):
+            vectors[len(kept) - len(batch) : len(kept)] = engine.features(np.stack(batch))
+        batch.clear()
+
+    decoded = _read_ahead(job, task.paths)
+    for row in range(len(task.paths)):
+        with _timed(seconds, "wait"):
+            pixels = next(decoded)
+        if isinstance(pixels, BadPictureError):
+            errors.append(PictureError(task.paths[row], pixels.reason.value, pixels.detail))
+            continue
+        kept.append(row)
+        batch.append(pixels)
+        if len(batch) == BATCH:
+            run_batch()
+    if batch:
+        run_batch()
+    paths, labels = [task.paths[row] for row in kept], [task.labels[row] for row in kept]
+    table = vector_table(paths, labels, "features", vectors[: len(kept)])
+    return FeaturePart(table, errors, len(task.paths))
+
+
+def _read_ahead(job: FeatureJob, paths: list[str]) -> Iterator[Decoded]:
+    """The decoded pictures in the list's order, at most LOOKAHEAD of them waiting."""
+    with ThreadPoolExecutor(READERS) as pool:
+        ahead = (pool.submit(_read_and_decode, job, path) for path in paths)
+        waiting: deque[Future[Decoded]] = deque(islice(ahead, LOOKAHEAD))
+        while waiting:
+            current = waiting.popleft()
+            waiting.extend(islice(ahead, 1))
+            yield current.result()
+
+
+def _read_and_decode(job: FeatureJob, path: str) -> Decoded:
+    try:
+        return decode(job.images.read(path), job.network.image_size)
+    except BadPictureError as error:
+        return error
+    except OSError as error:
+        return read_failure(error)
+
+
+def pack_task(task: FeatureTask) -> bytes:
+    """The task's rows as compressed Arrow: a list of a million paths stays small on the driver and in the JVM."""
+    batch = pa.record_batch({"path": pa.array(task.paths, pa.string()), "label": pa.array(task.labels, pa.string())})
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, batch.schema, options=pa.ipc.IpcWriteOptions(compression="zstd")) as stream:
+        stream.write_batch(batch)
+    return task.number.to_bytes(4, "big") + sink.getvalue().to_pybytes()
+
+
+def unpack_task(data: bytes) -> FeatureTask:
+    """The inverse of `pack_task`."""
+    table = pa.ipc.open_stream(data[4:]).read_all()
+    return FeatureTask(int.from_bytes(data[:4], "big"), table["path"].to_pylist(), table["label"].to_pylist())

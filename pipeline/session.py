@@ -1,0 +1,85 @@
+"""The Spark session: settings that the job needs wherever it runs."""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlparse
+
+from pipeline.errors import InputError, SparkError
+from pipeline.java import find_java_home
+from pipeline.storage import is_local
+
+# One lost worker costs a task one attempt; locally, too, a task may be tried again.
+TASK_ATTEMPTS = 4
+
+
+def default_master() -> str:
+    """Every core of this machine."""
+    return f"local[{os.cpu_count() or 1},{TASK_ATTEMPTS}]"
+
+
+def check_master(master: str, uris: dict[str, str]) -> None:
+    """Raise InputError where a folder of this machine would be read or written by other machines."""
+    if not master.startswith("spark://"):
+        return
+    if (urlparse(master).hostname or "") in ("localhost", "127.0.0.1", "::1"):
+        return
+    for option, uri in uris.items():
+        if is_local(uri):
+            raise InputError(
+                f"{option} {uri} is a folder of this machine, which the workers of {master} do not see; "
+                "upload it and give an s3:// address."
+            )
+
+
+@contextmanager
+def spark_context(master: str, name: str) -> Iterator[Any]:
+    """A SparkContext on this master, stopped at the end. Raises InputError without Java, SparkError without Spark."""
+    java_home = find_java_home()
+    if java_home:
+        os.environ["JAVA_HOME"] = java_home
+    os.environ["PYSPARK_PYTHON"] = os.environ.get("PYSPARK_PYTHON", sys.executable)
+    from pyspark import SparkConf, SparkContext
+
+    conf = SparkConf().setMaster(master).setAppName(name)
+    for key, value in _settings(master).items():
+        conf.setIfMissing(key, value)
+    try:
+        context = SparkContext(conf=conf)
+    except Exception as error:  # py4j and pyspark raise many kinds, the JVM's last line says why
+        raise SparkError(
+            f"Spark did not start on {master}: {_last_line(error)}. Is the master up and its address right?"
+        ) from error
+    try:
+        yield context
+    finally:
+        context.stop()
+
+
+def _settings(master: str) -> dict[str, str]:
+    package = Path(__file__).parent
+    settings = {
+        "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile=file:{package / 'log4j2.properties'}",
+        # Progress is Orchard's own bar.
+        "spark.ui.showConsoleProgress": "false",
+        "spark.python.worker.reuse": "true",
+        "spark.task.maxFailures": str(TASK_ATTEMPTS),
+    }
+    if master.startswith("local"):
+        # From a checkout the package lies beside the caller's folder, not in site-packages.
+        path = os.pathsep.join([str(package.parent), *filter(None, [os.environ.get("PYTHONPATH")])])
+        settings |= {
+            "spark.ui.enabled": "false",
+            "spark.driver.host": "127.0.0.1",
+            "spark.driver.bindAddress": "127.0.0.1",
+            "spark.executorEnv.PYTHONPATH": path,
+        }
+    return settings
+
+
+def _last_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0].rstrip(".") if lines else type(error).__name__
