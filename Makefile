@@ -18,9 +18,15 @@ $(BIN)/uv: requirements/bootstrap.txt
 	@echo "Installing $< into .venv"
 	@$(BIN)/uv pip install -q --python $(BIN)/python --require-hashes -r $< && touch $@
 
+# checkov's requirements contradict the project's own, so it has an environment of its own.
+.venv-checkov/.checkov: requirements/checkov.txt $(BIN)/uv
+	@echo "Installing $< into .venv-checkov"
+	@$(BIN)/uv venv -q --clear --python $(BIN)/python .venv-checkov
+	@$(BIN)/uv pip install -q --python .venv-checkov/bin/python --require-hashes -r $< && touch $@
+
 setup: .venv/.dev ## Install everything into .venv and stop there
 
-test: .venv/.dev ## Run the tests
+test: .venv/.dev .venv-checkov/.checkov ## Run the tests
 	$(BIN)/python -m pytest
 
 lint: .venv/.dev ## Check style and types
