@@ -21,8 +21,9 @@ from pipeline.parts import (
     PictureError,
     encode_features,
     feature_key,
-    read_whole_features,
+    sha256,
     vector_table,
+    whole_part,
 )
 from pipeline.storage import Storage
 
@@ -52,13 +53,14 @@ class FeatureTask:
 
 @dataclass
 class TaskResult:
-    """What a task tells the driver. Seconds are the task's own; `peak_bytes` is its process's."""
+    """What a task tells the driver. Seconds are the task's own; `peak_bytes` is its process's resident peak."""
 
     number: int
     listed: int
     errors: list[PictureError]
+    sha256: str
     kept: bool = False
-    part_bytes: int = 0
+    first_picture_at: float = 0.0
     seconds: dict[str, float] = field(default_factory=dict)
     peak_bytes: int = 0
     host: str = ""
@@ -74,19 +76,36 @@ Decoded = NDArray[np.uint8] | BadPictureError
 
 def extract(job: FeatureJob, task: FeatureTask) -> TaskResult:
     """Write the task's part, or find it there already when resuming."""
-    if job.resume:
-        part = read_whole_features(job.run, task.number, task.paths)
-        if part is not None:
-            return TaskResult(task.number, part.listed, part.errors, kept=True)
-    started = time.perf_counter()
-    engine = engine_for(job.network)
-    seconds = {"engine": time.perf_counter() - started, "wait": 0.0, "network": 0.0, "write": 0.0}
+    if job.resume and (kept := _kept_part(job, task)):
+        return kept
+    first_picture_at = time.time()
+    seconds = dict.fromkeys(("engine", "wait", "network", "write"), 0.0)
+    with _timed(seconds, "engine"):
+        engine = engine_for(job.network)
     part = _features_of(job, task, engine, seconds)
     data = encode_features(part)
     with _timed(seconds, "write"):
         job.run.write(feature_key(task.number), data)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    return TaskResult(task.number, part.listed, part.errors, False, len(data), seconds, peak, socket.gethostname())
+    return TaskResult(
+        task.number,
+        part.listed,
+        part.errors,
+        sha256(data),
+        first_picture_at=first_picture_at,
+        seconds=seconds,
+        peak_bytes=peak,
+        host=socket.gethostname(),
+    )
+
+
+def _kept_part(job: FeatureJob, task: FeatureTask) -> TaskResult | None:
+    try:
+        data = job.run.read(feature_key(task.number))
+    except OSError:
+        return None
+    part = whole_part(data, task.paths)
+    return TaskResult(task.number, part.listed, part.errors, sha256(data), kept=True) if part else None
 
 
 class _timed:  # noqa: N801  # reads as a word in a with statement
@@ -157,7 +176,8 @@ def pack_task(task: FeatureTask) -> bytes:
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, batch.schema, options=pa.ipc.IpcWriteOptions(compression="zstd")) as stream:
         stream.write_batch(batch)
-    return task.number.to_bytes(4, "big") + sink.getvalue().to_pybytes()
+    rows: bytes = sink.getvalue().to_pybytes()
+    return task.number.to_bytes(4, "big") + rows
 
 
 def unpack_task(data: bytes) -> FeatureTask:

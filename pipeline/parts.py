@@ -1,5 +1,6 @@
 """The Parquet parts of a run: what a task writes, under a name that depends only on its place in the list."""
 
+import hashlib
 import io
 import json
 from dataclasses import dataclass
@@ -87,12 +88,17 @@ def read_features(storage: Storage, task: int) -> FeaturePart:
     return decode_features(storage.read(feature_key(task)))
 
 
-def read_whole_features(storage: Storage, task: int, listed: list[str]) -> FeaturePart | None:
-    """A task's part where it is there and accounts for every listed picture, in the list's order; else None."""
+def whole_part(data: bytes, listed: list[str]) -> FeaturePart | None:
+    """The part where these bytes account for every listed picture, in the list's order; else None."""
     try:
-        part = read_features(storage, task)
-    except (OSError, KeyError, ValueError, pa.ArrowException):
+        part = decode_features(data)
+    except (KeyError, ValueError, OSError, pa.ArrowException):
         return None
     bad = {error.path for error in part.errors}
     good = [path for path in listed if path not in bad]
     return part if part.listed == len(listed) and part.table["path"].to_pylist() == good else None
+
+
+def sha256(data: bytes) -> str:
+    """The checksum under which run.json knows a part."""
+    return hashlib.sha256(data).hexdigest()

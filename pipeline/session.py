@@ -1,6 +1,7 @@
 """The Spark session: settings that the job needs wherever it runs."""
 
 import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -43,15 +44,18 @@ def spark_context(master: str, name: str) -> Iterator[Any]:
         os.environ["JAVA_HOME"] = java_home
     os.environ["PYSPARK_PYTHON"] = os.environ.get("PYSPARK_PYTHON", sys.executable)
     from pyspark import SparkConf, SparkContext
+    from pyspark.java_gateway import launch_gateway
 
     conf = SparkConf().setMaster(master).setAppName(name)
     for key, value in _settings(master).items():
         conf.setIfMissing(key, value)
     try:
-        context = SparkContext(conf=conf)
-    except Exception as error:  # py4j and pyspark raise many kinds, the JVM's last line says why
+        # On a laptop the JVM's own warnings say nothing that a person can act on; on a cluster they belong to the journal.
+        quiet = {"stderr": subprocess.DEVNULL} if master.startswith("local") else {}
+        context = SparkContext(conf=conf, gateway=launch_gateway(conf, popen_kwargs=quiet))
+    except Exception as error:  # py4j and pyspark raise many kinds
         raise SparkError(
-            f"Spark did not start on {master}: {_last_line(error)}. Is the master up and its address right?"
+            f"Spark did not start on {master} ({_first_line(error)}); is the master up and its address right?"
         ) from error
     try:
         yield context
@@ -80,6 +84,6 @@ def _settings(master: str) -> dict[str, str]:
     return settings
 
 
-def _last_line(error: Exception) -> str:
+def _first_line(error: Exception) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[0].rstrip(".") if lines else type(error).__name__

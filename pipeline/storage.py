@@ -14,7 +14,9 @@ LISTING_SCHEMA = pa.schema([("path", pa.string()), ("bytes", pa.int64())])
 class Storage(Protocol):
     """A folder or key prefix. Keys are relative to it and use `/`; it can be pickled to the workers."""
 
-    uri: str
+    @property
+    def uri(self) -> str:
+        """The address that this storage was opened with, made absolute."""
 
     def list(self, prefix: str = "") -> Iterator[pa.RecordBatch]:
         """Every object below `prefix`, as batches of LISTING_SCHEMA in no promised order.

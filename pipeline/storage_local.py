@@ -2,7 +2,7 @@
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,7 +44,7 @@ class LocalStorage:
             seen.add(real)
             yield self._batch(folder, files)
 
-    def _batch(self, folder: str, files: "list[str]") -> pa.RecordBatch:
+    def _batch(self, folder: str, files: Sequence[str]) -> pa.RecordBatch:
         paths, sizes = [], []
         for name in files:
             full = os.path.join(folder, name)  # noqa: PTH118  # a million Path objects cost seconds

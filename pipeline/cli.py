@@ -1,0 +1,220 @@
+"""The command line: `python -m pipeline run | report | check | demo`."""
+
+import argparse
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import Any, NoReturn
+
+from pipeline import network
+from pipeline.check import check_run
+from pipeline.errors import InputError, InterruptedRunError, OrchardError
+from pipeline.progress import Narrator
+from pipeline.record import RunRecord, read_record
+from pipeline.report import REPORT_KEY, write_report
+from pipeline.run import RunRequest, new_run_id, run
+from pipeline.session import default_master
+from pipeline.settings import ENGINES, PRECISIONS, RunSettings
+from pipeline.storage import is_local, join, open_storage
+from pipeline.weights import IMAGENET, RANDOM, Weights, find_weights
+
+DEFAULT_COMPONENTS = 200
+DRAWN_NOTE = "The pictures were drawn by the demo; they are no photographs."
+RANDOM_NOTE = (
+    "Keras's ImageNet weights could not be had, so the demo ran on random weights (fixed seed): "
+    "the features mean nothing. Give real ones with WEIGHTS=<file>."
+)
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one sentence and where the help is."""
+
+    def error(self, message: str) -> NoReturn:
+        raise InputError(f"{message[0].upper()}{message[1:]}; see {self.prog} --help.")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command; returns its exit code and puts the sentence for a failure on stderr."""
+    started_at = time.time()
+    signal.signal(signal.SIGTERM, _as_interrupt)
+    try:
+        options = _parser().parse_args(arguments)
+        options.process_started_at = started_at
+        code: int = options.command(options)
+    except OrchardError as error:
+        print(f"orchard: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("orchard: Interrupted.", file=sys.stderr)
+        return InterruptedRunError.exit_code
+    return code
+
+
+def _as_interrupt(number: int, frame: FrameType | None) -> NoReturn:
+    del number, frame
+    raise KeyboardInterrupt
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="python -m pipeline", description="Pictures to MobileNetV2 features to principal components.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
+    running = _command(commands, "run", _run, "do the job: features, PCA, report")
+    running.add_argument("--images", required=True, metavar="URI", help="folder of the pictures, one folder a class")
+    _add_run_options(running)
+    demo = _command(commands, "demo", _demo, "the job on this machine, with pictures of its own where none are given")
+    demo.add_argument("--images", metavar="URI", help="your own pictures instead of drawn ones")
+    _add_run_options(demo)
+    report = _command(commands, "report", _report, "write report.html of a run again")
+    report.add_argument("run", metavar="RUN_URI")
+    check = _command(commands, "check", _check, "verify a finished run: parts, counts, sums, model")
+    check.add_argument("run", metavar="RUN_URI")
+    return parser
+
+
+def _command(commands: Any, name: str, function: Callable[[argparse.Namespace], int], does: str) -> _Parser:
+    parser: _Parser = commands.add_parser(name, help=does, description=does)
+    parser.set_defaults(command=function)
+    return parser
+
+
+def _add_run_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--output", required=True, metavar="URI", help="where the run's folder is made")
+    parser.add_argument("--weights", default=IMAGENET, metavar="FILE|imagenet|random", help="default: %(default)s")
+    size = parser.add_mutually_exclusive_group()
+    size.add_argument("--components", type=_whole(1, network.FEATURES), metavar="K", help="default: 200")
+    size.add_argument("--variance", type=_share, metavar="SHARE", help="as many components as explain this share")
+    parser.add_argument("--engine", choices=ENGINES, default=ENGINES[0], help="default: %(default)s")
+    parser.add_argument("--precision", choices=PRECISIONS, default=PRECISIONS[0], help="default: %(default)s")
+    sizes = _whole(network.SMALLEST_SIZE, network.LARGEST_SIZE)
+    parser.add_argument("--image-size", type=sizes, default=224, metavar="PIXELS", help="default: %(default)s")
+    parser.add_argument("--classes", nargs="+", default=(), metavar="GLOB", help="only classes of these names")
+    parser.add_argument("--limit", type=_whole(1), metavar="N", help="only N pictures, spread over the classes")
+    parser.add_argument("--sample-seed", type=int, default=0, metavar="N", help="which N: default %(default)s")
+    parser.add_argument("--max-bad", type=_share, default=0.01, metavar="SHARE", help="default: %(default)s")
+    parser.add_argument("--run-id", metavar="NAME", help="default: the time")
+    parser.add_argument("--resume", action="store_true", help="go on with the run --run-id")
+    parser.add_argument("--master", default=default_master(), metavar="URL", help="default: all cores of this machine")
+    parser.add_argument("--no-report", dest="report", action="store_false", help="leave report.html out")
+
+
+def _whole(least: int, most: int | None = None) -> Callable[[str], int]:
+    def whole_number(text: str) -> int:
+        value = int(text)
+        if value < least or (most is not None and value > most):
+            wanted = f"from {least} to {most}" if most is not None else f"of at least {least}"
+            raise argparse.ArgumentTypeError(f"give a whole number {wanted}, not {text}")
+        return value
+
+    whole_number.__name__ = "whole number"
+    return whole_number
+
+
+def _share(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"give a share from 0 to 1, not {text}")
+    return value
+
+
+def _run(options: argparse.Namespace) -> int:
+    return _start(options, find_weights(options.weights), [])
+
+
+def _demo(options: argparse.Namespace) -> int:
+    notes = []
+    if options.images is None:
+        from pipeline.drawn import draw_pictures
+
+        options.images = join(options.output, "demo-pictures")
+        draw_pictures(Path(options.images))
+        notes.append(DRAWN_NOTE)
+    try:
+        weights = find_weights(options.weights)
+    except InputError:
+        if options.weights != IMAGENET:
+            raise
+        weights = find_weights(RANDOM)
+        notes.append(RANDOM_NOTE)
+    for note in notes:
+        print(note, file=sys.stderr)
+    return _start(options, weights, notes)
+
+
+def _start(options: argparse.Namespace, weights: Weights, notes: list[str]) -> int:
+    if options.resume and not options.run_id:
+        raise InputError("--resume needs the run's name; give it with --run-id.")
+    if options.precision == "bf16" and options.engine != "openvino":
+        raise InputError("--precision bf16 is OpenVINO's; leave out --engine tensorflow.")
+    components = options.components or (None if options.variance is not None else DEFAULT_COMPONENTS)
+    settings = RunSettings(
+        images=open_storage(options.images).uri,
+        weights_sha256=weights.sha256,
+        engine=options.engine,
+        precision=options.precision,
+        image_size=options.image_size,
+        components=components,
+        variance=options.variance,
+        classes=tuple(options.classes),
+        limit=options.limit,
+        sample_seed=options.sample_seed,
+    )
+    request = RunRequest(
+        settings=settings,
+        weights=weights,
+        output=options.output,
+        run_id=options.run_id or new_run_id(),
+        master=options.master,
+        resume=options.resume,
+        max_bad=options.max_bad,
+        report=options.report,
+        notes=notes,
+        process_started_at=options.process_started_at,
+    )
+    try:
+        record = run(request, Narrator())
+    except KeyboardInterrupt:
+        raise InterruptedRunError(
+            f"Interrupted; the finished parts are kept. Go on with the same command and --run-id {request.run_id} --resume."
+        ) from None
+    _tell(record, join(options.output, request.run_id))
+    return 0
+
+
+def _tell(record: RunRecord, uri: str) -> None:
+    counts = record.counts
+    print(f"Run {record.run_id}: {counts['features']:,} of {counts['listed']:,} pictures have features.")
+    for reason, count in record.error_reasons.items():
+        print(f"  {count:,} {reason} (see errors.parquet)")
+    print(f"  {record.components} components explain {record.explained_variance:.1%} of the variance.")
+    print(
+        f"  {record.images_per_second:,.0f} images/s on {record.cores} cores, {record.seconds['total']:.0f} s in all."
+    )
+    if open_storage(uri).exists(REPORT_KEY):
+        print(f"Report: {Path(uri).absolute() / REPORT_KEY if is_local(uri) else join(uri, REPORT_KEY)}")
+
+
+def _report(options: argparse.Namespace) -> int:
+    storage = open_storage(options.run)
+    try:
+        write_report(storage, read_record(storage))
+    except FileNotFoundError as error:
+        raise InputError(
+            f"{options.run} holds no complete run ({error}); give the folder that run.json lies in."
+        ) from None
+    print(f"Report: {join(options.run, REPORT_KEY)}")
+    return 0
+
+
+def _check(options: argparse.Namespace) -> int:
+    faults = check_run(open_storage(options.run))
+    for fault in faults:
+        print(fault)
+    if not faults:
+        print(f"{options.run} is whole.")
+    return 1 if faults else 0

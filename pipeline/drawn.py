@@ -1,0 +1,75 @@
+"""The demo's own pictures: fruit-like shapes and colours, drawn with a fixed seed."""
+
+import math
+import random
+from pathlib import Path
+
+from PIL import Image, ImageDraw, ImageFilter
+
+SEED = 7
+SIDE = 100
+PER_CLASS = 50
+# Name: skin colour (RGB), height over width, size of the stem's dip, speckles, leaf
+FRUITS: dict[str, tuple[tuple[int, int, int], float, float, int, bool]] = {
+    "Apple Green": ((118, 176, 52), 0.95, 0.25, 6, True),
+    "Apple Red": ((182, 32, 40), 0.95, 0.25, 10, False),
+    "Apricot": ((240, 160, 62), 0.98, 0.15, 4, False),
+    "Banana": ((236, 206, 66), 0.38, 0.0, 5, False),
+    "Blueberry": ((58, 72, 128), 1.0, 0.35, 0, False),
+    "Cherry": ((128, 12, 34), 0.96, 0.2, 0, True),
+    "Kiwi": ((124, 92, 48), 0.78, 0.0, 60, False),
+    "Lemon": ((246, 222, 60), 0.72, 0.0, 25, False),
+    "Lime": ((96, 158, 44), 0.80, 0.0, 25, False),
+    "Orange": ((244, 138, 28), 1.0, 0.1, 45, True),
+    "Pear": ((186, 190, 70), 1.35, 0.0, 20, True),
+    "Plum": ((92, 36, 84), 1.12, 0.1, 3, False),
+}
+
+
+def draw_pictures(folder: Path) -> int:
+    """Write FRUITS x PER_CLASS JPEGs of 100 x 100 pixels below `folder`, `<class>/<number>.jpg`; returns their number."""
+    for name in FRUITS:
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        for number in range(PER_CLASS):
+            picture = _draw(name, random.Random(f"{SEED} {name} {number}"))  # noqa: S311  # drawing, not secrets
+            picture.save(folder / name / f"{number:02d}.jpg", quality=90)
+    return len(FRUITS) * PER_CLASS
+
+
+def _draw(name: str, rng: random.Random) -> Image.Image:
+    """Drawn at four times the size and reduced, which smooths every edge."""
+    colour, tall, dip, speckles, leaf = FRUITS[name]
+    side = SIDE * 4
+    picture = Image.new("RGB", (side, side), "white")
+    pen = ImageDraw.Draw(picture)
+    radius = side * rng.uniform(0.33, 0.43)
+    wide, high = (radius, radius * tall) if tall <= 1 else (radius / tall, radius)
+    skin = tuple(max(0, min(255, part + rng.randint(-16, 16))) for part in colour)
+    light = rng.uniform(-0.5, 0.5), rng.uniform(-0.6, -0.2)
+    # The body as rings that grow lighter towards the light.
+    for ring in range(24):
+        share = 1 - ring / 24
+        shade = 0.62 + 0.55 * (1 - share) ** 0.8
+        centre = (side / 2 + light[0] * wide * (1 - share) * 0.8, side / 2 + light[1] * high * (1 - share) * 0.8)
+        pen.ellipse(_box(centre, wide * share, high * share), fill=_shaded(skin, shade))
+    for _ in range(speckles):
+        angle, distance = rng.uniform(0, math.tau), math.sqrt(rng.random()) * 0.85
+        spot = (side / 2 + math.cos(angle) * distance * wide, side / 2 + math.sin(angle) * distance * high)
+        pen.ellipse(_box(spot, 4, 4), fill=_shaded(skin, rng.uniform(0.6, 1.25)))
+    top = (side / 2 + rng.uniform(-8, 8), side / 2 - high * 0.9)
+    if dip:
+        pen.ellipse(_box(top, wide * dip, high * dip * 0.5), fill=_shaded(skin, 0.5))
+        pen.line([top, (top[0] + rng.uniform(-20, 20), top[1] - 50)], fill=(88, 62, 34), width=9)
+    if leaf:
+        pen.ellipse((top[0] + 4, top[1] - 44, top[0] + 84, top[1] - 10), fill=(64, 128, 48))
+    turned = picture.rotate(rng.uniform(-180, 180), fillcolor="white", resample=Image.Resampling.BICUBIC)
+    return turned.filter(ImageFilter.GaussianBlur(2)).resize((SIDE, SIDE))
+
+
+def _box(centre: tuple[float, float], wide: float, high: float) -> tuple[float, float, float, float]:
+    return (centre[0] - wide, centre[1] - high, centre[0] + wide, centre[1] + high)
+
+
+def _shaded(colour: tuple[int, ...], factor: float) -> tuple[int, int, int]:
+    red, green, blue = (min(255, int(part * factor)) for part in colour[:3])
+    return red, green, blue

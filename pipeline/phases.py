@@ -1,0 +1,111 @@
+"""The Spark phases of a run: features, moments for the fit, projection."""
+
+from collections.abc import Callable, Iterable
+from functools import reduce
+from operator import add
+from threading import Event, Thread
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from pipeline.extract import FeatureJob, FeatureTask, TaskResult, extract, pack_task, unpack_task
+from pipeline.listing import task_bounds
+from pipeline.network import FEATURES
+from pipeline.parts import parquet_bytes, pca_key, read_features, sha256, vector_table, vectors_of
+from pipeline.pca import Moments, PcaModel
+from pipeline.storage import Storage
+
+POLL_SECONDS = 0.2
+# Rows that are multiplied at once: enough for BLAS to run at full speed, 20 MB as float64.
+GRAM_ROWS = 2048
+
+
+def extract_features(
+    context: Any, job: FeatureJob, inputs: pa.Table, on_progress: Callable[[int], None]
+) -> list[TaskResult]:
+    """Run every task of the list; `on_progress` hears how many pictures are accounted for so far."""
+    bounds = task_bounds(inputs)
+    paths, labels = inputs["path"], inputs["label"]
+    tasks = [
+        pack_task(FeatureTask(number, paths.slice(*bound).to_pylist(), labels.slice(*bound).to_pylist()))
+        for number, bound in enumerate(bounds)
+    ]
+    shared, done = context.broadcast(job), context.accumulator(0)
+
+    def run_tasks(packed: Iterable[bytes]) -> Iterable[TaskResult]:
+        for data in packed:
+            result = extract(shared.value, unpack_task(data))
+            done.add(result.listed)
+            yield result
+
+    with _Polling(lambda: on_progress(min(done.value, inputs.num_rows))):
+        results: list[TaskResult] = context.parallelize(tasks, len(tasks)).mapPartitions(run_tasks).collect()
+    shared.unpersist()
+    return results
+
+
+class _Polling:
+    """Calls a function now and then while the block runs, and once at its end."""
+
+    def __init__(self, call: Callable[[], None]) -> None:
+        self._call, self._ended = call, Event()
+        self._thread = Thread(target=self._poll, daemon=True)
+
+    def _poll(self) -> None:
+        while not self._ended.wait(POLL_SECONDS):
+            self._call()
+
+    def __enter__(self) -> None:
+        self._thread.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
+        self._call()
+
+
+def sum_moments(context: Any, run: Storage, tasks: int) -> Moments:
+    """The moments of all features of the run, one pass, each core over its share of the parts."""
+    groups = min(tasks, context.defaultParallelism)
+    shares = [list(range(tasks))[start::groups] for start in range(groups)]
+    rdd = context.parallelize(shares, groups).map(lambda share: _moments_of_parts(run, share))
+    moments: Moments = rdd.treeReduce(add)
+    return moments
+
+
+def _moments_of_parts(run: Storage, tasks: list[int]) -> Moments:
+    total = Moments(0, np.zeros(FEATURES), np.zeros((FEATURES, FEATURES)))
+    waiting: list[Any] = []
+
+    def flush() -> Moments:
+        rows = np.concatenate(waiting)
+        waiting.clear()
+        return Moments.of(rows)
+
+    for task in tasks:
+        table = read_features(run, task).table
+        if table.num_rows:
+            waiting.append(vectors_of(table, "features"))
+        if sum(map(len, waiting)) >= GRAM_ROWS:
+            total += flush()
+    return reduce(add, [flush()] if waiting else [], total)
+
+
+def project_features(context: Any, run: Storage, model: PcaModel, tasks: int) -> list[str]:
+    """Write the projection part of every task; returns the parts' SHA-256 in the tasks' order."""
+    shared = context.broadcast(model)
+    checksums: list[str] = (
+        context.parallelize(range(tasks), tasks).map(lambda task: _project_part(run, shared.value, task)).collect()
+    )
+    shared.unpersist()
+    return checksums
+
+
+def _project_part(run: Storage, model: PcaModel, task: int) -> str:
+    table = read_features(run, task).table
+    rows = vectors_of(table, "features").reshape(-1, FEATURES)
+    projected = vector_table(table["path"].to_pylist(), table["label"].to_pylist(), "pca", model.project(rows))
+    data = parquet_bytes(projected, dictionary=["label"])
+    run.write(pca_key(task), data)
+    return sha256(data)
