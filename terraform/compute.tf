@@ -139,7 +139,8 @@ resource "aws_instance" "worker" {
   }
 
   lifecycle {
-    ignore_changes       = [ami, associate_public_ip_address]
+    # What worker_kind decides is read back in other words (0.2 as 0.200000) and is not to replace a host.
+    ignore_changes       = [ami, associate_public_ip_address, instance_market_options]
     replace_triggered_by = [terraform_data.worker_kind]
 
     precondition {

@@ -9,12 +9,14 @@ resource "aws_security_group" "nodes" {
 
 resource "aws_vpc_security_group_ingress_rule" "between_nodes" {
   security_group_id            = aws_security_group.nodes.id
+  description                  = "Between the nodes"
   referenced_security_group_id = aws_security_group.nodes.id
   ip_protocol                  = "-1"
 }
 
 resource "aws_vpc_security_group_egress_rule" "between_nodes" {
   security_group_id            = aws_security_group.nodes.id
+  description                  = "Between the nodes"
   referenced_security_group_id = aws_security_group.nodes.id
   ip_protocol                  = "-1"
 }

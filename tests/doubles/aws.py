@@ -86,7 +86,7 @@ class AwsDouble:
         line = self._process.stdout.readline() if readable else ""
         if not line:
             self.stop()
-            raise RuntimeError(f"The AWS double did not start in {START_DEADLINE} s:\n{self.log()}")
+            raise RuntimeError(f"The AWS double did not start (deadline {START_DEADLINE} s):\n{self.log()}")
         self.port = int(line.split("AWS_ENDPOINT_URL=")[1].rpartition(":")[2])
         return self
 

@@ -8,9 +8,12 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from moto.core.authorization import ActionAuthenticatorMixin
+from moto.core.responses import ActionResult
 from moto.ec2.models.instances import Instance
+from moto.ec2.models.security_groups import SecurityGroupRule
 from moto.ec2.responses.instances import InstanceResponse
 from moto.iam import access_control
+from moto.iam.responses import IamResponse
 
 _request: ContextVar[Any] = ContextVar("request under authorization", default=None)
 
@@ -20,7 +23,9 @@ def apply() -> None:
     _report_security_groups_of_the_first_interface()
     _delete_interfaces_with_their_instance()
     _change_shutdown_behaviour_without_wiping_security_groups()
+    _describe_rules_between_groups()
     _evaluate_policy_conditions()
+    _list_no_service_specific_credentials()
 
 
 def _report_security_groups_of_the_first_interface() -> None:
@@ -61,6 +66,23 @@ def _change_shutdown_behaviour_without_wiping_security_groups() -> None:
         return True
 
     InstanceResponse._security_grp_instance_attribute_handler = handler
+
+
+def _describe_rules_between_groups() -> None:
+    """moto keeps the description of a rule that names another group with that group, and then looks for it elsewhere."""
+    description = SecurityGroupRule.description.fget
+    SecurityGroupRule.description = property(
+        lambda rule: description(rule) or (rule.source_group or {}).get("Description"),
+    )
+
+
+def _list_no_service_specific_credentials() -> None:
+    """moto does not know this call, by which the provider empties a user that it may delete with all its keys."""
+
+    def list_service_specific_credentials(self: Any) -> ActionResult:
+        return ActionResult({"ServiceSpecificCredentials": []})
+
+    IamResponse.list_service_specific_credentials = list_service_specific_credentials
 
 
 def _evaluate_policy_conditions() -> None:

@@ -1,0 +1,278 @@
+# What the configuration plans, with a mocked AWS: no account, no network.
+
+mock_provider "aws" {
+  mock_data "aws_caller_identity" {
+    defaults = { account_id = "123456789012" }
+  }
+
+  mock_data "aws_partition" {
+    defaults = { partition = "aws" }
+  }
+
+  mock_data "aws_iam_policy_document" {
+    defaults = { json = "{\"Version\":\"2012-10-17\",\"Statement\":[]}" }
+  }
+
+  mock_data "aws_ec2_instance_type_offerings" {
+    defaults = { locations = ["eu-west-1b", "eu-west-1a"] }
+  }
+
+  mock_data "aws_ec2_instance_type" {
+    defaults = { supported_architectures = ["x86_64"] }
+  }
+
+  mock_data "aws_ami" {
+    defaults = { id = "ami-0debian12" }
+  }
+
+  mock_data "aws_subnet" {
+    defaults = { vpc_id = "vpc-0theirs", availability_zone = "eu-west-1b" }
+  }
+
+  mock_resource "aws_subnet" {
+    defaults = { availability_zone = "eu-west-1a" }
+  }
+
+  mock_resource "aws_s3_bucket" {
+    defaults = { arn = "arn:aws:s3:::orchard-test" }
+  }
+}
+
+variables {
+  cluster_name        = "test"
+  owner               = "tester"
+  admin_cidrs         = ["203.0.113.7/32"]
+  ssh_public_key_path = "tests/example.pub"
+}
+
+run "spot_workers_and_an_on_demand_master" {
+  command = plan
+
+  variables {
+    worker_spot           = true
+    worker_spot_max_price = 0.2
+  }
+
+  assert {
+    condition     = alltrue([for worker in aws_instance.worker : worker.instance_market_options[0].market_type == "spot"])
+    error_message = "every worker is on the spot market"
+  }
+
+  assert {
+    condition     = alltrue([for worker in aws_instance.worker : worker.instance_market_options[0].spot_options[0].max_price == "0.2000"])
+    error_message = "the price cap reaches every worker"
+  }
+
+  assert {
+    condition     = alltrue([for worker in aws_instance.worker : worker.instance_initiated_shutdown_behavior == "terminate"])
+    error_message = "a one-time spot instance cannot be stopped"
+  }
+
+  assert {
+    condition     = length(aws_instance.master.instance_market_options) == 0
+    error_message = "the master is never on the spot market"
+  }
+}
+
+run "existing_subnet" {
+  command = plan
+
+  variables {
+    existing_subnet_id = "subnet-0theirs"
+    assign_public_ips  = false
+  }
+
+  assert {
+    condition     = length(aws_vpc.cluster) + length(aws_subnet.public) + length(aws_internet_gateway.cluster) + length(aws_vpc_endpoint.s3) == 0
+    error_message = "nothing is built around a subnet that exists"
+  }
+
+  assert {
+    condition     = aws_security_group.nodes.vpc_id == "vpc-0theirs" && aws_security_group.ssh.vpc_id == "vpc-0theirs"
+    error_message = "security groups go where the subnet is"
+  }
+
+  assert {
+    condition     = aws_instance.master.subnet_id == "subnet-0theirs" && !aws_instance.master.associate_public_ip_address
+    error_message = "hosts go into the given subnet, without public addresses when told so"
+  }
+}
+
+run "arm_workers" {
+  command = plan
+
+  variables {
+    worker_instance_type = "c7g.2xlarge"
+  }
+
+  override_data {
+    target = data.aws_ec2_instance_type.of["worker"]
+    values = { supported_architectures = ["arm64"] }
+  }
+
+  assert {
+    condition     = toset(keys(data.aws_ami.debian)) == toset(["x86_64", "arm64"])
+    error_message = "each architecture gets its own image"
+  }
+
+  assert {
+    condition     = one([for filter in data.aws_ami.debian["arm64"].filter : filter.values if filter.name == "name"]) == toset(["debian-12-arm64-*"])
+    error_message = "Debian's arm64 image for arm64 types"
+  }
+}
+
+run "given_image" {
+  command = plan
+
+  variables {
+    ami_id   = "ami-0mine"
+    ssh_user = "me"
+  }
+
+  assert {
+    condition     = aws_instance.master.ami == "ami-0mine" && length(data.aws_ami.debian) == 0 && output.ssh_user == "me"
+    error_message = "a given image is taken and none is looked up"
+  }
+}
+
+run "budget_with_an_address" {
+  command = plan
+
+  variables {
+    budget_email         = "person@example.com"
+    budget_usd_per_month = 20
+  }
+
+  assert {
+    condition     = aws_budgets_budget.monthly[0].limit_amount == "20" && aws_budgets_budget.monthly[0].limit_unit == "USD"
+    error_message = "the budget is what was asked for"
+  }
+
+  assert {
+    condition     = alltrue([for notice in aws_budgets_budget.monthly[0].notification : notice.subscriber_email_addresses == toset(["person@example.com"])])
+    error_message = "each notice goes to the address"
+  }
+}
+
+run "encryption_with_a_given_key_and_expiring_runs" {
+  command = plan
+
+  variables {
+    bucket_kms_key_arn = "arn:aws:kms:eu-west-1:123456789012:key/abc"
+    runs_expire_days   = 90
+  }
+
+  assert {
+    condition     = one(aws_s3_bucket_server_side_encryption_configuration.data.rule).apply_server_side_encryption_by_default[0].sse_algorithm == "aws:kms"
+    error_message = "objects are encrypted with the key"
+  }
+
+  assert {
+    condition     = [for rule in aws_s3_bucket_lifecycle_configuration.data[0].rule : rule.expiration[0].days if rule.id == "delete-old-runs"] == [90]
+    error_message = "runs go after the days given"
+  }
+}
+
+run "no_zone_with_both_types" {
+  command = plan
+
+  override_data {
+    target = data.aws_ec2_instance_type_offerings.zones["c6i.2xlarge"]
+    values = { locations = ["eu-west-1c"] }
+  }
+
+  expect_failures = [aws_subnet.public]
+}
+
+run "no_public_key" {
+  command = plan
+
+  variables {
+    ssh_public_key_path = "tests/nowhere.pub"
+  }
+
+  expect_failures = [aws_key_pair.admin]
+}
+
+# Applied, so that outputs are whole; last, because later runs would plan against their state.
+
+run "defaults" {
+  command = apply
+
+  assert {
+    condition     = length(aws_instance.worker) == 2 && length(output.workers) == 2
+    error_message = "two workers by default"
+  }
+
+  assert {
+    condition     = [for worker in output.workers : worker.name] == ["worker-1", "worker-2"]
+    error_message = "workers are numbered from 1"
+  }
+
+  assert {
+    condition     = alltrue([for host in concat([aws_instance.master], aws_instance.worker) : length(host.instance_market_options) == 0])
+    error_message = "nothing is on the spot market unless asked"
+  }
+
+  assert {
+    condition = alltrue([for host in concat([aws_instance.master], aws_instance.worker) :
+      host.metadata_options[0].http_tokens == "required" && host.metadata_options[0].http_put_response_hop_limit == 1
+    ])
+    error_message = "IMDSv2 only, one hop"
+  }
+
+  assert {
+    condition = alltrue([for host in concat([aws_instance.master], aws_instance.worker) :
+      host.root_block_device[0].encrypted && host.root_block_device[0].volume_type == "gp3" && host.root_block_device[0].tags.Cluster == "test"
+    ])
+    error_message = "root volumes are encrypted gp3 and tagged"
+  }
+
+  assert {
+    condition     = aws_subnet.public[0].availability_zone == "eu-west-1a"
+    error_message = "the first zone by name among those that offer the types"
+  }
+
+  assert {
+    condition     = [for rule in aws_vpc_security_group_ingress_rule.ssh : [rule.cidr_ipv4, rule.from_port, rule.to_port]] == [["203.0.113.7/32", 22, 22]]
+    error_message = "SSH from the administrator's network and nothing else"
+  }
+
+  assert {
+    condition     = aws_s3_bucket.data.bucket == "orchard-test-123456789012-eu-west-1" && !aws_s3_bucket.data.force_destroy
+    error_message = "the bucket is named by cluster, account and region, and outlives the cluster"
+  }
+
+  assert {
+    condition     = length(aws_budgets_budget.monthly) == 0
+    error_message = "no budget without an address"
+  }
+
+  assert {
+    condition     = [for rule in aws_s3_bucket_lifecycle_configuration.data[0].rule : rule.id] == ["abort-incomplete-uploads", "delete-old-versions"]
+    error_message = "runs are kept by default"
+  }
+
+  assert {
+    condition     = endswith(output.ssh_key_path, "/tests/example")
+    error_message = "the private key lies beside the public one"
+  }
+}
+
+run "zero_workers" {
+  command = apply
+
+  variables {
+    worker_count = 0
+  }
+
+  assert {
+    condition     = length(aws_instance.worker) == 0 && output.workers == []
+    error_message = "no worker, and the outputs still hold"
+  }
+
+  assert {
+    condition     = output.master.id == aws_instance.master.id
+    error_message = "the master is there"
+  }
+}

@@ -1,0 +1,86 @@
+"""Each wrong setting is refused with a sentence that says what would be right."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.terraform.configuration import Configuration
+from tests.terraform.conftest import Make
+
+# name of the case: variables that differ from a right set, beginning of the message
+WRONG = {
+    "capitals in the name": ({"cluster_name": "Fruits"}, "cluster_name takes 2 to 20 lower-case letters"),
+    "a name too long for a bucket": ({"cluster_name": "a" * 21}, "cluster_name takes 2 to 20 lower-case letters"),
+    "a hyphen at the end": ({"cluster_name": "fruits-"}, "cluster_name takes 2 to 20 lower-case letters"),
+    "an owner AWS cannot store": ({"owner": "me#you"}, "owner takes 1 to 128 letters"),
+    "half an hour to live": ({"ttl_hours": 0.5}, "ttl_hours is a whole number of hours"),
+    "a region outside the EU": ({"region": "us-east-1"}, "This region is not among allowed_regions. By default"),
+    "no allowed region": ({"allowed_regions": []}, "allowed_regions names at least one region."),
+    "a master of no type": ({"master_instance_type": "large"}, "master_instance_type is an EC2 instance type"),
+    "a worker of no type": ({"worker_instance_type": "m6i large"}, "worker_instance_type is an EC2 instance type"),
+    "too many workers": ({"worker_count": 101}, "worker_count is a whole number from 0 to 100."),
+    "fewer than no workers": ({"worker_count": -1}, "worker_count is a whole number from 0 to 100."),
+    "half a worker": ({"worker_count": 1.5}, "worker_count is a whole number from 0 to 100."),
+    "a free spot worker": (
+        {"worker_spot": True, "worker_spot_max_price": 0},
+        "worker_spot_max_price is a positive number of USD per hour",
+    ),
+    "a spot price without spot": ({"worker_spot_max_price": 0.2}, "worker_spot_max_price says nothing while"),
+    "an image of no id": ({"ami_id": "debian"}, "ami_id is an image id"),
+    "a disk too small": ({"root_volume_gb": 8}, "root_volume_gb is a whole number from 16 to 16384"),
+    "nobody admitted": ({"admin_cidrs": []}, "admin_cidrs names at least one network"),
+    "an address without a prefix": ({"admin_cidrs": ["203.0.113.7"]}, "admin_cidrs takes IPv4 networks"),
+    "SSH for the whole world": ({"admin_cidrs": ["0.0.0.0/0"]}, "admin_cidrs refuses 0.0.0.0/0"),
+    "SSH for the world in halves": ({"admin_cidrs": ["0.0.0.0/1", "128.0.0.0/1"]}, "admin_cidrs refuses 0.0.0.0/0"),
+    "a private key": ({"ssh_public_key_path": "id_ed25519"}, "ssh_public_key_path names the public key"),
+    "a user name with a space": ({"ssh_user": "the admin"}, "ssh_user is a Linux user name."),
+    "a network too large": ({"vpc_cidr": "10.0.0.0/8"}, "vpc_cidr is an IPv4 network from /16 to /24"),
+    "a network of words": ({"vpc_cidr": "mine"}, "vpc_cidr is an IPv4 network from /16 to /24"),
+    "a subnet of no id": ({"existing_subnet_id": "10.0.0.0/24"}, "existing_subnet_id is a subnet id"),
+    "unreachable hosts": ({"assign_public_ips": False}, "assign_public_ips = false needs existing_subnet_id"),
+    "a key of no ARN": ({"bucket_kms_key_arn": "alias/mine"}, "bucket_kms_key_arn is the ARN of a key"),
+    "versions kept no day": ({"old_versions_days": 0}, "old_versions_days is a whole number of days"),
+    "runs expired before they began": ({"runs_expire_days": -1}, "runs_expire_days is a whole number of days"),
+    "an address without a domain": ({"budget_email": "me"}, "budget_email is an e-mail address"),
+    "a budget of nothing": ({"budget_usd_per_month": 0}, "budget_usd_per_month is a positive number"),
+}
+
+
+def write_case(configuration: Configuration, number: int, mocked_aws: str, variables: dict[str, object]) -> None:
+    """A test file of its own: in one file, the first failing run would hide the others."""
+    lines = "".join(f"    {name} = {json.dumps(value)}\n" for name, value in variables.items())
+    run = f'run "wrong" {{\n  command = plan\n  variables {{\n{lines}  }}\n}}\n'
+    (configuration.folder / "tests" / f"wrong-{number}.tftest.hcl").write_text(mocked_aws + run)
+
+
+@pytest.fixture(scope="module")
+def refusals(make_configuration: Make) -> dict[str, list[str]]:
+    """What Terraform says to each case, all asked in one run."""
+    configuration = make_configuration("variables")
+    configuration.init()
+    right = configuration.folder / "tests" / "cluster.tftest.hcl"
+    mocked_aws = right.read_text().partition("\nrun ")[0] + "\n"
+    right.unlink()
+    names = list(WRONG)
+    for number, name in enumerate(names):
+        write_case(configuration, number, mocked_aws, WRONG[name][0])
+    result = configuration.run("test", "-json")
+    said: dict[str, list[str]] = {name: [] for name in names}
+    for line in result.stdout.splitlines():
+        event = json.loads(line)
+        if event["type"] == "diagnostic" and event["diagnostic"]["severity"] == "error":
+            number = int(Path(event["@testfile"]).name.split(".")[0].removeprefix("wrong-"))
+            said[names[number]].append(event["diagnostic"]["detail"])
+    return said
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_a_wrong_setting_is_refused_and_explained(case: str, refusals: dict[str, list[str]]) -> None:
+    message = WRONG[case][1]
+    assert [detail for detail in refusals[case] if detail.startswith(message)], refusals[case]
+    assert len(refusals[case]) == 1, "one mistake, one message"
+
+
+def test_the_region_is_refused_with_the_reason(refusals: dict[str, list[str]]) -> None:
+    assert "stored and worked on under EU law (GDPR)" in refusals["a region outside the EU"][0]
