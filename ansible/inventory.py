@@ -1,0 +1,94 @@
+#!/usr/bin/env python3
+"""Ansible's inventory, made from Terraform's outputs each time it is asked for.
+
+ORCHARD_TERRAFORM  the Terraform folder, when it is not the one beside this folder
+ORCHARD_ADDRESS    `public` (default: the public address where a host has one) or `private`: which address SSH goes to
+"""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+ADDRESSES = ("public", "private")
+
+
+class InventoryError(Exception):
+    """There is no inventory to give; the message is one sentence with the next step."""
+
+
+def read_outputs(terraform: Path) -> dict[str, Any]:
+    """What `terraform output` says of the cluster. Raises InventoryError where it says nothing."""
+    try:
+        told = subprocess.run(
+            ["terraform", f"-chdir={terraform}", "output", "-json"], capture_output=True, text=True, check=True
+        ).stdout
+    except FileNotFoundError:
+        raise InventoryError("Terraform is not installed: put terraform on PATH.") from None
+    except subprocess.CalledProcessError as failure:
+        first_line = next((line.strip("│╷╵ ") for line in failure.stderr.splitlines() if "Error" in line), "no reason")
+        raise InventoryError(
+            f"Terraform could not read its outputs in {terraform} ({first_line}): run `terraform init` there."
+        ) from None
+    outputs = {name: output["value"] for name, output in json.loads(told).items()}
+    if "master" not in outputs:
+        raise InventoryError(f"No cluster is up by the state in {terraform}: run `make up` first.")
+    return outputs
+
+
+def inventory(outputs: dict[str, Any], address: str = "public") -> dict[str, Any]:
+    """The outputs as Ansible takes an inventory: groups `master` and `workers`, with every host's variables."""
+    if address not in ADDRESSES:
+        raise InventoryError(f"ORCHARD_ADDRESS is {address!r}: set it to one of {', '.join(ADDRESSES)}.")
+    cluster = outputs["cluster_name"]
+    # Ansible knows a host by the cluster's name too: a host `master` beside the group `master` confuses it.
+    hosts = {f"{cluster}-{host['name']}": host for host in [outputs["master"], *outputs["workers"]]}
+    master, *workers = hosts
+    key = Path(outputs["ssh_key_path"]).expanduser()
+    # Host keys are pinned beside the cluster's own key; an unknown host is refused.
+    ssh_options = f"-o 'UserKnownHostsFile=\"{key.parent / 'known_hosts'}\"' -o IdentitiesOnly=yes"
+    return {
+        "master": {"hosts": [master]},
+        "workers": {"hosts": workers},
+        "all": {
+            "children": ["master", "workers"],
+            "vars": {
+                "ansible_user": outputs["ssh_user"],
+                "ansible_ssh_private_key_file": str(key),
+                "ansible_ssh_common_args": ssh_options,
+                "cluster_name": cluster,
+                "cluster_region": outputs["region"],
+                "cluster_bucket": outputs["bucket"],
+            },
+        },
+        "_meta": {"hostvars": {name: _variables(host, address) for name, host in hosts.items()}},
+    }
+
+
+def _variables(host: dict[str, Any], address: str) -> dict[str, Any]:
+    public = host.get("public_ip") if address == "public" else None
+    return {
+        "ansible_host": public or host["private_ip"],
+        "cluster_host": host["name"],
+        "cluster_private_ip": host["private_ip"],
+    }
+
+
+def main(arguments: list[str]) -> int:
+    """Answer Ansible's `--list` (and `--host NAME`, whose variables `--list` gave already)."""
+    if "--host" in arguments:
+        print("{}")
+        return 0
+    terraform = Path(os.environ.get("ORCHARD_TERRAFORM") or Path(__file__).resolve().parents[1] / "terraform")
+    try:
+        print(json.dumps(inventory(read_outputs(terraform), os.environ.get("ORCHARD_ADDRESS") or "public"), indent=2))
+    except InventoryError as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,66 @@
+#!/usr/bin/env python3
+"""Where Spark shuffles on this host: every local NVMe disk, formatted and mounted, else a folder on the root disk.
+
+Runs at each boot, as root, before Spark: instance storage is blank after a stop, so an entry in fstab would not do.
+
+    prepare_scratch.py USER STATE_FOLDER ENVIRONMENT_FILE
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+# EBS volumes are NVMe devices too; only the model tells them apart.
+INSTANCE_STORAGE = "Amazon EC2 NVMe Instance Storage"
+
+
+def instance_disks(lsblk: dict[str, Any]) -> list[dict[str, Any]]:
+    """The local disks that are ours to use: instance storage without partitions, by path."""
+    disks = lsblk["blockdevices"]
+    ours = [
+        disk for disk in disks if (disk["model"] or "").strip() == INSTANCE_STORAGE and not disk.get("children")
+    ]
+    return sorted(ours, key=lambda disk: str(disk["path"]))
+
+
+def mount_disk(disk: dict[str, Any], folder: Path) -> None:
+    """Mount the disk at the folder, formatted first where it holds no file system."""
+    if disk["mountpoint"]:
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    if not disk["fstype"]:
+        # Discarding whole terabytes takes minutes and the disk is blank anyway.
+        subprocess.run(["mkfs.ext4", "-q", "-m", "0", "-E", "nodiscard", disk["path"]], check=True)
+    subprocess.run(["mount", "-o", "noatime,nodev,nosuid", disk["path"], str(folder)], check=True)
+
+
+def scratch_folders(state: Path) -> list[Path]:
+    """One folder on each local disk, mounted; a folder below `state` where there is none."""
+    columns = "PATH,MODEL,FSTYPE,MOUNTPOINT"
+    told = subprocess.run(["lsblk", "--json", "--output", columns], capture_output=True, text=True, check=True).stdout
+    mounts = []
+    for number, disk in enumerate(instance_disks(json.loads(told))):
+        mounts.append(Path(disk["mountpoint"] or state / "scratch" / str(number)))
+        mount_disk(disk, mounts[-1])
+    return [mount / "spark" for mount in mounts] or [state / "local"]
+
+
+def main(user: str, state: str, environment_file: str) -> None:
+    """Make the folders, give them to the user and tell Spark's units by an environment file."""
+    folders = scratch_folders(Path(state))
+    for folder in folders:
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.chown(folder, user, user)
+        folder.chmod(0o700)
+    told = Path(environment_file)
+    told.parent.mkdir(parents=True, exist_ok=True)
+    told.write_text(f"SPARK_LOCAL_DIRS={','.join(map(str, folders))}\n")
+
+
+if __name__ == "__main__":
+    os.umask(0o022)
+    main(*sys.argv[1:])
