@@ -59,7 +59,8 @@ def _as_interrupt(number: int, frame: FrameType | None) -> NoReturn:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="python -m pipeline", description="Pictures to MobileNetV2 features to principal components.")
+    about = "Pictures to MobileNetV2 features to principal components."
+    parser = _Parser(prog="python -m pipeline", description=about)
     commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
     running = _command(commands, "run", _run, "do the job: features, PCA, report")
     running.add_argument("--images", required=True, metavar="URI", help="folder of the pictures, one folder a class")
@@ -180,7 +181,8 @@ def _start(options: argparse.Namespace, weights: Weights, notes: list[str]) -> i
         record = run(request, Narrator())
     except KeyboardInterrupt:
         raise InterruptedRunError(
-            f"Interrupted; the finished parts are kept. Go on with the same command and --run-id {request.run_id} --resume."
+            "Interrupted; the finished parts are kept. "
+            f"Go on with the same command and --run-id {request.run_id} --resume."
         ) from None
     _tell(record, join(options.output, request.run_id))
     return 0

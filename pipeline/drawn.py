@@ -4,7 +4,7 @@ import math
 import random
 from pathlib import Path
 
-from PIL import Image, ImageDraw, ImageFilter
+from PIL import Image, ImageDraw
 
 SEED = 7
 SIDE = 100
@@ -27,7 +27,7 @@ FRUITS: dict[str, tuple[tuple[int, int, int], float, float, int, bool]] = {
 
 
 def draw_pictures(folder: Path) -> int:
-    """Write FRUITS x PER_CLASS JPEGs of 100 x 100 pixels below `folder`, `<class>/<number>.jpg`; returns their number."""
+    """Write FRUITS x PER_CLASS JPEGs of 100 x 100 pixels, `<folder>/<class>/<number>.jpg`; returns their number."""
     for name in FRUITS:
         (folder / name).mkdir(parents=True, exist_ok=True)
         for number in range(PER_CLASS):
@@ -37,9 +37,9 @@ def draw_pictures(folder: Path) -> int:
 
 
 def _draw(name: str, rng: random.Random) -> Image.Image:
-    """Drawn at four times the size and reduced, which smooths every edge."""
+    """Drawn at twice the size and reduced, which smooths every edge."""
     colour, tall, dip, speckles, leaf = FRUITS[name]
-    side = SIDE * 4
+    side = SIDE * 2
     picture = Image.new("RGB", (side, side), "white")
     pen = ImageDraw.Draw(picture)
     radius = side * rng.uniform(0.33, 0.43)
@@ -55,15 +55,15 @@ def _draw(name: str, rng: random.Random) -> Image.Image:
     for _ in range(speckles):
         angle, distance = rng.uniform(0, math.tau), math.sqrt(rng.random()) * 0.85
         spot = (side / 2 + math.cos(angle) * distance * wide, side / 2 + math.sin(angle) * distance * high)
-        pen.ellipse(_box(spot, 4, 4), fill=_shaded(skin, rng.uniform(0.6, 1.25)))
-    top = (side / 2 + rng.uniform(-8, 8), side / 2 - high * 0.9)
+        pen.ellipse(_box(spot, 2, 2), fill=_shaded(skin, rng.uniform(0.6, 1.25)))
+    top = (side / 2 + rng.uniform(-4, 4), side / 2 - high * 0.9)
     if dip:
         pen.ellipse(_box(top, wide * dip, high * dip * 0.5), fill=_shaded(skin, 0.5))
-        pen.line([top, (top[0] + rng.uniform(-20, 20), top[1] - 50)], fill=(88, 62, 34), width=9)
+        pen.line([top, (top[0] + rng.uniform(-10, 10), top[1] - 25)], fill=(88, 62, 34), width=5)
     if leaf:
-        pen.ellipse((top[0] + 4, top[1] - 44, top[0] + 84, top[1] - 10), fill=(64, 128, 48))
+        pen.ellipse((top[0] + 2, top[1] - 22, top[0] + 42, top[1] - 5), fill=(64, 128, 48))
     turned = picture.rotate(rng.uniform(-180, 180), fillcolor="white", resample=Image.Resampling.BICUBIC)
-    return turned.filter(ImageFilter.GaussianBlur(2)).resize((SIDE, SIDE))
+    return turned.resize((SIDE, SIDE))
 
 
 def _box(centre: tuple[float, float], wide: float, high: float) -> tuple[float, float, float, float]:

@@ -123,7 +123,8 @@ def _scree(ratios: list[float]) -> dict[str, Any]:
     step = width / len(ratios)
     highest = max(ratios) or 1.0
     bars = [
-        {"x": number * step, "y": height * (1 - ratio / highest), "w": max(step * 0.8, 0.6), "h": height * ratio / highest,
+        {"x": number * step, "w": max(step * 0.8, 0.6),
+         "y": height * (1 - ratio / highest), "h": height * ratio / highest,
          "text": f"pc{number + 1}: {ratio:.2%}, together {cumulated[number]:.2%}"}
         for number, ratio in enumerate(ratios)
     ]  # fmt: skip

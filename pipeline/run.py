@@ -174,7 +174,8 @@ def _check_bad(request: RunRequest, record: RunRecord, storage: Storage) -> None
         return
     leading = ", ".join(f"{count:,} {reason}" for reason, count in list(record.error_reasons.items())[:3])
     error = TooManyBadPicturesError(
-        f"{bad:,} of {listed:,} pictures could not be read ({leading}), more than --max-bad {request.max_bad:g} allows; "
+        f"{bad:,} of {listed:,} pictures could not be read ({leading}), "
+        f"more than --max-bad {request.max_bad:g} allows; "
         f"see {join(storage.uri, 'errors.parquet')}, then resume the run with a higher --max-bad or mend the pictures."
     )
     record.status, record.exit_status = TOO_MANY_BAD, error.exit_code

@@ -50,9 +50,10 @@ def spark_context(master: str, name: str) -> Iterator[Any]:
     for key, value in _settings(master).items():
         conf.setIfMissing(key, value)
     try:
-        # On a laptop the JVM's own warnings say nothing that a person can act on; on a cluster they belong to the journal.
+        # On a laptop the JVM's warnings are nothing to act on; on a cluster they belong to the journal.
         quiet = {"stderr": subprocess.DEVNULL} if master.startswith("local") else {}
-        context = SparkContext(conf=conf, gateway=launch_gateway(conf, popen_kwargs=quiet))
+        gateway = SparkContext._gateway or launch_gateway(conf, popen_kwargs=quiet)
+        context = SparkContext(conf=conf, gateway=gateway)
     except Exception as error:  # py4j and pyspark raise many kinds
         raise SparkError(
             f"Spark did not start on {master} ({_first_line(error)}); is the master up and its address right?"

@@ -26,7 +26,7 @@ class LocalStorage:
     def at(cls, uri: str) -> "LocalStorage":
         """The folder named by a path or a `file://` URI (whose path is percent-encoded)."""
         path = unquote(urlparse(uri).path) if uri.startswith("file://") else uri
-        root = Path(path).expanduser().absolute()
+        root = Path(os.path.normpath(Path(path).expanduser().absolute()))
         return cls(str(root), root)
 
     def list(self, prefix: str = "") -> Iterator[pa.RecordBatch]:

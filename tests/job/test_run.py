@@ -1,0 +1,242 @@
+"""A whole run on this machine, by the command line: what is in the run folder, and what other programs make of it."""
+
+import csv
+import json
+import re
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+from scipy.linalg import subspace_angles
+from sklearn.decomposition import PCA
+
+from pipeline.parts import vectors_of
+from tests.job.conftest import Ended, FinishedRun, Orchard, begin, kill
+from tests.pictures import BROKEN, ODD
+
+REAL = 240
+GOOD = REAL + len(ODD)
+
+
+def record(run: FinishedRun) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((run.folder / "run.json").read_text())
+    return content
+
+
+def test_every_listed_picture_is_in_exactly_one_of_features_and_errors(finished_run: FinishedRun) -> None:
+    listed = pq.read_table(finished_run.folder / "inputs.parquet")["path"].to_pylist()
+    good = pq.read_table(finished_run.folder / "features")["path"].to_pylist()
+    bad = pq.read_table(finished_run.folder / "errors.parquet")["path"].to_pylist()
+    assert sorted(good + bad) == listed == sorted(set(listed))
+    assert len(good) == GOOD
+
+
+def test_broken_pictures_are_error_rows_with_their_reasons(finished_run: FinishedRun) -> None:
+    rows = pq.read_table(finished_run.folder / "errors.parquet").to_pylist()
+    assert {row["path"]: row["reason"] for row in rows} == {
+        f"Odd ones/{name}": reason for name, (_, reason) in BROKEN.items()
+    }
+    assert all(row["detail"] for row in rows)
+
+
+def test_features_are_labelled_lists_of_1280_floats(finished_run: FinishedRun) -> None:
+    parts = sorted((finished_run.folder / "features").iterdir())
+    assert [part.name for part in parts] == [f"part-{number:05d}.parquet" for number in range(len(parts))]
+    table = pq.read_table(parts[0])
+    assert str(table.schema.field("features").type) == "list<element: float>"
+    assert {len(row) for row in table["features"].to_pylist()} == {1280}
+    assert table["label"].to_pylist() == [path.split("/")[0] for path in table["path"].to_pylist()]
+    assert pq.ParquetFile(parts[0]).metadata.row_group(0).column(2).compression == "ZSTD"
+
+
+def test_pandas_and_duckdb_read_the_parts(finished_run: FinishedRun) -> None:
+    assert len(pd.read_parquet(finished_run.folder / "features")) == GOOD
+    query = f"select count(*), min(len(pca)), max(len(pca)) from '{finished_run.folder}/pca/*.parquet'"  # noqa: S608
+    assert duckdb.sql(query).fetchone() == (GOOD, 50, 50)
+
+
+def test_the_csv_has_one_row_a_picture_in_the_list_s_order(finished_run: FinishedRun) -> None:
+    with (finished_run.folder / "pca.csv").open(newline="") as stream:
+        header, *rows = csv.reader(stream)
+    assert header == ["path", "label", *(f"pc{number}" for number in range(1, 51))]
+    listed = pq.read_table(finished_run.folder / "inputs.parquet")["path"].to_pylist()
+    bad = {f"Odd ones/{name}" for name in BROKEN}
+    assert [row[0] for row in rows] == [path for path in listed if path not in bad]
+    wanted = vectors_of(pq.read_table(finished_run.folder / "pca"), "pca")
+    assert np.array_equal(np.array([row[2:] for row in rows], np.float32), wanted)
+
+
+def test_the_projection_equals_scikit_learn_s_on_the_same_features(finished_run: FinishedRun) -> None:
+    features = vectors_of(pq.read_table(finished_run.folder / "features"), "features").astype(np.float64)
+    reference = PCA(50, svd_solver="full").fit(features)
+    ratios = np.array(record(finished_run)["explained_variance_ratio"])
+    assert np.abs(ratios - reference.explained_variance_ratio_).max() < 1e-6
+    projected = vectors_of(pq.read_table(finished_run.folder / "pca"), "pca")
+    wanted = reference.transform(features)
+    assert np.abs(projected - wanted * np.sign((projected * wanted).sum(axis=0))).max() < 1e-3
+
+
+def test_spark_loads_the_model_and_its_transform_is_ours_plus_the_mean(finished_run: FinishedRun, spark: Any) -> None:
+    from pyspark.ml.feature import PCAModel
+    from pyspark.ml.functions import array_to_vector
+
+    model = PCAModel.load((finished_run.folder / "pca_model").as_uri())
+    mean = np.array(json.loads((finished_run.folder / "pca_model" / "mean.json").read_text())["mean"])
+    assert np.allclose(model.explainedVariance.toArray(), record(finished_run)["explained_variance_ratio"])
+    rows = spark.read.parquet((finished_run.folder / "features").as_uri())
+    theirs = model.transform(rows.withColumn("features", array_to_vector("features"))).orderBy("path")
+    output = np.array([row[0].toArray() for row in theirs.select(model.getOutputCol()).collect()])
+    ours = pq.read_table(finished_run.folder / "pca").sort_by("path")
+    assert np.abs(output - mean @ model.pc.toArray() - vectors_of(ours, "pca")).max() < 1e-3
+
+
+def test_spark_s_own_fit_spans_the_same_components(finished_run: FinishedRun, spark: Any) -> None:
+    from pyspark.ml.feature import PCA as SparkPCA
+    from pyspark.ml.feature import PCAModel
+    from pyspark.ml.functions import array_to_vector
+
+    rows = spark.read.parquet((finished_run.folder / "features").as_uri())
+    theirs = SparkPCA(k=5, inputCol="v", outputCol="p").fit(rows.select(array_to_vector("features").alias("v")))
+    ours = PCAModel.load((finished_run.folder / "pca_model").as_uri()).pc.toArray()[:, :5]
+    assert subspace_angles(theirs.pc.toArray(), ours).max() < 1e-4
+
+
+def test_run_json_tells_what_ran(finished_run: FinishedRun) -> None:
+    told = record(finished_run)
+    assert told["status"] == "complete"
+    assert told["counts"] == {"listed": GOOD + len(BROKEN), "features": GOOD, "errors": len(BROKEN), "kept": 0}
+    assert re.fullmatch(r"[0-9a-f]{64}", told["settings"]["weights_sha256"])
+    assert {"list", "network", "spark", "features", "pca_fit", "projection", "csv", "report", "total"} <= set(
+        told["seconds"]
+    )
+    assert told["seconds"]["total"] > told["seconds"]["features"] > 0
+    assert 100e6 < told["worker_peak_bytes"] < 2**30
+    assert {"python", "pyspark", "openvino"} <= set(told["versions"])
+
+
+def test_the_summary_names_counts_and_report(finished_run: FinishedRun) -> None:
+    lines = finished_run.ended.out.splitlines()
+    assert lines[0] == f"Run whole: {GOOD} of {GOOD + len(BROKEN)} pictures have features."
+    assert lines[-1] == f"Report: {finished_run.folder}/report.html"
+    assert "WARN" not in finished_run.ended.err
+    assert "Traceback" not in finished_run.ended.err
+
+
+def test_the_report_needs_no_network_and_names_every_class(finished_run: FinishedRun) -> None:
+    page = (finished_run.folder / "report.html").read_text()
+    assert not re.search(r"(src|href)=[\"']?(https?:)?//", page)
+    for row in pq.read_table(finished_run.folder / "inputs.parquet")["label"].unique().to_pylist():
+        assert f'data-label="{row}"' in page
+    assert "bomb.png" in page
+    assert "data:image/jpeg;base64," in page
+
+
+def test_the_report_can_be_written_again(finished_run: FinishedRun, orchard: Orchard) -> None:
+    before = (finished_run.folder / "report.html").read_text()
+    (finished_run.folder / "report.html").unlink()
+    assert orchard("report", finished_run.folder).code == 0
+    assert (finished_run.folder / "report.html").read_text().count("data-label") == before.count("data-label")
+
+
+def test_a_whole_run_passes_the_check(finished_run: FinishedRun, orchard: Orchard) -> None:
+    assert orchard("check", finished_run.folder) == Ended(0, f"{finished_run.folder} is whole.\n", "")
+
+
+def run_words(run: FinishedRun, weights: Path, output: Path, *more: object) -> tuple[object, ...]:
+    return (
+        "run", "--images", run.images, "--output", output, "--weights", weights, "--run-id", "again",
+        "--max-bad", "0.05", "--components", "50", "--no-report", *more,
+    )  # fmt: skip
+
+
+def wait_for_a_part(folder: Path, process: Any, deadline: float = 120) -> None:
+    """Until the first part is there; the command must still be running then."""
+    end = time.monotonic() + deadline
+    while not list(folder.glob("features/part-*")):
+        assert process.poll() is None, process.communicate()[1]
+        assert time.monotonic() < end, "no part came"
+        time.sleep(0.01)
+
+
+def test_a_killed_run_resumes_to_the_same_rows_and_bit_equal_features(
+    finished_run: FinishedRun, imagenet_weights: Path, orchard: Orchard, tmp_path: Path
+) -> None:
+    words = run_words(finished_run, imagenet_weights, tmp_path)
+    process = begin(*words)
+    wait_for_a_part(tmp_path / "again", process)
+    kill(process)
+    assert not (tmp_path / "again" / "run.json").exists()
+    survivors = list((tmp_path / "again" / "features").glob("part-*"))
+    cut = survivors[0]
+    cut.write_bytes(cut.read_bytes()[:1000])
+
+    other = orchard(*words, "--resume", "--limit", "100")
+    assert other.code == 2
+    assert "was begun with other settings (limit); resume it with the same ones" in other.err
+    assert orchard(*words).code == 2
+
+    resumed = orchard(*words, "--resume")
+    assert resumed.code == 0, resumed.err
+    counts = json.loads((tmp_path / "again" / "run.json").read_text())["counts"]
+    assert counts["listed"] == GOOD + len(BROKEN)
+    assert counts["kept"] > 0 or len(survivors) == 1
+    for name in ("features", "pca"):
+        assert pq.read_table(tmp_path / "again" / name).equals(pq.read_table(finished_run.folder / name))
+    assert orchard("check", tmp_path / "again").code == 0
+    complete = orchard(*words, "--resume")
+    assert complete.code == 0
+    assert "Run again is complete already; nothing is left to do." in complete.err
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_says_how_to_go_on_and_leaves_no_half_file(
+    number: signal.Signals, finished_run: FinishedRun, imagenet_weights: Path, orchard: Orchard, tmp_path: Path
+) -> None:
+    words = run_words(finished_run, imagenet_weights, tmp_path)
+    process = begin(*words)
+    wait_for_a_part(tmp_path / "again", process)
+    process.send_signal(number)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert err.splitlines()[-1] == (
+        "orchard: Interrupted; the finished parts are kept. Go on with the same command and --run-id again --resume."
+    )
+    assert "Traceback" not in err
+    assert not list((tmp_path / "again").rglob(".part*"))
+    assert orchard(*words, "--resume").code == 0
+
+
+def test_too_many_bad_pictures_end_with_3_and_a_higher_share_goes_on_from_there(
+    finished_run: FinishedRun, imagenet_weights: Path, orchard: Orchard, tmp_path: Path
+) -> None:
+    words = run_words(finished_run, imagenet_weights, tmp_path, "--classes", "Odd ones", "--components", "3")
+    ended = orchard(*words)
+    assert ended.code == 3
+    assert ended.err.splitlines()[-1].startswith(
+        f"orchard: 7 of {len(ODD) + 7} pictures could not be read (4 not an image, 1 "
+    )
+    assert "more than --max-bad 0.05 allows" in ended.err
+    assert json.loads((tmp_path / "again" / "run.json").read_text())["exit_status"] == 3
+    assert "The run ended as 'too many bad pictures'" in orchard("check", tmp_path / "again").out
+    resumed = orchard(*words, "--resume", "--max-bad", "0.5")
+    assert resumed.code == 0, resumed.err
+    assert f"{len(ODD)} of {len(ODD) + 7} pictures have features" in resumed.out
+
+
+def test_the_tensorflow_engine_gives_the_same_features(
+    finished_run: FinishedRun, imagenet_weights: Path, orchard: Orchard, tmp_path: Path
+) -> None:
+    words = run_words(finished_run, imagenet_weights, tmp_path, "--engine", "tensorflow")
+    ended = orchard(*words)
+    assert ended.code == 0, ended.err
+    ours, theirs = (
+        vectors_of(pq.read_table(folder / "features").sort_by("path"), "features")
+        for folder in (finished_run.folder, tmp_path / "again")
+    )
+    assert 0 < np.abs(ours - theirs).max() < 1e-4

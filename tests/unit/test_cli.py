@@ -1,0 +1,121 @@
+"""pipeline.cli: what is refused before Spark starts, word for word."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from pipeline.cli import main
+from pipeline.settings import RunSettings
+from tests.pictures import encoded
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    """Three pictures."""
+    folder = tmp_path / "images" / "Apple"
+    folder.mkdir(parents=True)
+    for number in range(3):
+        (folder / f"{number}.jpg").write_bytes(encoded())
+    return folder.parent
+
+
+def refusal(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
+    """The one sentence on stderr of a command that must end with exit code 2."""
+    assert main([str(argument) for argument in arguments]) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == said.count("orchard: ") + said.count(" s  ")
+    return said[said.index("orchard: ") + len("orchard: ") :].strip()
+
+
+def run(images: object, output: object, *more: object) -> tuple[object, ...]:
+    return ("run", "--images", images, "--output", output, "--weights", "random", *more)
+
+
+def test_a_missing_images_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    nowhere = tmp_path / "nowhere"
+    expected = f"{nowhere} is not a folder; give the folder that holds the pictures."
+    assert refusal(capsys, *run(nowhere, tmp_path / "runs")) == expected
+
+
+def test_a_folder_with_no_picture(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "notes.txt").write_text("no picture")
+    assert refusal(capsys, *run(tmp_path, tmp_path / "runs")).startswith(
+        f"No picture below {tmp_path}; a picture's name"
+    )
+
+
+def test_fewer_pictures_than_components(images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    said = refusal(capsys, *run(images, tmp_path / "runs"))
+    assert said == "3 pictures cannot have 200 components; give more pictures or --components 3."
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "said"),
+    [
+        ("--engine", "caffe", "Argument --engine: invalid choice: 'caffe'"),
+        ("--components", "0", "Argument --components: give a whole number from 1 to 1280, not 0"),
+        ("--components", "many", "Argument --components: invalid whole number value: 'many'"),
+        ("--variance", "95", "Argument --variance: give a share from 0 to 1, not 95"),
+        ("--image-size", "8", "Argument --image-size: give a whole number from 32 to 1024, not 8"),
+        ("--run-id", "../up", "The run id '../up' may hold letters, digits, '.', '_' and '-' only."),
+        ("--weights", "nowhere.h5", "The weights file nowhere.h5 cannot be read (No such file or directory)"),
+        ("--master", "spark://10.0.0.1:7077", "--images "),
+    ],
+)
+def test_a_wrong_option(
+    images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], option: str, value: str, said: str
+) -> None:
+    assert refusal(capsys, *run(images, tmp_path / "runs", option, value)).startswith(said)
+
+
+def test_a_local_folder_with_a_master_on_other_machines(
+    images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = refusal(capsys, *run(images, tmp_path / "runs", "--master", "spark://10.0.0.1:7077"))
+    assert said.endswith(
+        "is a folder of this machine, which the workers of spark://10.0.0.1:7077 do not see; "
+        "upload it and give an s3:// address."
+    )
+
+
+def test_bf16_with_the_reference_engine(images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    said = refusal(capsys, *run(images, tmp_path / "runs", "--engine", "tensorflow", "--precision", "bf16"))
+    assert said == "--precision bf16 is OpenVINO's; leave out --engine tensorflow."
+
+
+def test_an_output_that_is_a_file(images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "runs").write_text("")
+    said = refusal(capsys, *run(images, tmp_path / "runs"))
+    assert "cannot be written" in said
+    assert said.endswith("name another folder with --output.")
+
+
+def test_a_run_id_that_exists(images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "runs" / "mine").mkdir(parents=True)
+    (tmp_path / "runs" / "mine" / "inputs.parquet").write_bytes(b"x")
+    said = refusal(capsys, *run(images, tmp_path / "runs", "--run-id", "mine"))
+    assert said == (f"A run mine exists in {tmp_path / 'runs'}; go on with it by --resume or choose another --run-id.")
+
+
+def test_resuming_nothing(images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert refusal(capsys, *run(images, tmp_path / "runs", "--resume")) == (
+        "--resume needs the run's name; give it with --run-id."
+    )
+    assert refusal(capsys, *run(images, tmp_path / "runs", "--run-id", "mine", "--resume")) == (
+        f"There is no run mine in {tmp_path / 'runs'} to resume; leave out --resume to begin it."
+    )
+
+
+def test_report_and_check_of_a_folder_that_is_no_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "holds no complete run" in refusal(capsys, "report", tmp_path)
+    assert refusal(capsys, "check", tmp_path) == (
+        f"{tmp_path} holds no ended run; give the folder that run.json lies in."
+    )
+
+
+def test_settings_that_went_through_json_do_not_differ() -> None:
+    settings = RunSettings("/a", "f00", classes=("Apple*",), limit=4)
+    stored = json.loads(json.dumps(settings.as_json()))
+    assert settings.differences(stored) == []
+    assert settings.differences({**stored, "limit": 5, "engine": "tensorflow"}) == ["engine", "limit"]
