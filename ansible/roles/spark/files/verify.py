@@ -21,6 +21,8 @@ def main(workers: int) -> str:
     conf = SparkConf().setAppName("verification")
     # One core an executor and one executor a worker: the master deals executors out evenly.
     conf.set("spark.executor.cores", "1").set("spark.cores.max", str(workers)).set("spark.ui.enabled", "false")
+    # Asked again when the executors have arrived; the default is to ask every 15 s.
+    conf.set("spark.scheduler.barrier.maxConcurrentTasksCheck.interval", "1s")
     with SparkContext(conf=conf) as context:
         seen = set(context.parallelize(range(workers), workers).barrier().mapPartitions(host).collect())
     if len(seen) < workers:
