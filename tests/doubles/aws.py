@@ -119,12 +119,17 @@ class AwsDouble:
         """Names of the calls since the start or the last `forget_faults`, in order."""
         return json.loads(self._talk("GET", FAULTS_PATH))["calls"]
 
+    def pending_faults(self) -> int:
+        """How many calls are still to fail."""
+        return sum(fault["times"] for fault in json.loads(self._talk("GET", FAULTS_PATH))["faults"])
+
     def enforce_policies(self, enforced: bool = True) -> None:
         """From now on, check each call's signature and the IAM policies of who signed it; the administrator is unknown then."""
         self._talk("POST", "/moto-api/reset-auth", b"0" if enforced else b"inf")
 
     def _talk(self, method: str, path: str, body: bytes | None = None) -> bytes:
-        request = urllib.request.Request(self.endpoint_url + path, data=body, method=method)  # noqa: S310
+        headers = {"Content-Type": "application/octet-stream"}
+        request = urllib.request.Request(self.endpoint_url + path, body, headers, method=method)  # noqa: S310
         with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
             return answer.read()
 

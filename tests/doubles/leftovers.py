@@ -52,7 +52,9 @@ def _network_and_machines(ec2: Any) -> Iterator[tuple[str, str, dict[str, str]]]
     for kind, call, listed, identity in kinds:
         for page in ec2.get_paginator(call).paginate():
             for item in page[listed]:
-                yield kind, item[identity], _tags(item)
+                # Only endpoints have a state of this name; a deleted one is listed for a while.
+                if item.get("State") != "deleted":
+                    yield kind, item[identity], _tags(item)
     for pair in ec2.describe_key_pairs()["KeyPairs"]:
         yield "key-pair", pair["KeyName"], _tags(pair)
     for address in ec2.describe_addresses()["Addresses"]:

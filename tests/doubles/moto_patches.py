@@ -98,6 +98,8 @@ def _evaluate_policy_conditions() -> None:
             _request.reset(token)
 
     def is_action_permitted(self: Any, action: str, resource: str = "*", *args: Any) -> Any:
+        # CloudWatch signs as `monitoring`, and its policies say `cloudwatch`.
+        action = action.replace("monitoring:", "cloudwatch:", 1)
         instances = _instances_named(_request.get()) if action.startswith("ec2:") else []
         verdicts = [
             _verdict(self, statement_says, action, arn, tags, *args) for arn, tags in instances or [(resource, {})]

@@ -35,6 +35,12 @@ class Configuration:
             command, cwd=self.folder, env=self._environment, text=True, capture_output=True, timeout=DEADLINE, check=False
         )
 
+    def start(self, *words: str) -> subprocess.Popen[str]:
+        """Start one Terraform command and leave it running, its questions to be answered by the test."""
+        command = ["terraform", *words]
+        streams = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+        return subprocess.Popen(command, cwd=self.folder, env=self._environment, text=True, **streams)
+
     def must(self, *words: str) -> str:
         """Run one command that has to succeed; what it printed."""
         result = self.run(*words)
@@ -53,15 +59,15 @@ class Configuration:
         """Destroy all; may fail, as it does over a bucket that is kept."""
         return self.run("destroy", "-auto-approve", "-input=false", *words)
 
-    def changes(self) -> dict[str, list[str]]:
-        """Address of each resource a plan would touch, with its actions; empty when nothing would change."""
-        self.must("plan", "-input=false", "-out=change.tfplan")
-        plan = json.loads(self.must("show", "-json", "change.tfplan"))
-        return {
-            change["address"]: change["change"]["actions"]
-            for change in plan["resource_changes"]
-            if change["change"]["actions"] not in (["no-op"], ["read"])
-        }
+    def changes(self) -> dict[str, str]:
+        """Address of each resource a plan would touch, with what it would do; empty when nothing would change."""
+        events = map(json.loads, self.must("plan", "-json", "-input=false", "-out=change.tfplan").splitlines())
+        planned = (event["change"] for event in events if event["type"] == "planned_change")
+        return {change["resource"]["addr"]: change["action"] for change in planned if change["action"] != "read"}
+
+    def carry_out(self) -> str:
+        """Apply just what `changes` has shown."""
+        return self.must("apply", "-input=false", "change.tfplan")
 
     def outputs(self) -> dict[str, Any]:
         """The outputs' values by name."""

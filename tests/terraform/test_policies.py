@@ -1,0 +1,179 @@
+"""What the person's key and the nodes' role may do, proven by calls: IAM's answers, not the policies' text."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from tests.doubles.aws import ACCOUNT, AwsDouble
+from tests.terraform.configuration import Configuration
+from tests.terraform.conftest import QUICK
+
+NAME = "guarded"
+OTHERS_BUCKET = "somebody-elses-bucket"
+POLICIES = [
+    "aws_iam_user_policy.person",
+    "aws_iam_role_policy.nodes",
+    "aws_s3_bucket_policy.tls_only",
+    "aws_s3_bucket_versioning.data",
+]
+
+ClientOf = Callable[[str], Any]
+
+
+@pytest.fixture(scope="module")
+def guarded(
+    terraform_environment: dict[str, str], public_key: Any, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[AwsDouble, str, dict[str, dict[str, str]]]]:
+    """An AWS that enforces policies, the cluster's bucket in it, and credentials of the person and of a node."""
+    with AwsDouble() as aws:
+        folder = tmp_path_factory.mktemp(NAME) / "terraform"
+        variables = QUICK | {"cluster_name": NAME, "ssh_public_key_path": str(public_key)}
+        cluster = Configuration(folder, aws.environment() | terraform_environment, **variables)
+        cluster.init()
+        cluster.apply(*(f"-target={address}" for address in POLICIES))
+        bucket = cluster.outputs()["bucket"]
+        aws.client("s3").put_object(Bucket=bucket, Key="there.txt", Body=b"there")
+        aws.client("s3").create_bucket(
+            Bucket=OTHERS_BUCKET, CreateBucketConfiguration={"LocationConstraint": aws.region}
+        )
+        aws.client("s3").put_object(Bucket=OTHERS_BUCKET, Key="theirs.txt", Body=b"theirs")
+        key = aws.client("iam").create_access_key(UserName=cluster.outputs()["iam_user_name"])["AccessKey"]
+        role = aws.client("sts").assume_role(
+            RoleArn=f"arn:aws:iam::{ACCOUNT}:role/orchard-{NAME}-nodes", RoleSessionName="node"
+        )["Credentials"]
+        credentials = {
+            "person": {
+                "aws_access_key_id": key["AccessKeyId"],
+                "aws_secret_access_key": key["SecretAccessKey"],
+            },
+            "node": {
+                "aws_access_key_id": role["AccessKeyId"],
+                "aws_secret_access_key": role["SecretAccessKey"],
+                "aws_session_token": role["SessionToken"],
+            },
+        }
+        mine, other = (launch(aws, cluster_name) for cluster_name in (NAME, "other"))
+        credentials["instances"] = {"mine": mine, "other": other}
+        aws.enforce_policies()
+        yield aws, bucket, credentials
+
+
+def launch(aws: AwsDouble, cluster_name: str) -> str:
+    """An instance that carries a cluster's tags."""
+    tags = [{"Key": "Project", "Value": "orchard"}, {"Key": "Cluster", "Value": cluster_name}]
+    launched = aws.client("ec2").run_instances(
+        ImageId="ami-0deb12amd64new0002",
+        MinCount=1,
+        MaxCount=1,
+        TagSpecifications=[{"ResourceType": "instance", "Tags": tags}],
+    )
+    return launched["Instances"][0]["InstanceId"]
+
+
+@pytest.fixture(params=["person", "node"])
+def client(request: pytest.FixtureRequest, guarded: tuple[Any, ...]) -> ClientOf:
+    """A maker of clients that act as the person, then as a node."""
+    aws, _, credentials = guarded
+    return lambda service: aws.client(service, **credentials[request.param])
+
+
+@pytest.fixture
+def as_node(guarded: tuple[Any, ...]) -> ClientOf:
+    aws, _, credentials = guarded
+    return lambda service: aws.client(service, **credentials["node"])
+
+
+@pytest.fixture
+def as_person(guarded: tuple[Any, ...]) -> ClientOf:
+    aws, _, credentials = guarded
+    return lambda service: aws.client(service, **credentials["person"])
+
+
+@pytest.fixture
+def bucket(guarded: tuple[Any, ...]) -> str:
+    return guarded[1]
+
+
+@pytest.fixture
+def instances(guarded: tuple[Any, ...]) -> dict[str, str]:
+    return guarded[2]["instances"]
+
+
+def refused(call: Callable[..., Any], **arguments: Any) -> bool:
+    """Whether IAM refuses the call. Any other error is an error of the test."""
+    try:
+        call(**arguments)
+    except ClientError as error:
+        code = error.response["Error"]["Code"]
+        assert code in {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "403"}, code
+        return True
+    return False
+
+
+def test_objects_of_the_bucket_are_listed_put_read_and_deleted(client: ClientOf, bucket: str) -> None:
+    s3 = client("s3")
+    s3.put_object(Bucket=bucket, Key="runs/1/run.json", Body=b"{}")
+    assert s3.get_object(Bucket=bucket, Key="runs/1/run.json")["Body"].read() == b"{}"
+    s3.delete_object(Bucket=bucket, Key="runs/1/run.json")
+    assert [item["Key"] for item in s3.list_objects_v2(Bucket=bucket)["Contents"]] == ["there.txt"]
+
+
+def test_a_large_object_is_uploaded_in_parts(client: ClientOf, bucket: str) -> None:
+    s3 = client("s3")
+    upload = s3.create_multipart_upload(Bucket=bucket, Key="large")["UploadId"]
+    part = s3.upload_part(Bucket=bucket, Key="large", UploadId=upload, PartNumber=1, Body=b"x")
+    parts = {"Parts": [{"PartNumber": 1, "ETag": part["ETag"]}]}
+    s3.complete_multipart_upload(Bucket=bucket, Key="large", UploadId=upload, MultipartUpload=parts)
+    s3.delete_object(Bucket=bucket, Key="large")
+
+
+def test_another_bucket_is_refused(client: ClientOf) -> None:
+    s3 = client("s3")
+    assert refused(s3.list_objects_v2, Bucket=OTHERS_BUCKET)
+    assert refused(s3.get_object, Bucket=OTHERS_BUCKET, Key="theirs.txt")
+    assert refused(s3.put_object, Bucket=OTHERS_BUCKET, Key="mine.txt", Body=b"")
+    assert refused(s3.delete_object, Bucket=OTHERS_BUCKET, Key="theirs.txt")
+    assert refused(s3.list_buckets)
+
+
+def test_the_bucket_itself_cannot_be_changed(client: ClientOf, bucket: str) -> None:
+    s3 = client("s3")
+    assert refused(s3.delete_bucket_policy, Bucket=bucket)
+    assert refused(s3.put_bucket_versioning, Bucket=bucket, VersioningConfiguration={"Status": "Suspended"})
+    assert refused(s3.delete_bucket, Bucket=bucket)
+
+
+def test_machines_are_out_of_reach(client: ClientOf, instances: dict[str, str]) -> None:
+    ec2 = client("ec2")
+    assert refused(ec2.describe_instances)
+    assert refused(ec2.terminate_instances, InstanceIds=[instances["mine"]])
+    assert refused(ec2.run_instances, ImageId="ami-0deb12amd64new0002", MinCount=1, MaxCount=1)
+
+
+def test_identities_are_out_of_reach(client: ClientOf) -> None:
+    iam = client("iam")
+    assert refused(iam.list_users)
+    assert refused(iam.create_access_key, UserName=f"orchard-{NAME}-person")
+    assert refused(iam.create_user, UserName="intruder")
+
+
+def test_a_node_stops_machines_of_its_own_cluster_only(as_node: ClientOf, instances: dict[str, str]) -> None:
+    ec2 = as_node("ec2")
+    assert refused(ec2.stop_instances, InstanceIds=[instances["other"]])
+    assert refused(ec2.stop_instances, InstanceIds=[instances["mine"], instances["other"]])
+    assert not refused(ec2.stop_instances, InstanceIds=[instances["mine"]])
+
+
+def test_a_node_writes_metrics_in_one_namespace_only(as_node: ClientOf) -> None:
+    metrics = [{"MetricName": "pictures", "Value": 1.0}]
+    cloudwatch = as_node("cloudwatch")
+    assert not refused(cloudwatch.put_metric_data, Namespace="Orchard", MetricData=metrics)
+    assert refused(cloudwatch.put_metric_data, Namespace="Elsewhere", MetricData=metrics)
+
+
+def test_the_person_neither_stops_machines_nor_writes_metrics(as_person: ClientOf, instances: dict[str, str]) -> None:
+    metrics = [{"MetricName": "pictures", "Value": 1.0}]
+    assert refused(as_person("ec2").stop_instances, InstanceIds=[instances["mine"]])
+    assert refused(as_person("cloudwatch").put_metric_data, Namespace="Orchard", MetricData=metrics)
