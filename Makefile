@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
 
-.PHONY: help setup test lint lock
+.PHONY: help setup test lint lock sandbox-up sandbox-down
 
 help: ## Print this menu
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,3 +34,12 @@ lint: .venv/.dev ## Check style and types
 
 lock: $(BIN)/uv ## Make the locks again from pyproject.toml
 	scripts/lock.sh $(BIN)/uv
+
+SANDBOX = $(BIN)/python -m tests.cluster.sandbox
+HOSTS ?= 3
+
+sandbox-up: .venv/.dev ## Boot HOSTS=3 real Debian hosts on this machine (Linux, root)
+	@$(SANDBOX) tools && $(SANDBOX) up --hosts $(HOSTS)
+
+sandbox-down: .venv/.dev ## Stop them and leave nothing behind
+	@$(SANDBOX) down
