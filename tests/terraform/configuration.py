@@ -18,7 +18,7 @@ class Configuration:
 
     def __init__(self, folder: Path, environment: dict[str, str], **variables: Any) -> None:
         self.folder = folder
-        self._environment = os.environ | environment | {"TF_IN_AUTOMATION": "1", "NO_COLOR": "1"}
+        self._environment = os.environ | environment | {"TF_IN_AUTOMATION": "1"}
         shutil.copytree(SOURCE, folder, ignore=shutil.ignore_patterns(".terraform", "*.tfstate*", "terraform.tfvars"))
         self._variables: dict[str, Any] = {}
         self.set(**variables)

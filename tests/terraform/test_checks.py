@@ -1,0 +1,78 @@
+"""What can be said of the configuration without an AWS: form, validity, plans with a mock, security, its example."""
+
+import json
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Need
+from tests.terraform.configuration import SOURCE, Configuration
+from tests.terraform.conftest import Make
+
+ROOT = SOURCE.parent
+CHECKOV = ROOT / ".venv-checkov" / "bin" / "checkov"
+
+
+@pytest.fixture(scope="module")
+def configuration(make_configuration: Make) -> Configuration:
+    """A copy with the provider installed exactly as locked."""
+    configuration = make_configuration("checks")
+    configuration.init()
+    return configuration
+
+
+def test_the_configuration_is_formatted(configuration: Configuration) -> None:
+    assert configuration.run("fmt", "-check", "-recursive").stdout == ""
+
+
+def test_the_configuration_is_valid(configuration: Configuration) -> None:
+    configuration.must("validate")
+
+
+def test_it_plans_what_it_should_with_a_mocked_aws(configuration: Configuration) -> None:
+    (configuration.folder / "terraform.tfvars.json").unlink()
+    printed = configuration.must("test")
+    assert re.search(r"Success!.* [1-9]\d* passed, 0 failed", printed), printed
+    configuration.set()
+
+
+def test_the_example_plans_as_it_stands(make_configuration: Make, public_key: Path) -> None:
+    configuration = make_configuration("example")
+    configuration.init()
+    (configuration.folder / "terraform.tfvars.json").unlink()
+    example = (SOURCE / "terraform.tfvars.example").read_text()
+    (configuration.folder / "terraform.tfvars").write_text(example)
+    # The one thing an example cannot bring along is a key.
+    printed = configuration.must("plan", "-input=false", f"-var=ssh_public_key_path={public_key}")
+    assert "orchard-fruits-master" in printed
+
+
+def test_the_example_names_every_variable_a_person_would_touch() -> None:
+    declared = set(re.findall(r'^variable "(\w+)"', (SOURCE / "variables.tf").read_text(), re.MULTILINE))
+    named = set(re.findall(r"^#? ?(\w+) += ", (SOURCE / "terraform.tfvars.example").read_text(), re.MULTILINE))
+    # Set by `make up`, by tests, and by nobody without a reason of law.
+    assert declared - named == {"bucket_adopt", "bucket_lifecycle", "allowed_regions"}
+    assert named <= declared
+
+
+def test_every_variable_and_output_is_described() -> None:
+    for file in ("variables.tf", "outputs.tf"):
+        blocks = re.findall(r'^(?:variable|output) "(\w+)" \{\n(.*?)^\}', (SOURCE / file).read_text(), re.MULTILINE | re.DOTALL)
+        assert blocks
+        assert [name for name, body in blocks if not re.search(r'^  description = "\S', body, re.MULTILINE)] == []
+
+
+def test_checkov_finds_nothing_without_a_reason(need: Need) -> None:
+    need(CHECKOV.is_file(), "checkov is not installed: make test installs it")
+    command = [CHECKOV, "-d", SOURCE, "--framework", "terraform", "--skip-download", "--compact", "-o", "json"]
+    result = subprocess.run(command, text=True, capture_output=True, check=False, timeout=120)
+    report = json.loads(result.stdout)
+    summary = report["summary"]
+    print("checkov:", {count: summary[count] for count in ("passed", "failed", "skipped")})
+    assert [(check["check_id"], check["resource"]) for check in report["results"]["failed_checks"]] == []
+    assert summary["passed"] > 0
+    assert summary["parsing_errors"] == 0
+    for check in report["results"]["skipped_checks"]:
+        assert len(check["check_result"]["suppress_comment"]) > 20, f"{check['check_id']} is skipped without a reason"
