@@ -5,6 +5,8 @@ import os
 import shutil
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,9 +45,24 @@ def import_keras() -> Any:
     os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
     os.environ["KERAS_BACKEND"] = "tensorflow"
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
-    import keras
+    with _closed_stderr():
+        import keras
+        import tensorflow  # noqa: F401  # loaded here, so that its banners are not printed later
 
     return keras
+
+
+@contextmanager
+def _closed_stderr() -> Iterator[None]:
+    """TensorFlow's C++ side prints before its log level is read; only closing the file keeps it quiet."""
+    kept, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(null)
 
 
 def import_openvino() -> Any:

@@ -57,8 +57,8 @@ def fit(moments: Moments, components: int | None, variance: float | None) -> Pca
     values = np.clip(values[::-1], 0, None)
     ratios = values / max(values.sum(), np.finfo(np.float64).tiny)
     if components is None:
-        # One ulp of slack: the sum of all ratios may end just below 1.
-        reached = np.cumsum(ratios) >= (variance or 1.0) - 1e-12
+        # A little slack: the sum of all ratios may end just below 1.
+        reached = np.cumsum(ratios) >= (1.0 if variance is None else variance) - 1e-12
         components = int(np.argmax(reached)) + 1 if reached.any() else width
     chosen = vectors[:, ::-1][:, :components]
     largest = np.abs(chosen).argmax(axis=0)

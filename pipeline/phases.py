@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterable
 from functools import reduce
 from operator import add
-from threading import Event, Thread
 from typing import Any
 
 import numpy as np
@@ -14,9 +13,9 @@ from pipeline.listing import task_bounds
 from pipeline.network import FEATURES
 from pipeline.parts import parquet_bytes, pca_key, read_features, sha256, vector_table, vectors_of
 from pipeline.pca import Moments, PcaModel
+from pipeline.session import run_job
 from pipeline.storage import Storage
 
-POLL_SECONDS = 0.2
 # Rows that are multiplied at once: enough for BLAS to run at full speed, 20 MB as float64.
 GRAM_ROWS = 2048
 
@@ -39,30 +38,10 @@ def extract_features(
             done.add(result.listed)
             yield result
 
-    with _Polling(lambda: on_progress(min(done.value, inputs.num_rows))):
-        results: list[TaskResult] = context.parallelize(tasks, len(tasks)).mapPartitions(run_tasks).collect()
+    rdd = context.parallelize(tasks, len(tasks)).mapPartitions(run_tasks)
+    results: list[TaskResult] = run_job(context, rdd.collect, lambda: on_progress(min(done.value, inputs.num_rows)))
     shared.unpersist()
     return results
-
-
-class _Polling:
-    """Calls a function now and then while the block runs, and once at its end."""
-
-    def __init__(self, call: Callable[[], None]) -> None:
-        self._call, self._ended = call, Event()
-        self._thread = Thread(target=self._poll, daemon=True)
-
-    def _poll(self) -> None:
-        while not self._ended.wait(POLL_SECONDS):
-            self._call()
-
-    def __enter__(self) -> None:
-        self._thread.start()
-
-    def __exit__(self, *_: object) -> None:
-        self._ended.set()
-        self._thread.join()
-        self._call()
 
 
 def sum_moments(context: Any, run: Storage, tasks: int) -> Moments:
@@ -70,8 +49,7 @@ def sum_moments(context: Any, run: Storage, tasks: int) -> Moments:
     groups = min(tasks, context.defaultParallelism)
     shares = [list(range(tasks))[start::groups] for start in range(groups)]
     rdd = context.parallelize(shares, groups).map(lambda share: _moments_of_parts(run, share))
-    moments: Moments = rdd.treeReduce(add)
-    return moments
+    return run_job(context, lambda: rdd.treeReduce(add))
 
 
 def _moments_of_parts(run: Storage, tasks: list[int]) -> Moments:
@@ -95,9 +73,8 @@ def _moments_of_parts(run: Storage, tasks: list[int]) -> Moments:
 def project_features(context: Any, run: Storage, model: PcaModel, tasks: int) -> list[str]:
     """Write the projection part of every task; returns the parts' SHA-256 in the tasks' order."""
     shared = context.broadcast(model)
-    checksums: list[str] = (
-        context.parallelize(range(tasks), tasks).map(lambda task: _project_part(run, shared.value, task)).collect()
-    )
+    rdd = context.parallelize(range(tasks), tasks).map(lambda task: _project_part(run, shared.value, task))
+    checksums: list[str] = run_job(context, rdd.collect)
     shared.unpersist()
     return checksums
 

@@ -1,18 +1,24 @@
 """The Spark session: settings that the job needs wherever it runs."""
 
 import os
+import re
+import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlparse
 
 from pipeline.errors import InputError, SparkError
 from pipeline.java import find_java_home
 from pipeline.storage import is_local
 
+Result = TypeVar("Result")
+
+POLL_SECONDS = 0.2
 # One lost worker costs a task one attempt; locally, too, a task may be tried again.
 TASK_ATTEMPTS = 4
 
@@ -58,6 +64,8 @@ def spark_context(master: str, name: str) -> Iterator[Any]:
         raise SparkError(
             f"Spark did not start on {master} ({_first_line(error)}); is the master up and its address right?"
         ) from error
+    # PySpark's own handler would cancel the jobs from inside whatever call it interrupts; `run_job` does it better.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         yield context
     finally:
@@ -83,6 +91,37 @@ def _settings(master: str) -> dict[str, str]:
             "spark.executorEnv.PYTHONPATH": path,
         }
     return settings
+
+
+def run_job(context: Any, action: Callable[[], Result], poll: Callable[[], None] = lambda: None) -> Result:
+    """The result of a Spark action; `poll` is called now and then while it runs, and once at its end.
+
+    The action runs in a thread of its own, so that an interrupt finds the main thread at rest and not inside the
+    connection to the JVM. Raises SparkError where Spark gives the job up, KeyboardInterrupt once the job is cancelled.
+    """
+    with ThreadPoolExecutor(1) as thread:
+        future = thread.submit(action)
+        try:
+            while not wait([future], POLL_SECONDS).done:
+                poll()
+        except KeyboardInterrupt:
+            context.cancelAllJobs()
+            wait([future])
+            raise
+    poll()
+    try:
+        return future.result()
+    except Exception as error:  # py4j and pyspark raise many kinds
+        raise SparkError(
+            f"Spark gave the job up ({_cause(error)}); the finished parts are kept, go on with --resume."
+        ) from error
+
+
+def _cause(error: Exception) -> str:
+    """The Python error of the task that failed last, where the JVM's account names one; else its first line."""
+    told = re.findall(r"^(?:\w+\.)*(\w*(?:Error|Exception): .+)$", str(error), re.MULTILINE)
+    own = [line for line in told if not line.startswith(("SparkException", "Py4J", "PythonException"))]
+    return own[0].rstrip(".") if own else _first_line(error)
 
 
 def _first_line(error: Exception) -> str:

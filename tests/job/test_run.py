@@ -58,7 +58,7 @@ def test_features_are_labelled_lists_of_1280_floats(finished_run: FinishedRun) -
 def test_pandas_and_duckdb_read_the_parts(finished_run: FinishedRun) -> None:
     assert len(pd.read_parquet(finished_run.folder / "features")) == GOOD
     query = f"select count(*), min(len(pca)), max(len(pca)) from '{finished_run.folder}/pca/*.parquet'"  # noqa: S608
-    assert duckdb.sql(query).fetchone() == (GOOD, 50, 50)
+    assert duckdb.sql(query).fetchall() == [(GOOD, 50, 50)]
 
 
 def test_the_csv_has_one_row_a_picture_in_the_list_s_order(finished_run: FinishedRun) -> None:
@@ -97,7 +97,7 @@ def test_spark_loads_the_model_and_its_transform_is_ours_plus_the_mean(finished_
 
 
 def test_spark_s_own_fit_spans_the_same_components(finished_run: FinishedRun, spark: Any) -> None:
-    from pyspark.ml.feature import PCA as SparkPCA
+    from pyspark.ml.feature import PCA as SparkPCA  # noqa: N811
     from pyspark.ml.feature import PCAModel
     from pyspark.ml.functions import array_to_vector
 
