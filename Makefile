@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
 
-.PHONY: help setup test lint lock sandbox-up sandbox-down
+.PHONY: help demo setup test lint lock sandbox-up sandbox-down
 
 help: ## Print this menu
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,6 +23,9 @@ $(BIN)/uv: requirements/bootstrap.txt
 	@echo "Installing $< into .venv-checkov"
 	@$(BIN)/uv venv -q --clear --python $(BIN)/python .venv-checkov
 	@$(BIN)/uv pip install -q --python .venv-checkov/bin/python --require-hashes -r $< && touch $@
+
+demo: .venv/.operator ## The whole job on this machine (IMAGES=folder WEIGHTS=file ARGS='--components 50')
+	@$(BIN)/python -m pipeline demo --output runs $(if $(IMAGES),--images '$(IMAGES)') $(if $(WEIGHTS),--weights '$(WEIGHTS)') $(ARGS)
 
 setup: .venv/.dev ## Install everything into .venv and stop there
 

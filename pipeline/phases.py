@@ -49,7 +49,8 @@ def sum_moments(context: Any, run: Storage, tasks: int) -> Moments:
     groups = min(tasks, context.defaultParallelism)
     shares = [list(range(tasks))[start::groups] for start in range(groups)]
     rdd = context.parallelize(shares, groups).map(lambda share: _moments_of_parts(run, share))
-    return run_job(context, lambda: rdd.treeReduce(add))
+    moments: Moments = run_job(context, lambda: rdd.treeReduce(add))
+    return moments
 
 
 def _moments_of_parts(run: Storage, tasks: list[int]) -> Moments:
