@@ -16,6 +16,8 @@ import sys
 import tempfile
 import threading
 import urllib.request
+from dataclasses import dataclass
+from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any, Self
 
@@ -28,13 +30,25 @@ ACCOUNT = "123456789012"
 START_DEADLINE = 60  # seconds; a cold moto on a busy machine takes about 5
 
 
+@dataclass(frozen=True)
+class HostsBehind:
+    """The folder in which the double and the hosts' keeper leave word, and where public addresses come from."""
+
+    folder: Path
+    public_network: str
+
+
 class AwsDouble:
     """A running double: where it is, how it may fail, what it was asked.
 
     `host` is the address it listens on; give `0.0.0.0` when hosts in other network namespaces have to reach it.
+    `hosts` says that real hosts stand behind the instances (see `moto_hosts`).
     """
 
-    def __init__(self, host: str = "127.0.0.1", port: int = 0, region: str = "eu-west-1") -> None:
+    def __init__(
+        self, host: str = "127.0.0.1", port: int = 0, region: str = "eu-west-1", hosts: HostsBehind | None = None
+    ) -> None:
+        self._hosts = hosts
         self.region = region
         self.port = port
         self._host = host
@@ -77,6 +91,8 @@ class AwsDouble:
             str(self.port),
             "--with-parent",
         ]
+        if self._hosts:
+            command += ["--hosts", str(self._hosts.folder), "--public-network", self._hosts.public_network]
         with os.fdopen(descriptor, "w") as output:
             self._process = subprocess.Popen(
                 command, cwd=HERE.parents[1], text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=output
@@ -157,6 +173,8 @@ def main() -> None:
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (0.0.0.0: every one)")
     parser.add_argument("--port", type=int, default=0, help="port to listen on (0: a free one)")
     parser.add_argument("--with-parent", action="store_true", help="end when standard input closes")
+    parser.add_argument("--hosts", type=Path, help="folder in which the keeper of real hosts leaves word")
+    parser.add_argument("--public-network", type=IPv4Network, help="where their public addresses come from")
     arguments = parser.parse_args()
     # moto reads these when it is first imported.
     os.environ["MOTO_AMIS_PATH"] = str(HERE / "debian_amis.json")
@@ -172,6 +190,10 @@ def main() -> None:
             flush=True,
         )
 
+    if arguments.hosts:
+        from tests.doubles import moto_hosts
+
+        moto_hosts.apply(arguments.hosts, arguments.public_network)
     serve(arguments.host, arguments.port, announce)
 
 

@@ -29,7 +29,7 @@ def open_way_out(run: Run) -> None:
     """Let the hosts reach the world on TCP 80, 443 and DNS, and each other; nothing else passes. All runs locked."""
     chain, (out, _), inner, outer = run.name.upper(), network.uplink(), str(run.network), str(run.public_network)
     bridge = run.name
-    _remember_forwarding()
+    remember_forwarding()
     FORWARDING.write_text("1")
     rules = [
         "*filter",
@@ -95,12 +95,15 @@ def apply_groups(run: Run, host: str, rules: Iterable[Rule]) -> None:
 
     The rules live in the host's network namespace, the one place where bridged packets are seen.
     """
+    out = GROUP_CHAINS["OUTPUT"]
     lines = ["*filter", *(f":{chain} -" for chain in GROUP_CHAINS.values())]
     for chain, always in ((GROUP_CHAINS["INPUT"], "-i lo"), (GROUP_CHAINS["OUTPUT"], "-o lo")):
         lines += [f"-A {chain} {always} -j ACCEPT", f"-A {chain} -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT"]
     for rule in rules:
         chain, peer = (GROUP_CHAINS["INPUT"], "-s") if rule.inbound else (GROUP_CHAINS["OUTPUT"], "-d")
         lines += [f"-A {chain} {peer} {net} {_ports(rule)} -j ACCEPT" for net in rule.networks]
+    # Names and time come from the VPC itself, whatever the groups say.
+    lines += [f"-A {out} -p udp -m multiport --dports 53,123 -j ACCEPT", f"-A {out} -p tcp --dport 53 -j ACCEPT"]
     # Like AWS, say nothing to what is not allowed.
     lines += [f"-A {chain} -j DROP" for chain in GROUP_CHAINS.values()]
     there = _iptables("-S", namespace=network.namespace(run, host))
@@ -122,7 +125,7 @@ def _belongs(rule: str, run: Run) -> bool:
     return run.name.upper() in words[2:] or str(run.network) in words or str(run.public_network) in words
 
 
-def _remember_forwarding() -> None:
+def remember_forwarding() -> None:
     memory = runs.home() / "ip_forward"
     if not memory.exists():
         memory.write_text(FORWARDING.read_text())

@@ -110,13 +110,13 @@ class Host:
     def wait_until_ready(self, seconds: float = BOOT_SECONDS) -> None:
         """Wait until cloud-init is done and SSH answers. Raises SandboxError with the end of the console's text."""
         deadline = time.monotonic() + seconds
-        while not (self._is_set_up() and self._ssh_answers()):
+        while not (self.is_set_up() and self._ssh_answers()):
             if time.monotonic() > deadline or not self.container.is_running:
                 last = "\n".join(self.console().splitlines()[-15:])
                 raise SandboxError(f"The host {self.name} was not up after {seconds:.0f} s. Its console ends:\n{last}")
             time.sleep(0.05)
 
-    def _is_set_up(self) -> bool:
+    def is_set_up(self) -> bool:
         # Written by cloud-init's last stage, on the guest's own /run: each boot starts without it.
         init = self.container.init()
         return init is not None and Path(f"/proc/{init}/root/run/cloud-init/result.json").exists()

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import IPv4Address
 from typing import Any
 
 from tests.cluster.sandbox import network
@@ -46,7 +47,13 @@ class Identity:
     authorized_keys: tuple[str, ...] = ()
     user_data: bytes = b""
     role: str = ""
+    spot: bool = False
     launched: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+    @property
+    def mac(self) -> str:
+        """Of the first interface; the address makes it, and nothing compares it with the link's."""
+        return ":".join(["02", "00", *(f"{byte:02x}" for byte in IPv4Address(self.private_ip).packed)])
 
 
 class MetadataService:
@@ -104,10 +111,11 @@ class MetadataService:
             "hostname": me.hostname,
             "instance-action": "none",
             "instance-id": me.instance_id,
-            "instance-life-cycle": "spot" if self._spot_notice else "on-demand",
+            "instance-life-cycle": "spot" if me.spot else "on-demand",
             "instance-type": me.instance_type,
             "local-hostname": me.hostname,
             "local-ipv4": me.private_ip,
+            "network": {"interfaces": {"macs": {me.mac: {"device-number": "0", "local-ipv4s": me.private_ip}}}},
             "placement": {"availability-zone": me.zone, "region": me.region},
             "services": {"domain": "amazonaws.com", "partition": "aws"},
         }

@@ -26,7 +26,7 @@ def home() -> Path:
 
 @dataclass(frozen=True)
 class Run:
-    """One run. It lives as long as its lock is held; the kernel lets go of it when the process ends, however it ends."""
+    """One run. It lives as long as its lock is held: until its process ends, however that ends."""
 
     number: int
     lock: IO[str] | None = field(default=None, repr=False, compare=False)

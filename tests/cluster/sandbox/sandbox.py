@@ -118,13 +118,15 @@ class Sandbox:
         return hosts
 
     def plain_rules(self) -> list[firewall.Rule]:
-        """What Orchard's security groups say: SSH from outside, everything among the hosts, all the way out."""
+        """What Orchard's security groups say: SSH from outside, everything among the hosts, web pages outside."""
         assert self.run is not None
         inner = tuple(f"{address}/32" for address in self._node_addresses())
         return [
             firewall.Rule(True, "tcp", 22, 22, (ANYWHERE,)),
             firewall.Rule(True, "-1", -1, -1, inner),
-            firewall.Rule(False, "-1", -1, -1, (ANYWHERE,)),
+            firewall.Rule(False, "-1", -1, -1, inner),
+            firewall.Rule(False, "tcp", 80, 80, (ANYWHERE,)),
+            firewall.Rule(False, "tcp", 443, 443, (ANYWHERE,)),
         ]
 
     def _node_addresses(self) -> list[IPv4Address]:

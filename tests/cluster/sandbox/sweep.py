@@ -1,11 +1,14 @@
 """Take away what killed runs left: a run whose lock nobody holds is dead, and all that bears its name is waste."""
 
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
 from tests.cluster.sandbox import cgroups, firewall, network, runs
 from tests.cluster.sandbox.host import unmount
 from tests.cluster.sandbox.runs import Run
+
+PROPAGATION = Path("/run/systemd/nspawn/propagate")
 
 
 def sweep_dead_runs() -> list[int]:
@@ -30,20 +33,29 @@ def sweep(run: Run) -> None:
     for namespace in network.namespace_names():
         if runs.number_of(namespace) == run.number:
             network.delete_namespace(namespace)
+    for folder in _propagation_folders(run):
+        shutil.rmtree(folder, ignore_errors=True)
     network.destroy_bridge(run)
     firewall.close_way_out(run.number)
     shutil.rmtree(run.folder, ignore_errors=True)
 
 
-def remains() -> list[str]:
-    """Everything on this machine that bears a run's name, in words. Empty when the sandbox left nothing."""
-    found = [f"control group {path}" for path in cgroups.named(runs.PREFIX) if runs.number_of(path.name)]
-    found += [f"mount {mount}" for mount in _all_mounts() if runs.home() / "runs" in mount.parents]
-    found += [f"link {name}" for name in network.link_names() if runs.number_of(name)]
-    found += [f"network namespace {name}" for name in network.namespace_names() if runs.number_of(name)]
-    found += [f"rules of run {number}" for number in sorted(firewall.leftover_numbers())]
-    found += [f"route to {route}" for route in network.routes_of_last_resort()]
-    return found + [f"folder {Run(number).folder}" for number in runs.known_numbers()]
+def remains(run: Run) -> list[str]:
+    """Everything on this machine that bears the run's name, in words. Empty when the run left nothing."""
+
+    def ours(names: Iterable[str]) -> list[str]:
+        return [name for name in names if runs.number_of(name) == run.number]
+
+    networks = {str(run.network), str(run.public_network)} & set(network.routes_of_last_resort())
+    return [
+        *(f"control group {path}" for path in cgroups.named(run.name) if ours([path.name])),
+        *(f"mount {mount}" for mount in _mounts(run)),
+        *(f"link {name}" for name in ours(network.link_names())),
+        *(f"namespace {name}" for name in ours(network.namespace_names())),
+        *(f"rules of run {number}" for number in firewall.leftover_numbers() & {run.number}),
+        *(f"route to {network}" for network in networks),
+        *(f"folder {folder}" for folder in [run.folder, *_propagation_folders(run)] if folder.exists()),
+    ]
 
 
 def _numbers_seen() -> set[int]:
@@ -54,6 +66,11 @@ def _numbers_seen() -> set[int]:
 
 def _mounts(run: Run) -> list[Path]:
     return [mount for mount in _all_mounts() if run.folder in mount.parents]
+
+
+def _propagation_folders(run: Run) -> list[Path]:
+    """Where nspawn lets mounts be handed to its containers; it does not always remove them."""
+    return [path for path in PROPAGATION.glob(f"{run.name}-*") if runs.number_of(path.name) == run.number]
 
 
 def _all_mounts() -> list[Path]:

@@ -1,0 +1,41 @@
+"""A sandbox for the tests, where this machine can have one."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.cluster.sandbox import handle, machine
+from tests.cluster.sandbox.machine import SandboxError
+from tests.cluster.sandbox.sandbox import Sandbox
+from tests.cluster.sandbox.ssh import Shell
+from tests.conftest import Need
+
+
+@pytest.fixture(scope="session", autouse=True)
+def machine_for_hosts(need: Need) -> None:
+    """These tests need a machine that can have hosts."""
+    try:
+        machine.check()
+    except SandboxError as error:
+        need(False, str(error))
+
+
+@pytest.fixture(scope="session")
+def shell(tmp_path_factory: pytest.TempPathFactory) -> Shell:
+    """SSH with a key that every host of the tests takes."""
+    folder = tmp_path_factory.mktemp("ssh")
+    handle.make_key(folder)
+    return Shell(folder / "id_ed25519")
+
+
+@pytest.fixture(scope="session")
+def public_key(shell: Shell) -> str:
+    """The public half of that key."""
+    return shell.key.with_suffix(".pub").read_text().strip()
+
+
+@pytest.fixture(scope="module")
+def sandbox(machine_for_hosts: None) -> Iterator[Sandbox]:
+    """A sandbox without hosts."""
+    with Sandbox() as made:
+        yield made
