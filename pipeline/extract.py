@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from pipeline import retries
 from pipeline.decode import BadPictureError, decode, read_failure
 from pipeline.engine import BATCH, Engine, engine_for
 from pipeline.network import FEATURES, Network
@@ -64,6 +65,7 @@ class TaskResult:
     seconds: dict[str, float] = field(default_factory=dict)
     peak_bytes: int = 0
     host: str = ""
+    retries: int = 0
 
     @property
     def features(self) -> int:
@@ -79,6 +81,7 @@ def extract(job: FeatureJob, task: FeatureTask) -> TaskResult:
     if job.resume and (kept := _kept_part(job, task)):
         return kept
     first_picture_at = time.time()
+    retried = retries.count()
     seconds = dict.fromkeys(("engine", "wait", "network", "write"), 0.0)
     with _timed(seconds, "engine"):
         engine = engine_for(job.network)
@@ -96,6 +99,7 @@ def extract(job: FeatureJob, task: FeatureTask) -> TaskResult:
         seconds=seconds,
         peak_bytes=peak,
         host=socket.gethostname(),
+        retries=retries.count() - retried,
     )
 
 

@@ -35,6 +35,7 @@ class RunRecord:
     worker_seconds: dict[str, float] = field(default_factory=dict)
     images_per_second: float = 0.0
     worker_peak_bytes: int = 0
+    retries: int = 0
     started_at: str = ""
     ended_at: str = ""
     hosts: list[str] = field(default_factory=list)

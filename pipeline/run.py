@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from pipeline import pca_model
+from pipeline import pca_model, retries
 from pipeline.errors import InputError, TooManyBadPicturesError
 from pipeline.extract import FeatureJob, TaskResult
 from pipeline.listing import list_pictures, plan_tasks
@@ -156,6 +156,7 @@ def _record(request: RunRequest, results: list[TaskResult], seconds: dict[str, f
         worker_seconds={name: sum(result.seconds[name] for result in computed) for name in spent},
         images_per_second=pictures / seconds["features"],
         worker_peak_bytes=max((result.peak_bytes for result in computed), default=0),
+        retries=sum(result.retries for result in computed),
         hosts=sorted({result.host for result in computed}),
         cpu=cpu_name(),
         cores=cores,
@@ -205,5 +206,6 @@ def _end(request: RunRequest, record: RunRecord, storage: Storage, narrator: Nar
     if request.report:
         with narrator.phase("report", "Writing report.html"):
             write_report(storage, record)
+    record.retries += retries.count()
     record.seconds["total"] = time.time() - request.process_started_at
     record.write(storage)

@@ -33,6 +33,12 @@ class Storage(Protocol):
     def writer(self, key: str) -> AbstractContextManager[IO[bytes]]:
         """A stream for one large object, which appears when the block ends well and not at all otherwise."""
 
+    def read_range(self, key: str, start: int, length: int) -> bytes:
+        """`length` bytes of an object from `start` on. Raises as `read`."""
+
+    def size(self, key: str) -> int:
+        """Bytes of an object. Raises as `read`."""
+
     def exists(self, key: str) -> bool:
         """Whether that object is there."""
 
@@ -51,6 +57,10 @@ def open_storage(uri: str) -> Storage:
         from pipeline.storage_local import LocalStorage
 
         return LocalStorage.at(uri)
+    if uri.startswith("s3://"):
+        from pipeline.storage_s3 import S3Storage
+
+        return S3Storage.at(uri)
     scheme = uri.split("://", 1)[0]
     raise InputError(f"{uri}: the scheme {scheme}:// is not known; give a folder, file:// or s3://bucket/prefix.")
 

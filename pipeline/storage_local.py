@@ -60,6 +60,14 @@ class LocalStorage:
     def read(self, key: str) -> bytes:
         return (self.root / key).read_bytes()
 
+    def read_range(self, key: str, start: int, length: int) -> bytes:
+        with (self.root / key).open("rb") as stream:
+            stream.seek(start)
+            return stream.read(length)
+
+    def size(self, key: str) -> int:
+        return (self.root / key).stat().st_size
+
     def write(self, key: str, data: bytes) -> None:
         with self.writer(key) as stream:
             stream.write(data)
