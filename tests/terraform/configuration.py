@@ -32,7 +32,13 @@ class Configuration:
         """Run one Terraform command and return how it ended."""
         command = ["terraform", *words]
         return subprocess.run(
-            command, cwd=self.folder, env=self._environment, text=True, capture_output=True, timeout=DEADLINE, check=False
+            command,
+            cwd=self.folder,
+            env=self._environment,
+            text=True,
+            capture_output=True,
+            timeout=DEADLINE,
+            check=False,
         )
 
     def start(self, *words: str) -> subprocess.Popen[str]:

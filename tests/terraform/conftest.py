@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -51,16 +52,21 @@ def public_key(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def make_configuration(
-    terraform_environment: dict[str, str],
-    aws: AwsDouble,
-    public_key: Path,
-    tmp_path_factory: pytest.TempPathFactory,
+    terraform_environment: dict[str, str], public_key: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Make:
-    """Makes a working copy for a cluster of that name, not yet initialised."""
+    """Makes a working copy for a cluster of that name in that AWS, not yet initialised."""
 
-    def make(cluster_name: str, **variables: Any) -> Configuration:
+    def make(aws: AwsDouble, cluster_name: str, **variables: Any) -> Configuration:
         folder = tmp_path_factory.mktemp(cluster_name) / "terraform"
         given = {"cluster_name": cluster_name, "ssh_public_key_path": str(public_key)} | QUICK | variables
         return Configuration(folder, aws.environment() | terraform_environment, **given)
 
     return make
+
+
+@pytest.fixture(scope="session", autouse=True)
+def early(request: pytest.FixtureRequest, make_configuration: Make, aws: AwsDouble) -> Iterator[dict[str, Future[Any]]]:
+    """Applies that mostly wait, begun at once and used when their turn comes: each module's `begin_early`."""
+    modules = {item.module for item in request.session.items if hasattr(item.module, "begin_early")}
+    with ThreadPoolExecutor(max_workers=len(modules) or 1) as pool:
+        yield {module.__name__: pool.submit(module.begin_early, make_configuration, aws) for module in modules}

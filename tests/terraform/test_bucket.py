@@ -1,6 +1,6 @@
 """The bucket outlives its cluster, comes back with the next one, and goes when told to."""
 
-from collections.abc import Iterator
+from concurrent.futures import Future
 
 import pytest
 from botocore.exceptions import ClientError
@@ -12,13 +12,26 @@ from tests.terraform.conftest import Make
 
 NAME = "kept"
 # The bucket with all that guards it, and the user as the rest of the cluster: no hosts, to be quick.
-PARTS = ("-target=aws_s3_bucket_policy.tls_only", "-target=aws_s3_bucket_versioning.data", "-target=aws_iam_user.person")
+PARTS = (
+    "-target=aws_s3_bucket_policy.tls_only",
+    "-target=aws_s3_bucket_versioning.data",
+    "-target=aws_iam_user.person",
+)
+RULES = "-target=aws_s3_bucket_lifecycle_configuration.data"
+
+
+def begin_early(make_configuration: Make, aws: AwsDouble) -> Configuration:
+    """A bucket with its rules: the provider watches them settle for the better part of a minute."""
+    tidy = make_configuration(aws, "tidy", bucket_lifecycle=True, runs_expire_days=90)
+    tidy.init()
+    tidy.apply(RULES)
+    return tidy
 
 
 @pytest.fixture(scope="module")
-def cluster(make_configuration: Make, aws: AwsDouble) -> Iterator[Configuration]:
+def cluster(make_configuration: Make, aws: AwsDouble) -> Configuration:
     """A cluster whose bucket holds a picture in two versions."""
-    configuration = make_configuration(NAME)
+    configuration = make_configuration(aws, NAME)
     configuration.init()
     configuration.apply(*PARTS)
     for body in (b"first", b"second"):
@@ -73,16 +86,12 @@ def test_with_force_the_bucket_goes_with_every_version(cluster: Configuration, a
     assert leftovers(aws.client, NAME) == []
 
 
-def test_rules_tidy_the_bucket(make_configuration: Make, aws: AwsDouble) -> None:
-    """The slow one: the provider watches lifecycle rules settle for the better part of a minute."""
-    tidy = make_configuration("tidy", bucket_lifecycle=True, runs_expire_days=90)
-    tidy.init()
-    tidy.apply("-target=aws_s3_bucket_lifecycle_configuration.data")
-    bucket = f"orchard-tidy-123456789012-{aws.region}"
-    configured = aws.client("s3").get_bucket_lifecycle_configuration(Bucket=bucket)["Rules"]
+def test_rules_tidy_the_bucket(early: dict[str, Future[Configuration]], aws: AwsDouble) -> None:
+    tidy = early[__name__].result()
+    configured = aws.client("s3").get_bucket_lifecycle_configuration(Bucket=tidy.outputs()["bucket"])["Rules"]
     rules = {rule["ID"]: rule for rule in configured}
     assert rules["abort-incomplete-uploads"]["AbortIncompleteMultipartUpload"]["DaysAfterInitiation"] == 1
     assert rules["delete-old-versions"]["NoncurrentVersionExpiration"]["NoncurrentDays"] == 30
     assert rules["delete-old-runs"]["Expiration"]["Days"] == 90
     assert rules["delete-old-runs"]["Filter"]["Prefix"] == "runs/"
-    assert tidy.must("plan", "-input=false", "-detailed-exitcode", "-target=aws_s3_bucket_lifecycle_configuration.data")
+    assert tidy.must("plan", "-input=false", "-detailed-exitcode", RULES)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Need
+from tests.doubles.aws import AwsDouble
 from tests.terraform.configuration import SOURCE, Configuration
 from tests.terraform.conftest import Make
 
@@ -16,9 +17,9 @@ CHECKOV = ROOT / ".venv-checkov" / "bin" / "checkov"
 
 
 @pytest.fixture(scope="module")
-def configuration(make_configuration: Make) -> Configuration:
+def configuration(make_configuration: Make, aws: AwsDouble) -> Configuration:
     """A copy with the provider installed exactly as locked."""
-    configuration = make_configuration("checks")
+    configuration = make_configuration(aws, "checks")
     configuration.init()
     return configuration
 
@@ -38,8 +39,8 @@ def test_it_plans_what_it_should_with_a_mocked_aws(configuration: Configuration)
     configuration.set()
 
 
-def test_the_example_plans_as_it_stands(make_configuration: Make, public_key: Path) -> None:
-    configuration = make_configuration("example")
+def test_the_example_plans_as_it_stands(make_configuration: Make, aws: AwsDouble, public_key: Path) -> None:
+    configuration = make_configuration(aws, "example")
     configuration.init()
     (configuration.folder / "terraform.tfvars.json").unlink()
     example = (SOURCE / "terraform.tfvars.example").read_text()
@@ -59,7 +60,9 @@ def test_the_example_names_every_variable_a_person_would_touch() -> None:
 
 def test_every_variable_and_output_is_described() -> None:
     for file in ("variables.tf", "outputs.tf"):
-        blocks = re.findall(r'^(?:variable|output) "(\w+)" \{\n(.*?)^\}', (SOURCE / file).read_text(), re.MULTILINE | re.DOTALL)
+        blocks = re.findall(
+            r'^(?:variable|output) "(\w+)" \{\n(.*?)^\}', (SOURCE / file).read_text(), re.MULTILINE | re.DOTALL
+        )
         assert blocks
         assert [name for name, body in blocks if not re.search(r'^  description = "\S', body, re.MULTILINE)] == []
 

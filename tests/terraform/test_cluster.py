@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -49,15 +50,23 @@ def tags_of(described: dict[str, Any]) -> dict[str, str]:
     return {tag["Key"]: tag["Value"] for tag in described.get("Tags", [])}
 
 
-@pytest.fixture(scope="module")
-def story(make_configuration: Make, aws: AwsDouble) -> Iterator[Story]:
-    """The cluster, applied."""
-    cluster = make_configuration(NAME)
+def begin_early(make_configuration: Make, _: AwsDouble) -> Story:
+    """Apply the cluster in an account of its own, so that all that appears there is this cluster's."""
+    own = AwsDouble().start()
+    cluster = make_configuration(own, NAME)
     cluster.init()
-    story = Story(cluster, aws, census(aws.client))
+    story = Story(cluster, own, census(own.client))
     story.timed("apply", cluster.apply)
+    return story
+
+
+@pytest.fixture(scope="module")
+def story(early: dict[str, Future[Story]]) -> Iterator[Story]:
+    """The cluster, applied."""
+    story = early[__name__].result()
     yield story
     print(f"\n{NAME}:", ", ".join(f"{step} {seconds:.0f} s" for step, seconds in story.seconds.items()))
+    story.aws.stop()
 
 
 def test_everything_is_there_after_one_apply(story: Story) -> None:

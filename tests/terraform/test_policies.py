@@ -7,8 +7,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from tests.doubles.aws import ACCOUNT, AwsDouble
-from tests.terraform.configuration import Configuration
-from tests.terraform.conftest import QUICK
+from tests.terraform.conftest import Make
 
 NAME = "guarded"
 OTHERS_BUCKET = "somebody-elses-bucket"
@@ -23,14 +22,10 @@ ClientOf = Callable[[str], Any]
 
 
 @pytest.fixture(scope="module")
-def guarded(
-    terraform_environment: dict[str, str], public_key: Any, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[AwsDouble, str, dict[str, dict[str, str]]]]:
+def guarded(make_configuration: Make) -> Iterator[tuple[AwsDouble, str, dict[str, dict[str, str]]]]:
     """An AWS that enforces policies, the cluster's bucket in it, and credentials of the person and of a node."""
     with AwsDouble() as aws:
-        folder = tmp_path_factory.mktemp(NAME) / "terraform"
-        variables = QUICK | {"cluster_name": NAME, "ssh_public_key_path": str(public_key)}
-        cluster = Configuration(folder, aws.environment() | terraform_environment, **variables)
+        cluster = make_configuration(aws, NAME)
         cluster.init()
         cluster.apply(*(f"-target={address}" for address in POLICIES))
         bucket = cluster.outputs()["bucket"]

@@ -19,7 +19,7 @@ def in_s3(make_configuration: Make, aws: AwsDouble) -> Configuration:
     """A configuration whose state lies in S3, set up as the example file says."""
     location = {"LocationConstraint": aws.region}
     aws.client("s3").create_bucket(Bucket=STATES, CreateBucketConfiguration=location)
-    configuration = make_configuration("first")
+    configuration = make_configuration(aws, "first")
     example = (SOURCE / "backend_override.tf.example").read_text()
     (configuration.folder / "backend_override.tf").write_text(example)
     configuration.init()
@@ -81,8 +81,8 @@ def test_the_lock_is_gone_with_its_holder(in_s3: Configuration) -> None:
     in_s3.must("plan", QUICKLY_MADE)
 
 
-def test_a_lock_held_in_the_folder_is_named_with_its_holder(make_configuration: Make) -> None:
-    configuration = make_configuration("local")
+def test_a_lock_held_in_the_folder_is_named_with_its_holder(make_configuration: Make, aws: AwsDouble) -> None:
+    configuration = make_configuration(aws, "local")
     configuration.init()
     result = refusal_while_locked(configuration)
     assert result.returncode == 1

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.doubles.aws import AwsDouble
 from tests.terraform.configuration import Configuration
 from tests.terraform.conftest import Make
 
@@ -82,9 +83,9 @@ def write_round(configuration: Configuration, number: int, mocked_aws: str, case
 
 
 @pytest.fixture(scope="module")
-def refusals(make_configuration: Make) -> dict[int, list[str]]:
+def refusals(make_configuration: Make, aws: AwsDouble) -> dict[int, list[str]]:
     """What Terraform says in each round, all asked in one run."""
-    configuration = make_configuration("variables")
+    configuration = make_configuration(aws, "variables")
     configuration.init()
     right = configuration.folder / "tests" / "cluster.tftest.hcl"
     mocked_aws = right.read_text().partition("\nrun ")[0] + "\n"
