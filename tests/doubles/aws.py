@@ -4,7 +4,8 @@
         subprocess.run(["terraform", "apply"], env=os.environ | aws.environment())
         aws.fail("ec2:RunInstances", code="VcpuLimitExceeded", after=1)
 
-By hand: `python -m tests.doubles.aws --port 5000`, then the environment that it prints. Its state lives as long as its process.
+By hand: `python -m tests.doubles.aws --port 5000`, then the environment that it prints. Its state lives as long as its
+process.
 """
 
 import argparse
@@ -60,7 +61,7 @@ class AwsDouble:
         """The URL on this machine. Elsewhere, the same port on the address by which that place reaches this machine."""
         return f"http://{'127.0.0.1' if self._host == '0.0.0.0' else self._host}:{self.port}"  # noqa: S104
 
-    def environment(self, access_key: str = "AKIAORCHARDTESTADMIN", secret_key: str = "test") -> dict[str, str]:
+    def environment(self, access_key: str = "AKIAORCHARDTESTADMIN", secret_key: str = "test") -> dict[str, str]:  # noqa: S107
         """The variables by which Terraform, boto3 and the AWS tools take the double for AWS."""
         return {
             "AWS_ENDPOINT_URL": self.endpoint_url,
@@ -140,7 +141,7 @@ class AwsDouble:
         return sum(fault["times"] for fault in json.loads(self._talk("GET", FAULTS_PATH))["faults"])
 
     def enforce_policies(self, enforced: bool = True) -> None:
-        """From now on, check each call's signature and the IAM policies of who signed it; the administrator is unknown then."""
+        """From now on, check each call's signature and its signer's policies; the administrator is unknown then."""
         self._talk("POST", "/moto-api/reset-auth", b"0" if enforced else b"inf")
 
     def _talk(self, method: str, path: str, body: bytes | None = None) -> bytes:

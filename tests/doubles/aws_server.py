@@ -19,9 +19,9 @@ StartResponse = Callable[..., Any]
 class Fault:
     """An answer the double gives in place of moto's.
 
-    `action` is a pattern of a call's name as `calls()` shows it (`ec2:RunInstances`, `s3:PUT /bucket/key`). Of the calls
-    that match it and hold `match` in their body, the first `after` go through and the next `times` fail. A fault
-    without `code` only waits `delay` seconds.
+    `action` is a pattern of a call's name as `calls()` shows it (`ec2:RunInstances`, `s3:PUT /bucket/key`). Of the
+    calls that match it and hold `match` in their body, the first `after` go through and the next `times` fail. A
+    fault without `code` only waits `delay` seconds.
     """
 
     action: str

@@ -5,6 +5,18 @@ from typing import Any
 
 Client = Callable[[str], Any]
 
+PAGED = (
+    ("volume", "describe_volumes", "Volumes", "VolumeId"),
+    ("network-interface", "describe_network_interfaces", "NetworkInterfaces", "NetworkInterfaceId"),
+    ("security-group", "describe_security_groups", "SecurityGroups", "GroupId"),
+    ("security-group-rule", "describe_security_group_rules", "SecurityGroupRules", "SecurityGroupRuleId"),
+    ("vpc-endpoint", "describe_vpc_endpoints", "VpcEndpoints", "VpcEndpointId"),
+    ("route-table", "describe_route_tables", "RouteTables", "RouteTableId"),
+    ("internet-gateway", "describe_internet_gateways", "InternetGateways", "InternetGatewayId"),
+    ("subnet", "describe_subnets", "Subnets", "SubnetId"),
+    ("vpc", "describe_vpcs", "Vpcs", "VpcId"),
+)
+
 
 def census(client: Client) -> set[str]:
     """Everything in the account that a cluster may consist of, as `kind id`, whoever made it and however it is tagged.
@@ -32,29 +44,20 @@ def _everything(client: Client) -> Iterator[tuple[str, str, dict[str, str]]]:
 
 
 def _network_and_machines(ec2: Any) -> Iterator[tuple[str, str, dict[str, str]]]:
-    for reservations in ec2.get_paginator("describe_instances").paginate():
-        for reservation in reservations["Reservations"]:
-            for instance in reservation["Instances"]:
-                # A terminated instance is listed for about an hour more, and costs nothing.
-                if instance["State"]["Name"] != "terminated":
-                    yield "instance", instance["InstanceId"], _tags(instance)
-    kinds = (
-        ("volume", "describe_volumes", "Volumes", "VolumeId"),
-        ("network-interface", "describe_network_interfaces", "NetworkInterfaces", "NetworkInterfaceId"),
-        ("security-group", "describe_security_groups", "SecurityGroups", "GroupId"),
-        ("security-group-rule", "describe_security_group_rules", "SecurityGroupRules", "SecurityGroupRuleId"),
-        ("vpc-endpoint", "describe_vpc_endpoints", "VpcEndpoints", "VpcEndpointId"),
-        ("route-table", "describe_route_tables", "RouteTables", "RouteTableId"),
-        ("internet-gateway", "describe_internet_gateways", "InternetGateways", "InternetGatewayId"),
-        ("subnet", "describe_subnets", "Subnets", "SubnetId"),
-        ("vpc", "describe_vpcs", "Vpcs", "VpcId"),
-    )
-    for kind, call, listed, identity in kinds:
+    for page in ec2.get_paginator("describe_instances").paginate():
+        for instance in (host for reservation in page["Reservations"] for host in reservation["Instances"]):
+            # A terminated instance is listed for about an hour more, and costs nothing.
+            if instance["State"]["Name"] != "terminated":
+                yield "instance", instance["InstanceId"], _tags(instance)
+    for kind, call, listed, identity in PAGED:
         for page in ec2.get_paginator(call).paginate():
-            for item in page[listed]:
-                # Only endpoints have a state of this name; a deleted one is listed for a while.
-                if item.get("State") != "deleted":
-                    yield kind, item[identity], _tags(item)
+            # Only endpoints have a state of this name; a deleted one is listed for a while.
+            for item in (item for item in page[listed] if item.get("State") != "deleted"):
+                yield kind, item[identity], _tags(item)
+    yield from _unpaged(ec2)
+
+
+def _unpaged(ec2: Any) -> Iterator[tuple[str, str, dict[str, str]]]:
     for pair in ec2.describe_key_pairs()["KeyPairs"]:
         yield "key-pair", pair["KeyName"], _tags(pair)
     for address in ec2.describe_addresses()["Addresses"]:

@@ -29,7 +29,7 @@ def apply() -> None:
 
 
 def _report_security_groups_of_the_first_interface() -> None:
-    """Launched through NetworkInterfaces (a public address asked for), moto's instance reports no group: a false drift."""
+    """Launched with a public address asked for, moto's instance reports no security group: a false drift."""
     original = Instance.__init__
 
     def init(self: Any, *args: Any, **kwargs: Any) -> None:
@@ -69,7 +69,7 @@ def _change_shutdown_behaviour_without_wiping_security_groups() -> None:
 
 
 def _describe_rules_between_groups() -> None:
-    """moto keeps the description of a rule that names another group with that group, and then looks for it elsewhere."""
+    """moto keeps the description of a rule that names a group with that group, and looks for it elsewhere."""
     description = SecurityGroupRule.description.fget
     SecurityGroupRule.description = property(
         lambda rule: description(rule) or (rule.source_group or {}).get("Description"),
@@ -134,7 +134,7 @@ def _instances_named(request: Any) -> list[tuple[str, dict[str, str]]]:
 
 
 def _conditions_hold(conditions: dict[str, dict[str, Any]], tags: dict[str, str]) -> bool:
-    """Whether each operator's each key has a wished value. An operator the double does not know is an error, not a yes."""
+    """Whether each key has a wished value. An operator the double does not know is an error, not a yes."""
     # The double stands for AWS's TLS endpoints, though it speaks plain HTTP.
     context = {"aws:SecureTransport": "true"} | {f"aws:ResourceTag/{key}": value for key, value in tags.items()}
     request = _request.get()

@@ -18,9 +18,9 @@ def find_mirror() -> Path | None:
 
 
 def cli_config(folder: Path) -> dict[str, str]:
-    """The environment that lets `terraform init` take the provider from the mirror; without one, an empty configuration.
+    """The environment that lets `terraform init` take the provider from the mirror, if there is one.
 
-    The configuration file is written into `folder`.
+    The configuration file that it names is written into `folder`.
     """
     mirror = find_mirror()
     file = folder / "terraform.rc"

@@ -34,14 +34,6 @@ def aws() -> Iterator[AwsDouble]:
         yield double
 
 
-@pytest.fixture
-def faulty_aws(aws: AwsDouble) -> Iterator[AwsDouble]:
-    """The same AWS, with nobody else's faults before and none of this test's after."""
-    aws.forget_faults()
-    yield aws
-    aws.forget_faults()
-
-
 @pytest.fixture(scope="session")
 def public_key(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A fresh key pair's public half."""

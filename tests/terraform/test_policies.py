@@ -1,6 +1,8 @@
 """What the person's key and the nodes' role may do, proven by calls: IAM's answers, not the policies' text."""
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -21,38 +23,52 @@ POLICIES = [
 ClientOf = Callable[[str], Any]
 
 
-@pytest.fixture(scope="module")
-def guarded(make_configuration: Make) -> Iterator[tuple[AwsDouble, str, dict[str, dict[str, str]]]]:
-    """An AWS that enforces policies, the cluster's bucket in it, and credentials of the person and of a node."""
-    with AwsDouble() as aws:
-        cluster = make_configuration(aws, NAME)
-        cluster.init()
-        cluster.apply(*(f"-target={address}" for address in POLICIES))
-        bucket = cluster.outputs()["bucket"]
-        aws.client("s3").put_object(Bucket=bucket, Key="there.txt", Body=b"there")
-        aws.client("s3").create_bucket(
-            Bucket=OTHERS_BUCKET, CreateBucketConfiguration={"LocationConstraint": aws.region}
-        )
-        aws.client("s3").put_object(Bucket=OTHERS_BUCKET, Key="theirs.txt", Body=b"theirs")
-        key = aws.client("iam").create_access_key(UserName=cluster.outputs()["iam_user_name"])["AccessKey"]
-        role = aws.client("sts").assume_role(
-            RoleArn=f"arn:aws:iam::{ACCOUNT}:role/orchard-{NAME}-nodes", RoleSessionName="node"
-        )["Credentials"]
-        credentials = {
-            "person": {
-                "aws_access_key_id": key["AccessKeyId"],
-                "aws_secret_access_key": key["SecretAccessKey"],
-            },
-            "node": {
-                "aws_access_key_id": role["AccessKeyId"],
-                "aws_secret_access_key": role["SecretAccessKey"],
-                "aws_session_token": role["SessionToken"],
-            },
-        }
-        mine, other = (launch(aws, cluster_name) for cluster_name in (NAME, "other"))
-        credentials["instances"] = {"mine": mine, "other": other}
-        aws.enforce_policies()
-        yield aws, bucket, credentials
+@dataclass
+class Guarded:
+    """An AWS that enforces policies, and who is in it."""
+
+    aws: AwsDouble
+    bucket: str
+    credentials: dict[str, dict[str, str]]
+    instances: dict[str, str]
+
+    def client_of(self, who: str) -> ClientOf:
+        """A maker of clients that act as the person or as a node."""
+        return lambda service: self.aws.client(service, **self.credentials[who])
+
+
+def begin_early(make_configuration: Make, _: AwsDouble) -> Guarded:
+    """The bucket, the person's user and the nodes' role in an AWS that then enforces their policies."""
+    aws = AwsDouble().start()
+    cluster = make_configuration(aws, NAME)
+    cluster.init()
+    cluster.apply(*(f"-target={address}" for address in POLICIES))
+    bucket = cluster.outputs()["bucket"]
+    s3 = aws.client("s3")
+    s3.create_bucket(Bucket=OTHERS_BUCKET, CreateBucketConfiguration={"LocationConstraint": aws.region})
+    s3.put_object(Bucket=bucket, Key="there.txt", Body=b"there")
+    s3.put_object(Bucket=OTHERS_BUCKET, Key="theirs.txt", Body=b"theirs")
+    credentials = {"person": key_of_the_person(aws), "node": session_of_a_node(aws)}
+    guarded = Guarded(aws, bucket, credentials, {"mine": launch(aws, NAME), "other": launch(aws, "other")})
+    aws.enforce_policies()
+    return guarded
+
+
+def key_of_the_person(aws: AwsDouble) -> dict[str, str]:
+    """An access key, as the operator's tool makes one on demand."""
+    key = aws.client("iam").create_access_key(UserName=f"orchard-{NAME}-person")["AccessKey"]
+    return {"aws_access_key_id": key["AccessKeyId"], "aws_secret_access_key": key["SecretAccessKey"]}
+
+
+def session_of_a_node(aws: AwsDouble) -> dict[str, str]:
+    """What the instance profile hands to a node."""
+    role = f"arn:aws:iam::{ACCOUNT}:role/orchard-{NAME}-nodes"
+    session = aws.client("sts").assume_role(RoleArn=role, RoleSessionName="node")["Credentials"]
+    return {
+        "aws_access_key_id": session["AccessKeyId"],
+        "aws_secret_access_key": session["SecretAccessKey"],
+        "aws_session_token": session["SessionToken"],
+    }
 
 
 def launch(aws: AwsDouble, cluster_name: str) -> str:
@@ -67,33 +83,37 @@ def launch(aws: AwsDouble, cluster_name: str) -> str:
     return launched["Instances"][0]["InstanceId"]
 
 
+@pytest.fixture(scope="module")
+def guarded(early: dict[str, Future[Guarded]]) -> Iterator[Guarded]:
+    guarded = early[__name__].result()
+    yield guarded
+    guarded.aws.stop()
+
+
 @pytest.fixture(params=["person", "node"])
-def client(request: pytest.FixtureRequest, guarded: tuple[Any, ...]) -> ClientOf:
-    """A maker of clients that act as the person, then as a node."""
-    aws, _, credentials = guarded
-    return lambda service: aws.client(service, **credentials[request.param])
+def client(request: pytest.FixtureRequest, guarded: Guarded) -> ClientOf:
+    """What the person may do, and then the same for a node."""
+    return guarded.client_of(request.param)
 
 
 @pytest.fixture
-def as_node(guarded: tuple[Any, ...]) -> ClientOf:
-    aws, _, credentials = guarded
-    return lambda service: aws.client(service, **credentials["node"])
+def as_node(guarded: Guarded) -> ClientOf:
+    return guarded.client_of("node")
 
 
 @pytest.fixture
-def as_person(guarded: tuple[Any, ...]) -> ClientOf:
-    aws, _, credentials = guarded
-    return lambda service: aws.client(service, **credentials["person"])
+def as_person(guarded: Guarded) -> ClientOf:
+    return guarded.client_of("person")
 
 
 @pytest.fixture
-def bucket(guarded: tuple[Any, ...]) -> str:
-    return guarded[1]
+def bucket(guarded: Guarded) -> str:
+    return guarded.bucket
 
 
 @pytest.fixture
-def instances(guarded: tuple[Any, ...]) -> dict[str, str]:
-    return guarded[2]["instances"]
+def instances(guarded: Guarded) -> dict[str, str]:
+    return guarded.instances
 
 
 def refused(call: Callable[..., Any], **arguments: Any) -> bool:
