@@ -62,6 +62,7 @@ class TaskResult:
     sha256: str
     kept: bool = False
     first_picture_at: float = 0.0
+    ended_at: float = 0.0
     seconds: dict[str, float] = field(default_factory=dict)
     peak_bytes: int = 0
     host: str = ""
@@ -80,11 +81,11 @@ def extract(job: FeatureJob, task: FeatureTask) -> TaskResult:
     """Write the task's part, or find it there already when resuming."""
     if job.resume and (kept := _kept_part(job, task)):
         return kept
-    first_picture_at = time.time()
     retried = retries.count()
     seconds = dict.fromkeys(("engine", "wait", "network", "write"), 0.0)
     with _timed(seconds, "engine"):
         engine = engine_for(job.network)
+    first_picture_at = time.time()
     part = _features_of(job, task, engine, seconds)
     data = encode_features(part)
     with _timed(seconds, "write"):
@@ -96,6 +97,7 @@ def extract(job: FeatureJob, task: FeatureTask) -> TaskResult:
         part.errors,
         sha256(data),
         first_picture_at=first_picture_at,
+        ended_at=time.time(),
         seconds=seconds,
         peak_bytes=peak,
         host=socket.gethostname(),

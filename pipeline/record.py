@@ -18,7 +18,10 @@ _PACKAGES = ("pyspark", "openvino", "tensorflow-cpu", "tensorflow", "keras", "nu
 
 @dataclass
 class RunRecord:
-    """The content of run.json. Seconds are wall-clock, sizes bytes; `parts` holds each task's rows and checksums."""
+    """The content of run.json. Seconds are wall-clock, sizes bytes; `parts` holds each task's rows and checksums.
+
+    `images_per_second` counts from the first picture to the last one's part, so that starting up does not blur it.
+    """
 
     run_id: str
     status: str

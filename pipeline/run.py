@@ -142,6 +142,7 @@ def _record(request: RunRequest, results: list[TaskResult], seconds: dict[str, f
     pictures = sum(result.listed for result in computed)
     spent = sorted({name for result in computed for name in result.seconds})
     first = min((result.first_picture_at for result in computed), default=request.process_started_at)
+    last = max((result.ended_at for result in computed), default=first)
     # Shared on purpose: the phases that are still to come appear in the record, too.
     seconds["before_first_picture"] = first - request.process_started_at
     return RunRecord(
@@ -154,7 +155,7 @@ def _record(request: RunRequest, results: list[TaskResult], seconds: dict[str, f
         counts={"listed": listed, "features": listed - errors, "errors": errors, "kept": listed - pictures},
         seconds=seconds,
         worker_seconds={name: sum(result.seconds[name] for result in computed) for name in spent},
-        images_per_second=pictures / seconds["features"],
+        images_per_second=pictures / max(last - first, 1e-9),
         worker_peak_bytes=max((result.peak_bytes for result in computed), default=0),
         retries=sum(result.retries for result in computed),
         hosts=sorted({result.host for result in computed}),

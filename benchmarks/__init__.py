@@ -1,0 +1,1 @@
+"""What Orchard is measured against, each a program of its own, and the last results."""

@@ -1,0 +1,59 @@
+"""The upper bound of the feature phase: the same engine in a plain loop, one single-threaded process a core.
+
+No Spark, no list, no parts: read, decode, run, keep in memory. Prints {"images": n, "seconds": s} for the loop alone.
+"""
+
+import argparse
+import json
+import os
+import time
+from multiprocessing import get_context
+from multiprocessing.synchronize import Barrier
+
+import numpy as np
+
+from pipeline.decode import decode
+from pipeline.engine import BATCH, engine_for
+from pipeline.listing import list_pictures
+from pipeline.network import Network, prepare_network
+from pipeline.settings import RunSettings
+from pipeline.storage import Storage, open_storage
+from pipeline.weights import find_weights
+
+
+def loop(network: Network, images: Storage, paths: list[str], ready: Barrier) -> None:
+    """One process's share of the pictures."""
+    engine = engine_for(network)
+    engine.features(np.zeros((BATCH, network.image_size, network.image_size, 3), np.uint8))
+    ready.wait()
+    kept = []
+    for start in range(0, len(paths), BATCH):
+        pixels = [decode(images.read(path), network.image_size) for path in paths[start : start + BATCH]]
+        kept.append(engine.features(np.stack(pixels)))
+
+
+def main() -> None:
+    """Run the loop on every core and print what it took."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--images", required=True)
+    parser.add_argument("--weights", required=True)
+    parser.add_argument("--precision", default="f32")
+    parser.add_argument("--limit", type=int)
+    options = parser.parse_args()
+    network = prepare_network(find_weights(options.weights), "openvino", options.precision, 224)
+    images = open_storage(options.images)
+    paths = list_pictures(images, RunSettings(images.uri, "", limit=options.limit))["path"].to_pylist()
+    cores, context = os.cpu_count() or 1, get_context("fork")
+    ready = context.Barrier(cores + 1)
+    workers = [context.Process(target=loop, args=(network, images, paths[core::cores], ready)) for core in range(cores)]
+    for worker in workers:
+        worker.start()
+    ready.wait()
+    started = time.perf_counter()
+    for worker in workers:
+        worker.join()
+    print(json.dumps({"images": len(paths), "seconds": time.perf_counter() - started}))
+
+
+if __name__ == "__main__":
+    main()

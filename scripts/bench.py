@@ -1,0 +1,142 @@
+"""Measures the job on this machine and keeps the tables under benchmarks/.
+
+Every figure is a ratio within one run: what is compared takes turns on the same cores with the same pictures. The
+programs that are compared are command lines (`python -m pipeline`, `python -m benchmarks.*`), timed from outside or
+by what they print.
+"""
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+SMALL = 2_000
+
+
+def call(*words: object, **environment: str) -> str:
+    """Standard output of a command of this project. Raises CalledProcessError."""
+    command = [sys.executable, "-m", *map(str, words)]
+    done = subprocess.run(
+        command, cwd=ROOT, env={**os.environ, **environment}, stdout=subprocess.PIPE, text=True, check=True
+    )
+    return done.stdout
+
+
+def printed(*words: object) -> dict[str, Any]:
+    """The JSON object that a benchmark program prints."""
+    answer: dict[str, Any] = json.loads(call(*words).splitlines()[-1])
+    return answer
+
+
+class Job:
+    """The pictures, weights and folder of one benchmark."""
+
+    def __init__(self, options: argparse.Namespace, folder: Path) -> None:
+        self.images, self.weights, self.folder = options.images, options.weights, folder
+        self.limit = ("--limit", options.limit) if options.limit else ()
+
+    def run(self, name: str, *more: object, **environment: str) -> dict[str, Any]:
+        """run.json of a new run."""
+        shutil.rmtree(self.folder / name, ignore_errors=True)
+        words = ("run", "--images", self.images, "--output", self.folder, "--weights", self.weights, "--run-id", name)
+        call("pipeline", *words, "--no-report", *more, **environment)
+        record: dict[str, Any] = json.loads((self.folder / name / "run.json").read_text())
+        return record
+
+    def plain(self) -> dict[str, Any]:
+        """The plain loop on the same pictures."""
+        return printed("benchmarks.plain_loop", "--images", self.images, "--weights", self.weights, *self.limit)
+
+    def fits(self, *more: object) -> dict[str, Any]:
+        """Seconds of the PCA fits, by way."""
+        return printed("benchmarks.pca_fit", "--run", self.folder / "full", *more)
+
+
+def measure(job: Job, repeats: int) -> dict[str, Any]:
+    """Everything, in turns."""
+    cold = job.run("cold", "--limit", 64, "--components", 2, XDG_CACHE_HOME=str(job.folder / "cache"))
+    rounds = []
+    for _ in range(repeats):
+        small, full, plain = job.run("small", "--limit", SMALL), job.run("full", *job.limit), job.plain()
+        rounds.append({"small": small, "full": full, "plain": plain})
+    fits, grown = job.fits(), job.fits("--rows", 100_000)
+    return {"cold": cold, "rounds": rounds, "fits": fits, "fits_100k": grown}
+
+
+def table(measured: dict[str, Any]) -> str:
+    """The result as a Markdown page: medians over the rounds, and ratios round by round."""
+    rounds = measured["rounds"]
+    full, small = [one["full"] for one in rounds], [one["small"] for one in rounds]
+    ours = [one["images_per_second"] for one in full]
+    loops = [one["plain"]["images"] / one["plain"]["seconds"] for one in rounds]
+    phase = [one["counts"]["listed"] / one["seconds"]["features"] for one in full]
+    flat = [one["images_per_second"] / rate for one, rate in zip(small, ours, strict=True)]
+    rows = [
+        ("images/s, feature phase from the first picture on", _spread(ours, "{:,.0f}"), ""),
+        ("images/s, whole feature phase", _spread(phase, "{:,.0f}"), ""),
+        ("images/s, same engine in a plain loop", _spread(loops, "{:,.0f}"), ""),
+        ("feature phase over plain loop", _spread([a / b for a, b in zip(phase, loops, strict=True)], "{:.0%}"), ">= 85 %"),
+        (f"images/s at {SMALL:,} pictures over all", _spread(flat, "{:.0%}"), "90 to 110 %"),
+        *_fit_rows("PCA fit", measured["fits"], ">= 8"),
+        *_fit_rows("PCA fit, 100,000 rows", measured["fits_100k"], ">= 10"),
+        ("worker's peak memory, MiB", _spread([one["worker_peak_bytes"] / 2**20 for one in full], "{:,.0f}"), "<= 1,024"),
+        ("seconds before the first picture", _spread([one["seconds"]["before_first_picture"] for one in full], "{:.1f}"), "<= 8"),
+        ("the same, model not in the cache", f"{measured['cold']['seconds']['before_first_picture']:.1f}", "<= 20"),
+        ("seconds from start to end", _spread([one["seconds"]["total"] for one in full], "{:.0f}"), ""),
+    ]  # fmt: skip
+    lines = [f"| {what} | {value} | {target} |" for what, value, target in rows]
+    head = f"{full[0]['counts']['listed']:,} pictures, {len(rounds)} rounds in turns; median (least to most)."
+    return "\n".join([head, "", "| what | measured | target |", "| --- | --- | --- |", *lines, ""])
+
+
+def _fit_rows(name: str, fits: dict[str, Any], target: str) -> list[tuple[str, str, str]]:
+    cold, *warm = [theirs / ours for ours, theirs in zip(fits["orchard"], fits["spark"], strict=True)]
+    return [
+        (f"{name}: seconds", _spread(fits["orchard"][1:], "{:.2f}"), ""),
+        (f"{name}: times faster than Spark's", _spread(warm, "{:.1f}"), target),
+        (f"{name}: the same for each way's first fit", f"{cold:.1f}", ""),
+    ]
+
+
+def _spread(values: list[float], form: str) -> str:
+    least, middle, most = (form.format(value) for value in (min(values), statistics.median(values), max(values)))
+    return middle if len(values) == 1 else f"{middle} ({least} to {most})"
+
+
+def machine() -> str:
+    """The processor, its cores and today's date."""
+    names = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
+    name = names[0].partition(":")[2].strip() if names else platform.machine()
+    return f"{name}, {os.cpu_count()} cores, {datetime.now(UTC):%Y-%m-%d}"
+
+
+def main() -> None:
+    """Measure and write benchmarks/job.md and job.json."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--images", required=True)
+    parser.add_argument("--weights", required=True)
+    parser.add_argument("--limit", type=int)
+    parser.add_argument("--repeats", type=int, default=3)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        measured = measure(Job(options, Path(folder)), options.repeats)
+    for one in [measured["cold"], *(row[name] for row in measured["rounds"] for name in ("small", "full"))]:
+        del one["parts"], one["explained_variance_ratio"]
+        one["settings"]["images"] = one["weights"] = ""
+    page = f"# The job on one machine\n\n{machine()}\n\n{table(measured)}"
+    (ROOT / "benchmarks" / "job.md").write_text(page)
+    (ROOT / "benchmarks" / "job.json").write_text(json.dumps({"machine": machine(), **measured}, indent=1) + "\n")
+    print(page)
+
+
+if __name__ == "__main__":
+    main()
