@@ -21,9 +21,7 @@ INSTANCE_STORAGE = "Amazon EC2 NVMe Instance Storage"
 def instance_disks(lsblk: dict[str, Any]) -> list[dict[str, Any]]:
     """The local disks that are ours to use: instance storage without partitions, by path."""
     disks = lsblk["blockdevices"]
-    ours = [
-        disk for disk in disks if (disk["model"] or "").strip() == INSTANCE_STORAGE and not disk.get("children")
-    ]
+    ours = [disk for disk in disks if (disk["model"] or "").strip() == INSTANCE_STORAGE and not disk.get("children")]
     return sorted(ours, key=lambda disk: str(disk["path"]))
 
 
