@@ -34,6 +34,7 @@ test: .venv/.dev .venv-checkov/.checkov ## Run the tests
 
 lint: .venv/.dev ## Check style and types
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+	cd ansible && PATH=$(CURDIR)/$(BIN):$$PATH && yamllint --strict . && ansible-lint --strict
 
 lock: $(BIN)/uv ## Make the locks again from pyproject.toml
 	scripts/lock.sh $(BIN)/uv
