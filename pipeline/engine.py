@@ -6,7 +6,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.network import FEATURES, Network, build_keras_model, import_openvino
+from pipeline.frameworks import import_openvino
+from pipeline.network import FEATURES, Network, build_keras_model
 
 # Near the optimum for this network on a CPU core: more does not run faster and only takes memory.
 BATCH = 8

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.errors import InputError
+from pipeline.frameworks import import_keras
 from pipeline.storage import is_local, open_storage, split_parent
 
 IMAGENET = "imagenet"
@@ -58,8 +59,6 @@ def _imagenet_file() -> Path:
     cached = home / "models" / KERAS_FILE
     if cached.is_file():
         return cached
-    from pipeline.network import import_keras
-
     keras = import_keras()
     try:
         keras.applications.MobileNetV2(include_top=False, weights=IMAGENET, input_shape=(224, 224, 3))

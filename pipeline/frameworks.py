@@ -1,0 +1,42 @@
+"""Loading Keras and OpenVINO only where they are needed, quietly, and without anybody being told."""
+
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+
+def import_keras() -> Any:
+    """Keras on TensorFlow on the CPU, quietly: its start-up banners would bury the progress bar."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    with _closed_stderr():
+        import keras
+        import tensorflow  # noqa: F401  # loaded here, so that its banners are not printed later
+
+    return keras
+
+
+@contextmanager
+def _closed_stderr() -> Iterator[None]:
+    """TensorFlow's C++ side prints before its log level is read; only closing the file keeps it quiet."""
+    kept, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(null)
+
+
+def import_openvino() -> Any:
+    """OpenVINO without its telemetry package, which would report each conversion to its makers."""
+    sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]  # makes the import fail; OpenVINO then has a stub
+    import openvino
+
+    return openvino
