@@ -16,7 +16,6 @@ from pipeline.weights import RANDOM_SEED, Weights
 
 # Width of the last convolution of MobileNetV2 1.0 (Sandler et al. 2018, table 2).
 FEATURES = 1280
-PARAMETERS = 2_257_984
 SMALLEST_SIZE = 32
 LARGEST_SIZE = 1024
 
