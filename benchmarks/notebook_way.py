@@ -9,7 +9,7 @@ import io
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 
@@ -22,7 +22,7 @@ def start_spark() -> Any:
     return builder.config("spark.driver.memory", "6g").getOrCreate()
 
 
-def extract(spark: Any, options: argparse.Namespace) -> None:
+def extract(spark: Any, images: str, weights_file: str, output: str, limit: int | None) -> None:
     """Features to Parquet."""
     import keras
     import numpy as np
@@ -35,7 +35,7 @@ def extract(spark: Any, options: argparse.Namespace) -> None:
         return keras.applications.MobileNetV2(include_top=False, pooling="avg", input_shape=(224, 224, 3), weights=None)
 
     model = network()
-    model.load_weights(options.weights)
+    model.load_weights(weights_file)
     weights = spark.sparkContext.broadcast(model.get_weights())
 
     def preprocess(content: bytes) -> Any:
@@ -54,42 +54,46 @@ def extract(spark: Any, options: argparse.Namespace) -> None:
         spark.read.format("binaryFile")
         .option("pathGlobFilter", "*.jpg")
         .option("recursiveFileLookup", "true")
-        .load(options.images)
+        .load(images)
     )
-    if options.limit:
-        pictures = pictures.limit(options.limit)
+    if limit:
+        pictures = pictures.limit(limit)
     labelled = pictures.withColumn("label", F.element_at(F.split("path", "/"), -2)).repartition(20)
     rows = labelled.select("path", "label", features("content").alias("features"))
-    rows.write.mode("overwrite").parquet(f"{options.output}/features")
+    rows.write.mode("overwrite").parquet(f"{output}/features")
 
 
-def reduce(spark: Any, options: argparse.Namespace) -> None:
+def reduce(spark: Any, output: str) -> None:
     """PCA of the features, to Parquet."""
     from pyspark.ml.feature import PCA
     from pyspark.ml.functions import array_to_vector
 
-    rows = spark.read.parquet(f"{options.output}/features")
+    rows = spark.read.parquet(f"{output}/features")
     vectors = rows.withColumn("vector", array_to_vector("features"))
     model = PCA(k=200, inputCol="vector", outputCol="pca").fit(vectors)
-    model.transform(vectors).select("path", "label", "pca").write.mode("overwrite").parquet(f"{options.output}/pca")
+    model.transform(vectors).select("path", "label", "pca").write.mode("overwrite").parquet(f"{output}/pca")
 
 
-def main() -> None:
-    """Do it and print the seconds of each phase."""
+def main(extraction: Callable[[Any, str, str, str, int | None], None] = extract) -> None:
+    """Do it with this way of extracting the features, and print the seconds of each phase."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", required=True)
     parser.add_argument("--weights", required=True)
     parser.add_argument("--output", required=True)
     parser.add_argument("--limit", type=int)
     options = parser.parse_args()
-    seconds, started = {}, time.perf_counter()
+    marks = [time.perf_counter()]
     spark = start_spark()
-    for name, phase in (("start", None), ("features", extract), ("pca", reduce)):
-        if phase:
-            phase(spark, options)
-        seconds[name] = time.perf_counter() - started - sum(seconds.values())
+    marks.append(time.perf_counter())
+    extraction(spark, options.images, options.weights, options.output, options.limit)
+    marks.append(time.perf_counter())
+    reduce(spark, options.output)
+    marks.append(time.perf_counter())
     spark.stop()
-    print(json.dumps({**seconds, "total": time.perf_counter() - started}))
+    seconds = {
+        name: end - begin for name, begin, end in zip(("start", "features", "pca"), marks, marks[1:], strict=False)
+    }
+    print(json.dumps({**seconds, "total": marks[-1] - marks[0]}))
 
 
 if __name__ == "__main__":
