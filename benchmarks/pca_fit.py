@@ -13,11 +13,12 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.locations import open_storage
 from pipeline.parts import FeaturePart, encode_features, feature_key, read_features, vector_table, vectors_of
 from pipeline.pca import fit
 from pipeline.phases import sum_moments
 from pipeline.session import default_master, spark_context
-from pipeline.storage import Storage, open_storage
+from pipeline.storage import Storage
 
 
 def grown(run: Storage, parts: int, rows: int, folder: str) -> Storage:

@@ -15,9 +15,10 @@ import numpy as np
 from pipeline.decode import decode
 from pipeline.engine import BATCH, engine_for
 from pipeline.listing import list_pictures
+from pipeline.locations import open_storage
 from pipeline.network import Network, prepare_network
 from pipeline.settings import RunSettings
-from pipeline.storage import Storage, open_storage
+from pipeline.storage import Storage
 from pipeline.weights import find_weights
 
 

@@ -12,13 +12,14 @@ from typing import Any, NoReturn
 from pipeline import network
 from pipeline.check import check_run
 from pipeline.errors import InputError, InterruptedRunError, OrchardError
+from pipeline.locations import open_storage
 from pipeline.progress import Narrator
 from pipeline.record import RunRecord, read_record
 from pipeline.report import REPORT_KEY, write_report
 from pipeline.run import RunRequest, new_run_id, run
 from pipeline.session import default_master
 from pipeline.settings import ENGINES, PRECISIONS, RunSettings
-from pipeline.storage import is_local, join, open_storage
+from pipeline.storage import is_local, join
 from pipeline.weights import IMAGENET, RANDOM, Weights, find_weights
 
 DEFAULT_COMPONENTS = 200
@@ -47,6 +48,9 @@ def main(arguments: list[str] | None = None) -> int:
     except OrchardError as error:
         print(f"orchard: {error}", file=sys.stderr)
         return error.exit_code
+    except PermissionError as error:
+        print(f"orchard: {error.filename}: {error.strerror}; ask for the right to use it.", file=sys.stderr)
+        return InputError.exit_code
     except KeyboardInterrupt:
         print("orchard: Interrupted.", file=sys.stderr)
         return InterruptedRunError.exit_code

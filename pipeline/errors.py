@@ -1,5 +1,7 @@
 """What can go wrong for a person, each with its exit code and one sentence that ends in the next step."""
 
+import errno
+
 
 class OrchardError(Exception):
     """Base of the errors that end the command with a sentence instead of a stack trace."""
@@ -23,6 +25,18 @@ class SparkError(OrchardError):
     """Spark could not be started, or gave the job up; the run can be resumed."""
 
     exit_code = 4
+
+
+class StorageError(OrchardError, OSError):
+    """The store or the way to it failed, at every attempt. Also an OSError, so that a reader may go on without it."""
+
+    exit_code = 5
+
+    def __init__(self, cause: str, uri: str = "") -> None:
+        OSError.__init__(self, errno.EIO, cause, uri)
+
+    def __str__(self) -> str:
+        return f"{self.filename}: {self.strerror}; start the same command again later (a run goes on with --resume)."
 
 
 class InterruptedRunError(OrchardError):

@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pipeline.decode import BadPictureError, decode
+from pipeline.locations import open_storage
 from pipeline.neighbours import nearest_neighbour_accuracy
 from pipeline.outputs import read_errors, read_inputs, read_pca
 from pipeline.parts import vectors_of
 from pipeline.record import RunRecord
-from pipeline.storage import Storage, open_storage
+from pipeline.storage import Storage
 
 REPORT_KEY = "report.html"
 # Bounds that keep the page at a few MB and its making at seconds, whatever the size of the run.

@@ -14,6 +14,7 @@ from pipeline import pca_model, retries
 from pipeline.errors import InputError, TooManyBadPicturesError
 from pipeline.extract import FeatureJob, TaskResult
 from pipeline.listing import list_pictures, plan_tasks
+from pipeline.locations import open_storage
 from pipeline.network import prepare_network
 from pipeline.outputs import read_inputs, write_csv, write_errors, write_inputs
 from pipeline.pca import PcaModel, check_enough, fit
@@ -23,7 +24,7 @@ from pipeline.record import COMPLETE, TOO_MANY_BAD, RunRecord, cpu_name, install
 from pipeline.report import write_report
 from pipeline.session import check_master, spark_context
 from pipeline.settings import RunSettings
-from pipeline.storage import Storage, join, open_storage
+from pipeline.storage import Storage, join
 from pipeline.weights import Weights
 
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")

@@ -1,12 +1,10 @@
-"""One small interface to where pictures are read and results are written, whatever the URI."""
+"""What the job asks of the place where pictures are read and results are written, whatever its URI."""
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from typing import IO, Protocol
 
 import pyarrow as pa
-
-from pipeline.errors import InputError
 
 LISTING_SCHEMA = pa.schema([("path", pa.string()), ("bytes", pa.int64())])
 
@@ -39,6 +37,9 @@ class Storage(Protocol):
     def size(self, key: str) -> int:
         """Bytes of an object. Raises as `read`."""
 
+    def delete(self, key: str) -> None:
+        """Take an object away; it is no error where there is none."""
+
     def exists(self, key: str) -> bool:
         """Whether that object is there."""
 
@@ -49,20 +50,6 @@ class Storage(Protocol):
 def is_local(uri: str) -> bool:
     """Whether the URI names a folder of this machine."""
     return "://" not in uri or uri.startswith("file://")
-
-
-def open_storage(uri: str) -> Storage:
-    """The storage that serves this URI: a folder, `file://` or `s3://`. Raises InputError for another scheme."""
-    if is_local(uri):
-        from pipeline.storage_local import LocalStorage
-
-        return LocalStorage.at(uri)
-    if uri.startswith("s3://"):
-        from pipeline.storage_s3 import S3Storage
-
-        return S3Storage.at(uri)
-    scheme = uri.split("://", 1)[0]
-    raise InputError(f"{uri}: the scheme {scheme}:// is not known; give a folder, file:// or s3://bucket/prefix.")
 
 
 def join(uri: str, *names: str) -> str:

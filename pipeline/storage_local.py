@@ -87,6 +87,9 @@ class LocalStorage:
             Path(temporary).unlink(missing_ok=True)
             raise
 
+    def delete(self, key: str) -> None:
+        (self.root / key).unlink(missing_ok=True)
+
     def exists(self, key: str) -> bool:
         return (self.root / key).exists()
 

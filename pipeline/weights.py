@@ -8,7 +8,8 @@ from pathlib import Path
 
 from pipeline.errors import InputError
 from pipeline.frameworks import import_keras
-from pipeline.storage import is_local, open_storage, split_parent
+from pipeline.locations import open_storage
+from pipeline.storage import is_local, split_parent
 
 IMAGENET = "imagenet"
 RANDOM = "random"

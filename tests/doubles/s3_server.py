@@ -40,13 +40,13 @@ class Keys:
 class S3Server:
     """An S3 server for the time of a `with` block, its data in a folder that goes with it.
 
-    Only the S3 port listens on `bind`; the server's own inner ports stay on loopback.
+    Only the S3 port listens on `bind`; the server's own inner ports stay on loopback. `port` 0 takes a free one.
     """
 
-    def __init__(self, bind: str = "127.0.0.1") -> None:
+    def __init__(self, bind: str = "127.0.0.1", port: int = 0) -> None:
         self.bind = bind
         self.keys = Keys("AKIA" + secrets.token_hex(8).upper(), secrets.token_urlsafe(30))
-        self.port = 0
+        self.port = port
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -144,7 +144,8 @@ class S3Server:
 
     def _arguments(self, folder: Path, config: Path) -> list[str]:
         names = ["master.port", "master.port.grpc", "volume.port", "volume.port.grpc", "filer.port", "filer.port.grpc"]
-        self.port, s3_grpc, *inner = _free_ports(len(names) + 2, self.bind)
+        s3_port, s3_grpc, *inner = _free_ports(len(names) + 2, self.bind)
+        self.port = self.port or s3_port
         return [
             "server",
             "-s3",

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.check import check_run
-from pipeline.storage import open_storage
+from pipeline.locations import open_storage
 from tests.job.conftest import FinishedRun
 
 

@@ -9,9 +9,9 @@ import pytest
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
+from pipeline.locations import open_storage
 from pipeline.parts import FeaturePart, encode_features, feature_key, parquet_bytes, pca_key, vector_table
 from pipeline.record import COMPLETE, TOO_MANY_BAD, RunRecord
-from pipeline.storage import open_storage
 
 NOTEBOOK = Path(__file__).resolve().parents[2] / "ansible" / "roles" / "jupyter" / "files" / "first_look.ipynb"
 PATHS = ["apple/1.jpg", "apple/2.jpg", "pear/1.jpg"]

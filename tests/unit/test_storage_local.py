@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import InputError
-from pipeline.storage import open_storage, split_parent
+from pipeline.locations import open_storage
+from pipeline.storage import split_parent
 from pipeline.storage_local import LocalStorage
 
 

@@ -99,21 +99,35 @@ class Sandbox:
             firewall.translate(self.run, IPv4Address(host.metadata.identity.public_ip), host.address, wanted=False)
         host.destroy()
 
-    def add_plain(self, names: list[str], authorized_key: str, memory: int | None = DEFAULT_MEMORY) -> list[Host]:
+    def use_layers(self, layers: list[Path]) -> None:
+        """From now on, put these above the base image on the disks of new hosts."""
+        self._layers = layers
+
+    def add_plain(
+        self,
+        names: list[str],
+        authorized_key: str,
+        memory: int | None = DEFAULT_MEMORY,
+        credentials: Callable[[], RoleCredentials | None] = lambda: None,
+    ) -> list[Host]:
         """Hosts of a cluster without an AWS double: switched on, SSH from anywhere, everything among themselves."""
         assert self.run is not None
         hosts = []
-        for offset, name in enumerate(names, start=10):
+        start = max([9, *(int(host.address) - int(self.run.network[0]) for host in self.hosts.values())]) + 1
+        for offset, name in enumerate(names, start):
             identity = Identity(
                 instance_id=f"i-{offset:017x}",
                 private_ip=str(self.run.network[offset]),
                 public_ip=str(self.run.public_network[offset]),
                 hostname=name,
                 authorized_keys=(authorized_key,),
+                role="nodes",
             )
-            hosts.append(self.add(name, identity, memory))
-        for host in hosts:
+            hosts.append(self.add(name, identity, memory, credentials))
+        # The old ones, too: a new host is one of those that may talk to them.
+        for host in self.hosts.values():
             host.allow(self.plain_rules())
+        for host in hosts:
             host.start()
         return hosts
 
