@@ -7,6 +7,7 @@ import pytest
 
 from pipeline import s3_connection
 from pipeline.storage_s3 import S3Storage
+from tests.doubles.aws import AwsDouble
 from tests.doubles.faulty_s3 import FaultyS3
 from tests.doubles.s3_server import S3Server
 
@@ -59,3 +60,12 @@ def bucket(s3_server: S3Server, faulty_s3: FaultyS3, lead: Lead) -> Iterator[str
 def pictures(bucket: str) -> S3Storage:
     """The prefix `pictures` in that bucket."""
     return S3Storage.at(f"s3://{bucket}/pictures")
+
+
+@pytest.fixture
+def moto_bucket(lead: Lead) -> Iterator[str]:
+    """A bucket of moto's, where, as in S3, a key may go on where another one ends; SeaweedFS has folders instead."""
+    with AwsDouble() as aws:
+        lead(aws.environment())
+        aws.client("s3").create_bucket(Bucket="moto", CreateBucketConfiguration={"LocationConstraint": aws.region})
+        yield "moto"

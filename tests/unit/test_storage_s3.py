@@ -201,9 +201,9 @@ def test_folder_objects_and_the_object_that_is_named_as_the_prefix_are_no_pictur
     assert pictures_of(stored) == ["Apple/1.jpg"]
 
 
-def test_an_object_that_is_named_as_the_prefix_does_not_hide_what_lies_below(lead: Lead, moto_s3: str) -> None:
-    storage = S3Storage.at("s3://both/pictures")
-    S3Storage.at("s3://both").write("pictures", b"an object")
+def test_an_object_that_is_named_as_the_prefix_does_not_hide_what_lies_below(moto_bucket: str) -> None:
+    storage = S3Storage.at(f"s3://{moto_bucket}/pictures")
+    S3Storage.at(f"s3://{moto_bucket}").write("pictures", b"an object")
     storage.write("Apple/1.jpg", DATA)
     assert pictures_of(storage) == ["Apple/1.jpg"]
 
