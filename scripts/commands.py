@@ -1,0 +1,158 @@
+"""The one place that runs a command on this machine.
+
+A long command writes into a file and not into this process: it ends well even if this process is killed, and the next
+task waits for it (`lock`).
+"""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from scripts import console
+from scripts.errors import MissingError, OperatorError, StoppedError
+
+LOOK = 0.1  # seconds between two looks at what a command has written
+END_SECONDS = 180  # for a command that was asked to stop: Terraform finishes what it has begun
+
+WHERE_TO_GET = {
+    "terraform": "get it from https://developer.hashicorp.com/terraform/install",
+    "ansible-playbook": "run `make setup`",
+    "ssh": "install the OpenSSH client",
+    "ssh-keygen": "install the OpenSSH client",
+}
+
+
+@dataclass(frozen=True)
+class Done:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str = ""
+
+
+def need(program: str) -> str:
+    """The path of a program; the environment that runs this is looked in first. Raises MissingError."""
+    found = shutil.which(program, path=search_path())
+    if found is None:
+        raise MissingError(f"{program} is not installed: {WHERE_TO_GET.get(program, 'install it')}, then try again.")
+    return found
+
+
+def search_path() -> str:
+    """PATH with this Python's own programs first, so that Ansible is the locked one."""
+    return f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+
+
+def capture(
+    words: Sequence[str | Path], *, cwd: Path | None = None, env: Mapping[str, str] | None = None, timeout: float = 60
+) -> Done:
+    """Run a short command and give what it printed. Raises MissingError, and OperatorError when time is up."""
+    program, *arguments = map(str, words)
+    console.log(f"$ {program} {' '.join(arguments)}")
+    try:
+        done = subprocess.run(
+            [need(program), *arguments],
+            cwd=cwd,
+            env=_environment(env),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise OperatorError(f"{program} gave no answer within {timeout:.0f} s: try again.") from None
+    if done.returncode:
+        console.log(done.stdout + done.stderr)
+    return Done(done.returncode, done.stdout, done.stderr)
+
+
+def follow(
+    words: Sequence[str | Path],
+    *,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    timeout: float,
+    on_line: Callable[[str], None] = lambda _: None,
+    keep_open: Sequence[int] = (),
+) -> Done:
+    """Run a long command; each line goes to the log file and to `on_line` as it comes. `out` is all of it.
+
+    Ctrl-C asks the command to stop and waits until it has. `keep_open` are descriptors that it inherits.
+    """
+    program, *arguments = map(str, words)
+    console.log(f"$ {program} {' '.join(arguments)}")
+    log = console.log_file()
+    with log.open("ab") as output:
+        begins = output.tell()
+        process = subprocess.Popen(
+            [need(program), *arguments],
+            cwd=cwd,
+            env=_environment(env),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            pass_fds=tuple(keep_open),
+        )
+    lines = _Lines(log, begins, on_line)
+    try:
+        _wait(process, timeout, lines)
+    except KeyboardInterrupt:
+        _stop(process)
+        raise StoppedError(f"Stopped. {program} has ended in order; the same command again goes on.") from None
+    lines.read()
+    return Done(process.returncode, lines.text)
+
+
+class _Lines:
+    """What a command has written since it began, line by line."""
+
+    def __init__(self, log: Path, begins: int, on_line: Callable[[str], None]) -> None:
+        self.text = ""
+        self._file = log.open("rb")
+        self._file.seek(begins)
+        self._on_line, self._rest = on_line, b""
+
+    def read(self) -> None:
+        *whole, self._rest = (self._rest + self._file.read()).split(b"\n")
+        for raw in whole:
+            line = raw.decode(errors="replace")
+            self.text += f"{line}\n"
+            if console.is_verbose():
+                console.say(line)
+            self._on_line(line)
+
+
+def _wait(process: subprocess.Popen[bytes], timeout: float, lines: _Lines) -> None:
+    deadline = time.monotonic() + timeout
+    while process.poll() is None:
+        lines.read()
+        if time.monotonic() > deadline:
+            _stop(process)
+            raise OperatorError(
+                f"{Path(str(process.args[0])).name} was not done within {timeout / 60:.0f} minutes and was stopped: "  # type: ignore[index]
+                f"{console.log_file()} says how far it came."
+            )
+        time.sleep(LOOK)
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    """One SIGINT, and patience: a second would make Terraform drop what it is doing."""
+    process.send_signal(signal.SIGINT)
+    try:
+        process.wait(END_SECONDS)
+    except (subprocess.TimeoutExpired, KeyboardInterrupt):
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait()
+
+
+def _environment(more: Mapping[str, str] | None) -> dict[str, str]:
+    return {**os.environ, "PATH": search_path(), **(more or {})}

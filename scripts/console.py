@@ -1,0 +1,129 @@
+"""Everything that the operator's side prints or asks, and the log file that keeps the tools' own words."""
+
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+
+from rich.console import Console
+from rich.status import Status
+
+from scripts.errors import BusyError, InputError
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+LOGS = CHECKOUT / ".orchard" / "logs"
+NAME_WIDTH = 16
+
+_console = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
+_errors = Console(highlight=False, markup=False, emoji=False, soft_wrap=True, stderr=True)
+
+
+class _Session:
+    """One task's way to print: how much, and where the tools' words go."""
+
+    verbose = False
+    task = "orchard"
+    log: Path | None = None
+
+
+_session = _Session()
+
+
+def begin(task: str, verbose: bool) -> None:
+    """Start a task: name its log file, made when it is first written to."""
+    _session.task, _session.verbose, _session.log = task, verbose, None
+
+
+def is_verbose() -> bool:
+    """Whether the tools' own output is shown."""
+    return _session.verbose
+
+
+def log_file() -> Path:
+    """The task's log file, in `.orchard/logs`. Only its owner may read it."""
+    if _session.log is None:
+        LOGS.mkdir(parents=True, exist_ok=True)
+        stamp = datetime.now().astimezone().strftime("%Y%m%d-%H%M%S")
+        _session.log = LOGS / f"{stamp}-{_session.task}-{os.getpid()}.log"
+        _session.log.touch(mode=0o600)
+    return _session.log
+
+
+def log(text: str) -> None:
+    """Keep text in the log file; show it too when asked to be verbose."""
+    with log_file().open("a") as file:
+        file.write(text.rstrip("\n") + "\n")
+    if _session.verbose:
+        _console.print(text.rstrip("\n"))
+
+
+def say(text: str = "") -> None:
+    """Print a line, or several."""
+    _console.print(text)
+
+
+def warn(text: str) -> None:
+    """Print a line on standard error."""
+    _errors.print(text)
+
+
+class Phase:
+    """A part of a task that takes time; `note` says what it waits for, `result` what it came to."""
+
+    def __init__(self, name: str, status: Status | None) -> None:
+        self.name, self.result = name, ""
+        self._status, self._noted = status, ""
+
+    def note(self, text: str) -> None:
+        """Say what is going on now: on a terminal in place, elsewhere as a line when it changes."""
+        if text == self._noted:
+            return
+        self._noted = text
+        if self._status is not None:
+            self._status.update(f"{self.name:<{NAME_WIDTH}}{text}")
+        else:
+            _console.print(f"  {text}")
+
+
+@contextmanager
+def phase(name: str) -> Iterator[Phase]:
+    """Print a line with the seconds that the block took and what it came to, or that it failed."""
+    started = time.monotonic()
+    status = _console.status(name) if _console.is_terminal else None
+    if status is not None:
+        status.start()
+    under_way = Phase(name, status)
+    ended = "failed"
+    try:
+        yield under_way
+        ended = under_way.result
+    finally:
+        if status is not None:
+            status.stop()
+        _console.print(f"{name:<{NAME_WIDTH}}{time.monotonic() - started:>4.0f} s  {ended}".rstrip())
+
+
+def answers_yes() -> bool:
+    """Whether YES=1 answers every question."""
+    return os.environ.get("YES", "") not in ("", "0", "no")
+
+
+def ask(question: str) -> bool:
+    """Ask yes or no. YES=1 answers yes; without a terminal raises BusyError that says so."""
+    if answers_yes():
+        return True
+    if not sys.stdin.isatty():
+        raise BusyError(f"{question} Nobody is here to answer: say YES=1 to go on.")
+    return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
+
+
+def enquire(question: str, default: str = "") -> str:
+    """Ask for a word; without a terminal, or with YES=1, take the default. Raises InputError when there is none."""
+    if answers_yes() or not sys.stdin.isatty():
+        if not default:
+            raise InputError(f"There is no answer to: {question}")
+        return default
+    return input(f"{question} [{default}] ").strip() or default

@@ -1,0 +1,66 @@
+"""What may go wrong on the operator's side: one sentence with cause and next step, and an exit code.
+
+The codes are the README's table. Fabric prints the sentence of an `Exit` and ends with its code.
+"""
+
+from invoke.exceptions import Exit
+
+
+class OperatorError(Exit):  # type: ignore[misc]  # invoke has no types here
+    """Something the person can act on. Exit code 1, used as it is, means a fault of Orchard's own."""
+
+    exit_code = 1
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(sentence, self.exit_code)
+
+    def __str__(self) -> str:
+        return str(self.message)
+
+
+class InputError(OperatorError):
+    """An option or a setting is wrong or missing."""
+
+    exit_code = 2
+
+
+class MissingError(OperatorError):
+    """A tool, a key or a credential is missing or not accepted."""
+
+    exit_code = 3
+
+
+class AwsError(OperatorError):
+    """AWS, or Terraform talking to it, refused or failed."""
+
+    exit_code = 4
+
+
+class HostError(OperatorError):
+    """A host cannot be reached, or is not the one it was."""
+
+    exit_code = 5
+
+
+class ConfigurationError(OperatorError):
+    """Ansible did not end well, or a command on a host failed."""
+
+    exit_code = 6
+
+
+class NoClusterError(OperatorError):
+    """What was named is not there: no cluster is up, no such host, no such run."""
+
+    exit_code = 7
+
+
+class BusyError(OperatorError):
+    """Something is under way that this would disturb, and nobody has said that it may."""
+
+    exit_code = 8
+
+
+class StoppedError(OperatorError):
+    """Ctrl-C or SIGTERM."""
+
+    exit_code = 130

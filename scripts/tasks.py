@@ -1,0 +1,53 @@
+"""What every Fabric task has in common: `-v`, a log file, one sentence for whatever goes wrong, an exit code."""
+
+import functools
+import inspect
+import signal
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+import invoke
+
+from scripts import console
+from scripts.errors import OperatorError, StoppedError
+
+
+def task(help: dict[str, str] | None = None) -> Callable[[Callable[..., None]], Any]:  # noqa: A002  as invoke names it
+    """Make a function a Fabric task. Its parameters are the task's options; `--verbose` is added."""
+
+    def make(function: Callable[..., None]) -> Any:
+        @functools.wraps(function)
+        def wrapper(context: object, *arguments: Any, verbose: bool = False, **options: Any) -> None:  # noqa: ARG001
+            console.begin(function.__name__.rstrip("_").replace("_", "-"), verbose)
+            with_sentences(functools.partial(function, *arguments, **options))
+
+        own = list(inspect.signature(function).parameters.values())
+        kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+        added = inspect.Parameter("verbose", kind, default=False)
+        wrapper.__signature__ = inspect.Signature([inspect.Parameter("context", kind), *own, added])  # type: ignore[attr-defined]
+        told = {**(help or {}), "verbose": "show what the tools print; the log file has it in any case"}
+        return invoke.task(wrapper, help=told, name=function.__name__.rstrip("_").replace("_", "-"))
+
+    return make
+
+
+def with_sentences(work: Callable[[], None]) -> None:
+    """Do the work; let nothing but OperatorErrors out."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        work()
+    except KeyboardInterrupt:
+        raise StoppedError("Stopped; the same command again goes on.") from None
+    except invoke.exceptions.Exit:
+        raise
+    except Exception as error:
+        console.log(traceback.format_exc())
+        raise OperatorError(
+            f"Something went wrong that Orchard does not know ({type(error).__name__}: {error}): "
+            f"see {console.log_file()}."
+        ) from error
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
