@@ -71,7 +71,9 @@ def _install(folder: Path) -> None:
     roles = ", ".join(ROLES)
     playbook.write_text(
         "- {hosts: all, become: true, gather_facts: true, tasks: [{include_role: {name: '{{ item }}', "
-        f"tasks_from: preflight}}, loop: [{roles}]}}]}}\n- {{hosts: all, become: true, roles: [{roles}]}}\n"
+        f"tasks_from: preflight}}, loop: [{roles}]}}]}}\n"
+        # The daemons that such a change would restart come with a later role.
+        f"- {{hosts: all, become: true, roles: [{roles}], handlers: [{{name: Environment changed, meta: noop}}]}}\n"
     )
     command = [Path(sys.executable).with_name("ansible-playbook"), playbook]
     command += ["-i", ROOT / "ansible" / "inventory.py", "--extra-vars", f"@{ROOT / 'ansible/group_vars/all.yml'}"]
