@@ -6,6 +6,7 @@ from typing import Any
 
 import boto3
 from botocore.config import Config
+from botocore.exceptions import ClientError
 from obstore.auth.boto3 import Boto3CredentialProvider
 from obstore.store import S3Store
 
@@ -68,7 +69,12 @@ def store(bucket: str) -> Any:
 @lru_cache(maxsize=8)
 def bucket_region(bucket: str) -> str | None:
     """Where the bucket lies, where the server tells. Raises what boto3 raises."""
-    region: str | None = client().head_bucket(Bucket=bucket).get("BucketRegion")
+    try:
+        region: str | None = client().head_bucket(Bucket=bucket).get("BucketRegion")
+    except ClientError:
+        # A refused HEAD has no body, and so no cause: the same question as a GET is refused in words.
+        client().list_objects_v2(Bucket=bucket, MaxKeys=1)
+        return None
     return region
 
 

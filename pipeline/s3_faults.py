@@ -4,7 +4,18 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
-from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    CredentialRetrievalError,
+    InvalidConfigError,
+    NoCredentialsError,
+    ParamValidationError,
+    PartialCredentialsError,
+    ProfileNotFound,
+    SSOError,
+    TokenRetrievalError,
+)
 from obstore.exceptions import BaseError, PermissionDeniedError, UnauthenticatedError
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
@@ -77,6 +88,16 @@ _CAUSES = {
 }
 
 
+_NO_USABLE_CREDENTIALS = (
+    CredentialRetrievalError,
+    InvalidConfigError,
+    PartialCredentialsError,
+    ProfileNotFound,
+    SSOError,
+    TokenRetrievalError,
+)
+
+
 @contextmanager
 def told(bucket: str, verb: str = "used") -> Iterator[None]:
     """Turns what boto3 raises in the block into an InputError that names bucket and cause."""
@@ -87,11 +108,17 @@ def told(bucket: str, verb: str = "used") -> Iterator[None]:
             f"The bucket {bucket} cannot be {verb}: there are no AWS credentials here; "
             "set AWS_PROFILE or run aws configure."
         ) from None
+    except _NO_USABLE_CREDENTIALS as error:
+        raise InputError(
+            f"The bucket {bucket} cannot be {verb}: {_brief(error)}; check AWS_PROFILE and AWS's configuration files."
+        ) from error
+    except ParamValidationError:
+        raise InputError(f"The bucket {bucket} cannot be {verb}: no bucket can have that name; check it.") from None
     except ClientError as error:
         code = error.response["Error"]["Code"]
         cause = _CAUSES.get(code, f"the server answered {code}; try again later")
         raise InputError(f"The bucket {bucket} cannot be {verb}: {cause}.") from error
-    except BotoCoreError as error:
+    except (BotoCoreError, ValueError) as error:  # ValueError: an endpoint that is no URL
         raise InputError(
             f"The bucket {bucket} cannot be {verb}: {_brief(error)}; check AWS_ENDPOINT_URL and the network."
         ) from error

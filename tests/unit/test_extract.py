@@ -1,6 +1,7 @@
 """pipeline.extract: one task without Spark, on a small network."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,9 @@ from pipeline.extract import FeatureJob, FeatureTask, extract, pack_task, unpack
 from pipeline.network import Network, prepare_network
 from pipeline.parts import read_features, vectors_of
 from pipeline.storage_local import LocalStorage
+from pipeline.storage_s3 import S3Storage
 from pipeline.weights import find_weights
+from tests.doubles.faulty_s3 import Fault, FaultyS3
 from tests.pictures import encoded
 
 
@@ -61,6 +64,23 @@ def test_a_picture_without_permission_becomes_an_error_row(job: FeatureJob, monk
     assert [(error.path, error.reason, error.detail) for error in result.errors] == [
         ("1.jpg", "unreadable", "Permission denied")
     ]
+
+
+def test_an_object_that_vanished_or_is_forbidden_becomes_an_error_row(
+    job: FeatureJob, pictures: S3Storage, faulty_s3: FaultyS3
+) -> None:
+    for number in range(3):
+        pictures.write(f"{number}.jpg", encoded())
+    on_s3 = replace(job, images=pictures)
+    denied = Fault("status", key="1.jpg", status=403, code="AccessDenied", times=9)
+    with faulty_s3.spoiling(denied, Fault("status", key="2.jpg")):
+        result = extract(on_s3, task_of("0.jpg", "1.jpg", "gone.jpg", "2.jpg"))
+    assert [(error.path, error.reason, error.detail) for error in result.errors] == [
+        ("1.jpg", "unreadable", "access denied by the bucket"),
+        ("gone.jpg", "vanished", "listed, but no longer there"),
+    ]
+    assert read_features(job.run, 3).table["path"].to_pylist() == ["0.jpg", "2.jpg"]
+    assert result.retries == 1
 
 
 def _as_an_ordinary_user(storage: LocalStorage, key: str) -> bytes:

@@ -12,6 +12,7 @@ from pipeline.listing import list_pictures
 from pipeline.settings import RunSettings
 from pipeline.storage_s3 import CHUNK_BYTES, S3Storage
 from tests.doubles.faulty_s3 import Fault, FaultyS3
+from tests.doubles.listing_s3 import key_of, listing_s3, size_of
 from tests.doubles.s3_server import S3Server
 from tests.pictures import NOT_LISTED, ODD
 from tests.unit.conftest import Lead
@@ -206,6 +207,16 @@ def test_an_object_that_is_named_as_the_prefix_does_not_hide_what_lies_below(mot
     S3Storage.at(f"s3://{moto_bucket}").write("pictures", b"an object")
     storage.write("Apple/1.jpg", DATA)
     assert pictures_of(storage) == ["Apple/1.jpg"]
+
+
+def test_more_than_a_hundred_pages_are_listed_to_the_last_key(lead: Lead) -> None:
+    keys = 100_001
+    with listing_s3(keys) as endpoint:
+        lead({"AWS_ENDPOINT_URL_S3": endpoint, "AWS_ACCESS_KEY_ID": "any", "AWS_SECRET_ACCESS_KEY": "any"})
+        table = list_pictures(S3Storage.at("s3://many/pictures"), RunSettings("s3://many/pictures", ""))
+    assert table["path"].to_pylist() == [key_of(number).removeprefix("pictures/") for number in range(keys)]
+    assert table["bytes"].to_pylist() == [size_of(number) for number in range(keys)]
+    assert len(table["label"].unique()) == 101
 
 
 def test_endpoint_and_keys_of_a_profile_are_used(
