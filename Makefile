@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
 
-.PHONY: help demo setup test lint lock sandbox-up sandbox-down
+.PHONY: help demo setup test test-cluster bench lint lock sandbox-up sandbox-down
 
 help: ## Print this menu
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,8 +29,16 @@ demo: .venv/.operator ## The whole job on this machine (IMAGES=folder WEIGHTS=fi
 
 setup: .venv/.dev ## Install everything into .venv and stop there
 
-test: .venv/.dev .venv-checkov/.checkov ## Run the tests
+test: .venv/.dev .venv-checkov/.checkov ## Run the tests that need no hosts
 	$(BIN)/python -m pytest
+
+test-cluster: .venv/.dev ## Run the tests on real hosts booted on this machine (Linux, root)
+	@$(SANDBOX) tools && $(BIN)/python -m pytest tests/cluster
+
+BENCH = --images '$(IMAGES)' --weights '$(WEIGHTS)'
+bench: .venv/.dev ## Measure the job here, beside what people run today (IMAGES=folder WEIGHTS=file; an hour)
+	$(BIN)/python -m scripts.bench $(BENCH)
+	$(BIN)/python -m tests.doubles.s3_server bench $(BIN)/python -m scripts.bench_ways $(BENCH) --s3 s3://bench
 
 lint: .venv/.dev ## Check style and types
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy

