@@ -47,6 +47,22 @@ lint: .venv/.dev ## Check style and types
 lock: $(BIN)/uv ## Make the locks again from pyproject.toml
 	scripts/lock.sh $(BIN)/uv
 
+FAB = $(BIN)/fab -r scripts
+# `make up V=1` shows what the tools print.
+FLAGS = $(if $(V),--verbose)
+
+plan: .venv/.operator ## What `make up` would do, and the price (ADMIN_CIDR=203.0.113.7/32)
+	@$(FAB) plan $(FLAGS) $(if $(ADMIN_CIDR),--admin-cidr=$(ADMIN_CIDR))
+
+up: .venv/.operator ## Create the cluster, or mend and change it (ADMIN_CIDR=203.0.113.7/32)
+	@$(FAB) up $(FLAGS) $(if $(ADMIN_CIDR),--admin-cidr=$(ADMIN_CIDR))
+
+stop: .venv/.operator ## Stop the instances; the disks stay
+	@$(FAB) stop $(FLAGS)
+
+start: .venv/.operator ## Start them again, and verify the cluster
+	@$(FAB) start $(FLAGS)
+
 SANDBOX = $(BIN)/python -m tests.cluster.sandbox
 HOSTS ?= 3
 

@@ -12,10 +12,10 @@ CONFIG = Config(retries={"max_attempts": 6, "mode": "standard"}, connect_timeout
 
 
 @cache
-def client(service: str, region: str) -> Any:
+def client(service: str, region: str, config: Config = CONFIG) -> Any:
     """A client; one for each service and region."""
     with told(f"let {service} be used"):
-        return boto3.session.Session(region_name=region).client(service, config=CONFIG)
+        return boto3.session.Session(region_name=region).client(service, config=config)
 
 
 def account(region: str) -> str:

@@ -20,6 +20,9 @@ from scripts.errors import MissingError, OperatorError, StoppedError
 LOOK = 0.1  # seconds between two looks at what a command has written
 END_SECONDS = 180  # for a command that was asked to stop: Terraform finishes what it has begun
 
+# Open files that long commands are handed: locks, held until the command ends even if this process is killed.
+inherited: set[int] = set()
+
 WHERE_TO_GET = {
     "terraform": "get it from https://developer.hashicorp.com/terraform/install",
     "ansible-playbook": "run `make setup`",
@@ -81,11 +84,10 @@ def follow(
     env: Mapping[str, str] | None = None,
     timeout: float,
     on_line: Callable[[str], None] = lambda _: None,
-    keep_open: Sequence[int] = (),
 ) -> Done:
     """Run a long command; each line goes to the log file and to `on_line` as it comes. `out` is all of it.
 
-    Ctrl-C asks the command to stop and waits until it has. `keep_open` are descriptors that it inherits.
+    Ctrl-C asks the command to stop and waits until it has.
     """
     program, *arguments = map(str, words)
     console.log(f"$ {program} {' '.join(arguments)}")
@@ -100,7 +102,7 @@ def follow(
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            pass_fds=tuple(keep_open),
+            pass_fds=tuple(inherited),
         )
     lines = _Lines(log, begins, on_line)
     try:

@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn
 from rich.status import Status
 
 from scripts.errors import BusyError, InputError
@@ -65,6 +66,11 @@ def say(text: str = "") -> None:
     _console.print(text)
 
 
+def is_terminal() -> bool:
+    """Whether what is said appears on a terminal, where a line may change in place."""
+    return _console.is_terminal
+
+
 def warn(text: str) -> None:
     """Print a line on standard error."""
     _errors.print(text)
@@ -104,6 +110,27 @@ def phase(name: str) -> Iterator[Phase]:
         if status is not None:
             status.stop()
         _console.print(f"{name:<{NAME_WIDTH}}{time.monotonic() - started:>4.0f} s  {ended}".rstrip())
+
+
+class Bar:
+    """How much is done of a whole, in one line that stays below what is said meanwhile."""
+
+    def __init__(self, name: str, live: Progress) -> None:
+        self._live = live
+        self._task = live.add_task(name, total=None, told="")
+
+    def show(self, done: int, total: int, told: str) -> None:
+        """Draw it anew, with `told` beside it."""
+        self._live.update(self._task, completed=done, total=total, told=told)
+
+
+@contextmanager
+def bar(name: str) -> Iterator[Bar]:
+    """A bar for the time of the block; gone at its end."""
+    text = TextColumn("{task.description}", markup=False)
+    told = TextColumn("{task.fields[told]}", markup=False)
+    with Progress(text, BarColumn(bar_width=30), told, console=_console, transient=True) as live:
+        yield Bar(name, live)
 
 
 def answers_yes() -> bool:

@@ -7,12 +7,16 @@ from invoke.exceptions import Exit
 
 
 class OperatorError(Exit):  # type: ignore[misc]  # invoke has no types here
-    """Something the person can act on. Exit code 1, used as it is, means a fault of Orchard's own."""
+    """Something the person can act on; `reason` is its cause in few words.
+
+    Exit code 1, used as it is, means a fault of Orchard's own.
+    """
 
     exit_code = 1
 
-    def __init__(self, sentence: str) -> None:
+    def __init__(self, sentence: str, reason: str = "") -> None:
         super().__init__(sentence, self.exit_code)
+        self.reason = reason or sentence
 
     def __str__(self) -> str:
         return str(self.message)

@@ -42,8 +42,8 @@ ADVICE = {
     ),
     "MaxSpotInstanceCountExceeded": (
         "your account's quota of spot instances does not reach",
-        "ask for more under Service Quotas (All Standard Spot Instance Requests), or set worker_spot = false, then `make up` "
-        "again",
+        "ask for more under Service Quotas (All Standard Spot Instance Requests), or set worker_spot = false, then "
+        "`make up` again",
     ),
     "InsufficientInstanceCapacity": (
         "AWS has none left in this zone just now",

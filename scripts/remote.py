@@ -201,10 +201,12 @@ def _explain(cluster: Cluster, host: Host, error: Exception) -> OperatorError:
             "somebody may be in between; `make down` and `make up` if the host was replaced on purpose."
         )
     if isinstance(error, AuthenticationException):
-        return MissingError(f"{host.name} does not take the key {key} for {cluster.ssh_user}: is it the cluster's key?")
+        sentence = f"{host.name} does not take the key {key} for {cluster.ssh_user}: is it the cluster's key?"
+        return MissingError(sentence, "it does not take the key")
     if isinstance(error, SSHException) and "not found in known_hosts" in str(error):
         return HostError(f"{host.name}'s host key is not pinned yet: `make up` reads it from the console and pins it.")
-    return HostError(f"{host.name} at {host.address} cannot be reached ({reason(error)}): `make up` checks and mends.")
+    why = reason(error)
+    return HostError(f"{host.name} at {host.address} cannot be reached ({why}): `make up` checks and mends.", why)
 
 
 def reason(error: Exception) -> str:

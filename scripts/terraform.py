@@ -18,6 +18,9 @@ QUICK_SECONDS = 120
 LONG_SECONDS = 1800  # an apply takes two minutes; a slow region or a spot request may take many more
 LOCK_WAIT = "30s"
 
+# For commands that ask for admin_cidrs and open nothing: a network that is nobody's.
+NOBODY = {"admin_cidrs": ["192.0.2.1/32"]}
+
 Event = dict[str, Any]
 
 
@@ -74,6 +77,7 @@ class Plan:
     changes: dict[str, str]
     variables: dict[str, Any]
     values: dict[str, dict[str, Any]]
+    applicable: bool
     file: Path
 
     def count(self, action: str) -> int:
@@ -122,6 +126,7 @@ def plan(variables: dict[str, Any], destroy: bool = False) -> Plan:
         changes={address: action for address, action in changes.items() if action not in ("no-op", "read")},
         variables={name: variable.get("value") for name, variable in told.get("variables", {}).items()},
         values={c["address"]: c["change"].get("after") or {} for c in told.get("resource_changes", [])},
+        applicable=bool(told.get("applyable", True)),
         file=file,
     )
 
@@ -135,10 +140,27 @@ def apply(planned: Plan, on_event: Callable[[Event], None]) -> None:
         raise _failure("create what was planned", out)
 
 
-def destroy(variables: dict[str, Any], on_event: Callable[[Event], None]) -> None:
+def refresh() -> None:
+    """Have the state, and so the outputs, say what is there now."""
+    code, out, _ = _Terraform().apply(
+        skip_plan=True, refresh_only=IsFlagged, json=IsFlagged, lock_timeout=LOCK_WAIT, var=NOBODY
+    )
+    if code:
+        raise _failure("look at the cluster", out)
+
+
+def state_text() -> str:
+    """The state as it lies there; empty where nothing was ever applied."""
+    code, out, err = _Terraform().cmd("state pull")
+    if code:
+        raise _failure("read its state", out + err)
+    return out
+
+
+def destroy(on_event: Callable[[Event], None]) -> None:
     """Destroy everything in the state."""
     code, out, _ = _Terraform(on_event).destroy(
-        force=None, auto_approve=IsFlagged, json=IsFlagged, lock_timeout=LOCK_WAIT, var=variables
+        force=None, auto_approve=IsFlagged, json=IsFlagged, lock_timeout=LOCK_WAIT, var=NOBODY
     )
     if code:
         raise _failure("destroy the cluster", out)

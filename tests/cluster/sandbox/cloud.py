@@ -32,6 +32,7 @@ class Cloud:
     """An AWS double with hosts behind its instances, for the time of a `with` block.
 
     `credentials` are what the hosts' role gives out; `memory` bounds each host (bytes), as its instance type does.
+    With `seen_by_hosts`, the double listens where hosts reach it as they reach Amazon: at another address, on port 80.
     """
 
     def __init__(
@@ -39,11 +40,14 @@ class Cloud:
         sandbox: Sandbox,
         credentials: Callable[[], RoleCredentials | None] = lambda: None,
         memory: int = DEFAULT_MEMORY,
+        seen_by_hosts: bool = False,
     ) -> None:
         assert sandbox.run is not None
         self.sandbox = sandbox
         self._folder = sandbox.run.folder / "word"
-        self.aws = AwsDouble(hosts=HostsBehind(self._folder, str(sandbox.run.public_network)))
+        behind = HostsBehind(self._folder, str(sandbox.run.public_network))
+        gateway = str(sandbox.run.gateway)
+        self.aws = AwsDouble(gateway, 80, hosts=behind) if seen_by_hosts else AwsDouble(hosts=behind)
         self._credentials, self._memory = credentials, memory
         self._seen: dict[str, str] = {}
         self._reboots: dict[str, int] = {}

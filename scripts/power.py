@@ -1,0 +1,80 @@
+"""`make stop` and `make start`: instances switched off and on; disks, private addresses and host keys stay."""
+
+from typing import Any
+
+from scripts import activity, aws, console, introduction, lock, prices, readiness, terraform
+from scripts import cluster as clusters
+from scripts.cluster import Cluster
+from scripts.errors import InputError
+from scripts.refusals import told
+
+STOP_SECONDS = 300
+
+
+def stop() -> None:
+    """Stop every instance. Asks when something is at work."""
+    cluster = clusters.current()
+    if cluster.spot and cluster.workers:
+        raise InputError(
+            "Spot workers cannot be stopped, only given back: `make scale WORKERS=0` first, or `make down`."
+        )
+    with lock.changing(cluster.name, "stop"):
+        if readiness.are_all(cluster, "stopped"):
+            console.say(f"Cluster {cluster.name} is stopped already. Next: make start")
+            return
+        activity.ask_before(cluster, "Stop the cluster all the same?")
+        with console.phase("Stop") as under_way:
+            ids = [host.id for host in cluster.hosts]
+            with told("stop the instances"):
+                _ec2(cluster).stop_instances(InstanceIds=ids)
+            readiness.wait_for_state(cluster, "stopped", under_way)
+            under_way.result = f"{len(ids)} hosts stopped"
+    disks = prices.of_disks(cluster.region, len(cluster.hosts), cluster.root_volume_gb)
+    console.say(
+        f"While it is stopped, its disks cost {disks * prices.HOURS_PER_DAY:.2f} {prices.currency()} a day. "
+        "Next: make start"
+    )
+
+
+def start() -> None:
+    """Start every instance, learn the new addresses, and prove that the cluster works again."""
+    cluster = clusters.current()
+    with lock.changing(cluster.name, "start"):
+        with console.phase("Start") as under_way:
+            started = start_stopped(cluster, under_way)
+            under_way.result = f"{started} hosts started" if started else "all were running"
+        cluster = clusters.current()
+        readiness.connect(cluster)
+        readiness.verify(cluster)
+    price = prices.of_cluster(
+        cluster.region,
+        cluster.master_type,
+        cluster.worker_type,
+        len(cluster.workers),
+        cluster.spot,
+        cluster.root_volume_gb,
+    )
+    introduction.say(cluster, price)
+
+
+def start_stopped(cluster: Cluster, under_way: console.Phase) -> int:
+    """Start the hosts that are stopped, and have Terraform see their new addresses; gives how many there were."""
+    now = readiness.states(cluster)
+    off = [host for host in cluster.hosts if now[host.name] in ("stopped", "stopping")]
+    if off:
+        for host in off:
+            under_way.note(f"starting {host.name}")
+        with told("start the instances"):
+            # EC2 starts nothing that is still on its way down.
+            _ec2(cluster).get_waiter("instance_stopped").wait(
+                InstanceIds=[host.id for host in off], WaiterConfig={"Delay": 1, "MaxAttempts": STOP_SECONDS}
+            )
+            _ec2(cluster).start_instances(InstanceIds=[host.id for host in off])
+    readiness.wait_for_state(cluster, "running", under_way)
+    if off:
+        terraform.refresh()
+    return len(off)
+
+
+def _ec2(cluster: Cluster) -> Any:
+    return aws.client("ec2", cluster.region)

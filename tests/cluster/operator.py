@@ -1,0 +1,176 @@
+"""The operator at work: a copy of the checkout on this machine, an AWS double with real hosts, and `fab` as typed.
+
+Nothing of it touches the checkout. The copy's `.venv` is the checkout's own.
+"""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.cluster.sandbox import layers
+from tests.cluster.sandbox.cloud import Cloud
+from tests.cluster.sandbox.host import Host
+from tests.cluster.sandbox.metadata import RoleCredentials
+from tests.cluster.sandbox.sandbox import Sandbox
+from tests.doubles.provider_mirror import cli_config
+
+ROOT = Path(__file__).resolve().parents[2]
+DEADLINE = 420  # seconds for one task; the longest, a first `up`, is to take 180
+ROLE_KEYS = RoleCredentials("AKIAORCHARDTESTROLE", "role-secret")
+
+
+@dataclass(frozen=True)
+class Typed:
+    """How a task ended: exit code, what was printed on both streams, seconds."""
+
+    code: int
+    out: str
+    err: str
+    seconds: float
+
+    @property
+    def text(self) -> str:
+        """Both streams, for a failed test to show."""
+        return f"exit code {self.code} after {self.seconds:.0f} s\n{self.out}\n{self.err}"
+
+
+class Operator:
+    """A person with a laptop: `type("up")` runs `fab up` in their checkout and tells how it ended."""
+
+    def __init__(self, folder: Path, cloud: Cloud, cluster_name: str = "story", **settings: Any) -> None:
+        assert cloud.sandbox.run
+        self.cloud, self.cluster_name = cloud, cluster_name
+        self.checkout = folder / "checkout"
+        copy_checkout(self.checkout)
+        run = cloud.sandbox.run
+        self.environment: dict[str, str] = {
+            **cloud.aws.environment(),
+            **cli_config(folder),
+            # Hosts reach S3 where Terraform made the bucket; the address comes to Ansible as one more inventory.
+            "ANSIBLE_INVENTORY": f"{self.checkout / 'ansible/inventory.py'},{_endpoint(folder, cloud)}",
+            "AWS_SHARED_CREDENTIALS_FILE": str(folder / "aws-credentials"),
+            "AWS_CONFIG_FILE": str(folder / "aws-config"),
+            "PATH": f"{self.checkout / '.venv/bin'}:{os.environ['PATH']}",
+        }
+        defaults = {
+            "cluster_name": cluster_name,
+            "owner": "tester",
+            "admin_cidrs": [f"{run.gateway}/32"],
+            "vpc_cidr": str(run.network),
+            # Lifecycle rules take a minute to settle, in AWS as in the double; terraform's own tests have them.
+            "bucket_lifecycle": False,
+        }
+        self.write_settings(**(defaults | settings))
+
+    @property
+    def tfvars(self) -> Path:
+        return self.checkout / "terraform" / "terraform.tfvars"
+
+    @property
+    def state(self) -> Path:
+        """Where this laptop keeps the cluster's key and known hosts."""
+        return self.checkout / ".orchard" / self.cluster_name
+
+    def write_settings(self, **settings: Any) -> None:
+        """Write terraform.tfvars anew."""
+        from scripts.settings import literal
+
+        self.tfvars.write_text("".join(f"{name} = {literal(value)}\n" for name, value in settings.items()))
+
+    def type(self, *words: str, check: bool = True, deadline: float = DEADLINE, **environment: str) -> Typed:
+        """Type `fab WORDS`; with `check`, it must end with 0. Keyword arguments are environment variables."""
+        started = time.monotonic()
+        process = self.begin(*words, **environment)
+        try:
+            out, err = process.communicate(timeout=deadline)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            out, err = process.communicate()
+            raise AssertionError(f"`fab {' '.join(words)}` took more than {deadline} s:\n{out}\n{err}") from None
+        done = Typed(process.returncode, out, err, time.monotonic() - started)
+        assert not check or done.code == 0, f"fab {' '.join(words)}: {done.text}\n{self.log()[-3000:]}"
+        return done
+
+    def begin(self, *words: str, **environment: str) -> subprocess.Popen[str]:
+        """Type it and do not wait for its end. Nobody sits at its terminal."""
+        return subprocess.Popen(
+            [str(self.checkout / ".venv/bin/fab"), "-r", "scripts", *words],
+            cwd=self.checkout,
+            env=self._environment(environment),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def make(self, *words: str, deadline: float = DEADLINE, **environment: str) -> Typed:
+        """Type `make WORDS`, as the README has it."""
+        started = time.monotonic()
+        done = subprocess.run(
+            ["make", *words],
+            cwd=self.checkout,
+            env=self._environment(environment),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=deadline,
+            check=False,
+        )
+        return Typed(done.returncode, done.stdout, done.stderr, time.monotonic() - started)
+
+    def kill(self, process: subprocess.Popen[str]) -> None:
+        """SIGKILL to the task itself, as when the machine runs out of memory: what it started goes on alone."""
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+
+    def log(self) -> str:
+        """The latest task's log file."""
+        logs = sorted((self.checkout / ".orchard" / "logs").glob("*.log"), key=lambda file: file.stat().st_mtime)
+        return logs[-1].read_text(errors="replace") if logs else ""
+
+    def host(self, name: str) -> Host:
+        """The real host behind `master`, `worker-1` and so on."""
+        return self.cloud.host_named(f"orchard-{self.cluster_name}-{name}")
+
+    def _environment(self, more: dict[str, str]) -> dict[str, str]:
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "TF_", "ORCHARD_"))}
+        return kept | self.environment | more
+
+
+def copy_checkout(target: Path) -> None:
+    """The checkout as git would have it, uncommitted changes included, with the same installed environment."""
+    listed = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
+    names = subprocess.run(listed, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\0")
+    for name in filter(None, names):
+        source = ROOT / name
+        if source.is_file() and not name.startswith("tests/"):
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            # With its time: make goes by it.
+            shutil.copy2(source, target / name)
+    (target / ".venv").symlink_to(Path(sys.executable).parents[1])
+
+
+@contextmanager
+def prepared_cloud(memory: int = 3 << 30) -> Iterator[Cloud]:
+    """A cloud whose hosts boot with Java and the environment on their disks, and reach its S3."""
+    with Sandbox() as sandbox:
+        sandbox.use_layers([layers.prepared()])
+        with Cloud(sandbox, credentials=lambda: ROLE_KEYS, memory=memory, seen_by_hosts=True) as cloud:
+            yield cloud
+
+
+def _endpoint(folder: Path, cloud: Cloud) -> Path:
+    file = folder / "endpoint.yml"
+    environment = {"AWS_ENDPOINT_URL_S3": cloud.aws.endpoint_url, "AWS_ALLOW_HTTP": "true"}
+    file.write_text(yaml.safe_dump({"all": {"vars": {"spark_environment": environment}}}))
+    return file
