@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from jinja2 import Environment, PackageLoader, StrictUndefined
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -52,9 +52,7 @@ def render(run: Storage, record: RunRecord) -> str:
     inputs, _ = read_inputs(run)
     sample = _sample(run, record)
     errors = read_errors(run)
-    environment = Environment(
-        loader=PackageLoader("pipeline", "."), autoescape=select_autoescape(), undefined=StrictUndefined
-    )
+    environment = Environment(loader=PackageLoader("pipeline", "."), autoescape=True, undefined=StrictUndefined)
     environment.filters["size"] = _mebibytes
     page: str = environment.get_template("report.html.j2").render(
         record=record,
@@ -141,9 +139,11 @@ def _map(sample: Sample, record: RunRecord) -> dict[str, Any]:
     planar = sample.vectors[::step, :2].astype(float)
     if planar.shape[1] < 2:
         planar = np.hstack([planar, np.zeros((len(planar), 1))])
+    low, high = planar.min(axis=0), planar.max(axis=0)
     names = sorted(set(labels))
     return {
-        "points": np.round(planar, 3).tolist(),
+        # As shares of the map's width and height: features may be of any scale.
+        "points": np.round((planar - low) / np.where(high > low, high - low, 1), 4).tolist(),
         "paths": paths,
         "labels": [names.index(label) for label in labels],
         "names": names,
