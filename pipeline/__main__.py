@@ -1,8 +1,16 @@
 """`python -m pipeline`."""
 
+import os
 import sys
 
 from pipeline.cli import main
+from pipeline.errors import InterruptedRunError
 
 if __name__ == "__main__":
-    sys.exit(main())
+    code = main()
+    if code == InterruptedRunError.exit_code:
+        # An orderly exit would wait for the threads that are in the middle of a request, and one may stall.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)

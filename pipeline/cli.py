@@ -1,4 +1,4 @@
-"""The command line: `python -m pipeline run | report | check | demo`."""
+"""The command line: `python -m pipeline run | report | check | demo | upload | download`."""
 
 import argparse
 import signal
@@ -20,6 +20,9 @@ from pipeline.run import RunRequest, new_run_id, run
 from pipeline.session import default_master
 from pipeline.settings import ENGINES, PRECISIONS, RunSettings
 from pipeline.storage import is_local, join
+from pipeline.storage_local import LocalStorage
+from pipeline.storage_s3 import S3Storage
+from pipeline.transfer import Summary, download, upload
 from pipeline.weights import IMAGENET, RANDOM, Weights, find_weights
 
 DEFAULT_COMPONENTS = 200
@@ -76,6 +79,14 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument("run", metavar="RUN_URI")
     check = _command(commands, "check", _check, "verify a finished run: parts, counts, sums, model")
     check.add_argument("run", metavar="RUN_URI")
+    up = _command(commands, "upload", _upload, "copy a folder's files to S3: only what is missing or different")
+    up.add_argument("folder", metavar="FOLDER")
+    up.add_argument("target", metavar="s3://BUCKET/PREFIX")
+    down = _command(
+        commands, "download", _download, "copy objects of S3 to a folder: only what is missing or different"
+    )
+    down.add_argument("source", metavar="s3://BUCKET/PREFIX")
+    down.add_argument("folder", metavar="FOLDER")
     return parser
 
 
@@ -224,3 +235,36 @@ def _check(options: argparse.Namespace) -> int:
     if not faults:
         print(f"{options.run} is whole.")
     return 1 if faults else 0
+
+
+def _upload(options: argparse.Namespace) -> int:
+    folder, target = _ends("upload FOLDER s3://BUCKET/PREFIX", options.folder, options.target)
+    summary = _copied(lambda: upload(folder, target, Narrator()))
+    print(summary.sentence("Uploaded", target.uri))
+    return 0
+
+
+def _download(options: argparse.Namespace) -> int:
+    folder, source = _ends("download s3://BUCKET/PREFIX FOLDER", options.folder, options.source)
+    summary = _copied(lambda: download(source, folder, Narrator()))
+    print(summary.sentence("Downloaded", folder.uri))
+    return 0
+
+
+def _ends(usage: str, folder: str, bucket: str) -> tuple[LocalStorage, S3Storage]:
+    """Both ends of a copy. Raises InputError where one is not of its kind."""
+    ends = open_storage(folder), open_storage(bucket)
+    if not isinstance(ends[0], LocalStorage):
+        raise InputError(f"{folder} is no folder of this machine; write {usage}.")
+    if not isinstance(ends[1], S3Storage):
+        raise InputError(f"{bucket} is no address in S3; write {usage}.")
+    return ends[0], ends[1]
+
+
+def _copied(copy: Callable[[], Summary]) -> Summary:
+    try:
+        return copy()
+    except KeyboardInterrupt:
+        raise InterruptedRunError(
+            "Interrupted; what was copied is kept. Start the same command again for the rest."
+        ) from None

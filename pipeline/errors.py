@@ -39,6 +39,12 @@ class StorageError(OrchardError, OSError):
         return f"{self.filename}: {self.strerror}; start the same command again later (a run goes on with --resume)."
 
 
+class IncompleteTransferError(OrchardError):
+    """Single files could not be copied; the others were."""
+
+    exit_code = 5
+
+
 class InterruptedRunError(OrchardError):
     """Ctrl-C or SIGTERM: nothing half is left behind, and `--resume` goes on from there."""
 

@@ -3,11 +3,8 @@
 import resource
 import socket
 import time
-from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from itertools import islice
 
 import numpy as np
 import pyarrow as pa
@@ -17,6 +14,7 @@ from pipeline import retries
 from pipeline.decode import BadPictureError, decode, read_failure
 from pipeline.engine import BATCH, Engine, engine_for
 from pipeline.network import FEATURES, Network
+from pipeline.parallel import run_ahead
 from pipeline.parts import (
     FeaturePart,
     PictureError,
@@ -158,13 +156,7 @@ def _features_of(job: FeatureJob, task: FeatureTask, engine: Engine, seconds: di
 
 def _read_ahead(job: FeatureJob, paths: list[str]) -> Iterator[Decoded]:
     """The decoded pictures in the list's order, at most LOOKAHEAD of them waiting."""
-    with ThreadPoolExecutor(READERS) as pool:
-        ahead = (pool.submit(_read_and_decode, job, path) for path in paths)
-        waiting: deque[Future[Decoded]] = deque(islice(ahead, LOOKAHEAD))
-        while waiting:
-            current = waiting.popleft()
-            waiting.extend(islice(ahead, 1))
-            yield current.result()
+    return run_ahead(lambda path: _read_and_decode(job, path), paths, READERS, LOOKAHEAD)
 
 
 def _read_and_decode(job: FeatureJob, path: str) -> Decoded:

@@ -3,7 +3,7 @@
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TextColumn, TimeRemainingColumn
@@ -13,10 +13,14 @@ PLAIN_LINE_SECONDS = 10.0
 
 
 class _Rate(ProgressColumn):
-    """Pictures per second over the last seconds."""
+    """Things per second over the last seconds."""
+
+    def __init__(self, unit: str) -> None:
+        super().__init__()
+        self._unit = unit
 
     def render(self, task: Task) -> Text:
-        return Text(f"{task.speed:,.0f} images/s" if task.speed else "")
+        return Text(f"{task.speed:,.0f} {self._unit}" if task.speed else "")
 
 
 class Narrator:
@@ -35,17 +39,21 @@ class Narrator:
             yield said
         self._end(name, started, " ".join(said) or doing)
 
-    @contextmanager
-    def pictures(self, name: str, doing: str, total: int) -> Iterator[Callable[[int], None]]:
+    def pictures(self, name: str, doing: str, total: int) -> AbstractContextManager[Callable[[int], None]]:
         """The same for the phase that counts pictures; the block is given the function to report with."""
+        return self.counted(name, doing, total, "pictures", "images/s")
+
+    @contextmanager
+    def counted(self, name: str, doing: str, total: int, things: str, rate: str) -> Iterator[Callable[[int], None]]:
+        """The same for a phase that counts things, told at this rate's name."""
         started = time.perf_counter()
         if self.console.is_terminal:
-            with self._bar(doing, total) as report:
+            with self._bar(doing, total, rate) as report:
                 yield report
         else:
-            yield self._plain(doing, total, started)
+            yield self._plain(f"{doing}: {{:,}} of {total:,} {things}, {{:,.0f}} {rate}, {{:,.0f}} s left", total)
         took = time.perf_counter() - started
-        self._end(name, started, f"{doing}: {total:,} pictures, {total / took:,.0f} images/s")
+        self._end(name, started, f"{doing}: {total:,} {things}, {total / took:,.0f} {rate}")
 
     def say(self, line: str) -> None:
         """One line, above the bar where there is one."""
@@ -66,12 +74,12 @@ class Narrator:
             yield
 
     @contextmanager
-    def _bar(self, doing: str, total: int) -> Iterator[Callable[[int], None]]:
+    def _bar(self, doing: str, total: int, rate: str) -> Iterator[Callable[[int], None]]:
         columns = (
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=30),
             TextColumn("{task.completed:,.0f} of {task.total:,.0f}"),
-            _Rate(),
+            _Rate(rate),
             TimeRemainingColumn(compact=True),
             TextColumn("left"),
         )
@@ -79,15 +87,15 @@ class Narrator:
             task = live.add_task(doing, total=total)
             yield lambda done: live.update(task, completed=done)
 
-    def _plain(self, doing: str, total: int, started: float) -> Callable[[int], None]:
+    def _plain(self, line: str, total: int) -> Callable[[int], None]:
+        started = time.perf_counter()
         last = [started, 0.0]
 
         def report(done: int) -> None:
             now = time.perf_counter()
             if done > last[1] and done < total and now - last[0] >= PLAIN_LINE_SECONDS:
                 rate = done / (now - started)
-                left = (total - done) / rate
-                self.say(f"{doing}: {done:,} of {total:,} pictures, {rate:,.0f} images/s, {left:,.0f} s left")
+                self.say(line.format(done, rate, (total - done) / rate))
                 last[:] = [now, done]
 
         return report

@@ -99,6 +99,4 @@ class LocalStorage:
             with tempfile.TemporaryFile(dir=self.root):
                 pass
         except OSError as error:
-            raise InputError(
-                f"{self.root} cannot be written ({error.strerror}); name another folder with --output."
-            ) from error
+            raise InputError(f"{self.root} cannot be written ({error.strerror}); name another folder.") from error

@@ -21,7 +21,8 @@ from pipeline.storage import LISTING_SCHEMA
 # From this size on a file goes up in parts of this size, each tried again by itself.
 CHUNK_BYTES = 16 * 1024 * 1024
 _LARGE_FILES = TransferConfig(multipart_threshold=CHUNK_BYTES, multipart_chunksize=CHUNK_BYTES, max_concurrency=4)
-_MD5 = "md5"
+# Under this name an upload leaves the content's MD5 in the object's metadata.
+MD5 = "md5"
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,7 @@ class S3Storage:
         etag = head["ETag"].strip('"')
         # The ETag of an object that came in parts or is encrypted by a key of KMS is no MD5 of its content.
         plain = "-" not in etag and not head.get("ServerSideEncryption", "").startswith("aws:kms")
-        return Remote(head["ContentLength"], head["Metadata"].get(_MD5) or (etag if plain else None))
+        return Remote(head["ContentLength"], head["Metadata"].get(MD5) or (etag if plain else None))
 
     def write(self, key: str, data: bytes) -> None:
         """One PUT: S3 shows the object when all of it has come, or not at all."""

@@ -143,23 +143,25 @@ class _Handler(BaseHTTPRequestHandler):
         operation, key = self._what()
         fault = proxy.fault_for(operation, key)
         length = int(self.headers.get("Content-Length", 0))
+        # Noted before it is answered: whoever has the answer may look at once.
         if fault and fault.kind == "half":
-            self._pass_half_on(length)
-            return self._note(operation, key, 0)
+            self._note(operation, key, 0)
+            return self._pass_half_on(length)
         body = self.rfile.read(length)
         if fault and fault.kind == "status":
-            return self._note(operation, key, self._refuse(fault.status, fault.code))
+            self._note(operation, key, fault.status)
+            return self._refuse(fault.status, fault.code)
         if fault and fault.kind == "stall":
-            self._say_nothing()
-            return self._note(operation, key, 0)
+            self._note(operation, key, 0)
+            return self._say_nothing()
         if proxy.bucket_region and f"/{proxy.bucket_region}/s3/" not in self.headers.get("Authorization", ""):
-            return self._note(operation, key, self._refuse(301, "PermanentRedirect"))
+            self._note(operation, key, 301)
+            return self._refuse(301, "PermanentRedirect")
         status, headers, answer = self._ask_upstream(body)
+        self._note(operation, key, 0 if fault else status)
         if fault:
-            self._spoil(fault.kind, status, headers, answer)
-            return self._note(operation, key, 0)
-        self._send(status, headers, answer, len(answer))
-        return self._note(operation, key, status)
+            return self._spoil(fault.kind, status, headers, answer)
+        return self._send(status, headers, answer, len(answer))
 
     def _what(self) -> tuple[str, str]:
         address = urlsplit(self.path)
@@ -213,10 +215,9 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(body)
             self.wfile.flush()
 
-    def _refuse(self, status: int, code: str) -> int:
+    def _refuse(self, status: int, code: str) -> None:
         body = ERROR_BODY.format(code=code).encode()
         self._send(status, [("Content-Type", "application/xml")], body, len(body))
-        return status
 
     def _spoil(self, kind: str, status: int, headers: list[tuple[str, str]], answer: bytes) -> None:
         half = answer[: len(answer) // 2]

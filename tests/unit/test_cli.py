@@ -88,7 +88,7 @@ def test_an_output_that_is_a_file(images: Path, tmp_path: Path, capsys: pytest.C
     (tmp_path / "runs").write_text("")
     said = refusal(capsys, *run(images, tmp_path / "runs"))
     assert "cannot be written" in said
-    assert said.endswith("name another folder with --output.")
+    assert said.endswith("name another folder.")
 
 
 def test_a_run_id_that_exists(images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
