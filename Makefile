@@ -4,6 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
 
+.PHONY: upload run follow runs stop-run results status ssh jupyter ui history logs
 .PHONY: help demo setup test test-cluster bench lint lock sandbox-up sandbox-down
 
 help: ## Print this menu
@@ -62,6 +63,45 @@ stop: .venv/.operator ## Stop the instances; the disks stay
 
 start: .venv/.operator ## Start them again, and verify the cluster
 	@$(FAB) start $(FLAGS)
+
+# What a person gives as make's variables reaches Fabric through the environment, whatever quotation marks are in it.
+given = $(foreach name,$(1),$(if $(filter command,$(origin $(name))),--$(shell echo $(name) | tr A-Z a-z)="$$$(name)"))
+
+upload: .venv/.operator ## Pictures to the bucket (DATA=folder)
+	@$(FAB) upload $(FLAGS) $(call given,DATA)
+
+run: .venv/.operator ## Run the job (SIZE=mini|class|apples|full ARGS='--variance 0.95' WEIGHTS=file RUN=name)
+	@$(FAB) run $(FLAGS) $(call given,SIZE ARGS WEIGHTS RUN)
+
+follow: .venv/.operator ## Follow a run to its end (RUN=name; default: the latest)
+	@$(FAB) follow $(FLAGS) $(call given,RUN)
+
+runs: .venv/.operator ## List the runs: state, pictures, time, cost
+	@$(FAB) runs $(FLAGS)
+
+stop-run: .venv/.operator ## End a run kindly; `make run RUN=name` goes on with it (RUN=name)
+	@$(FAB) stop-run $(FLAGS) $(call given,RUN)
+
+results: .venv/.operator ## Fetch a run's report, CSV, components and record (RUN=name FOLDER=results)
+	@$(FAB) results $(FLAGS) $(call given,RUN FOLDER)
+
+status: .venv/.operator ## Hosts, workers alive, runs, time and cost (JSON=1)
+	@$(FAB) status $(FLAGS) $(if $(JSON),--json)
+
+ssh: .venv/.operator ## A shell on a host (HOST=worker-1; default: the master)
+	@$(FAB) ssh $(FLAGS) $(call given,HOST)
+
+jupyter: .venv/.operator ## JupyterLab through a tunnel, until Ctrl-C (PORT=8888)
+	@$(FAB) jupyter $(FLAGS) $(call given,PORT)
+
+ui: .venv/.operator ## The pages of Spark's master and of the jobs at work, until Ctrl-C (PORT=8080)
+	@$(FAB) ui $(FLAGS) $(call given,PORT)
+
+history: .venv/.operator ## The page of jobs that have ended, until Ctrl-C (PORT=18080)
+	@$(FAB) history $(FLAGS) $(call given,PORT)
+
+logs: .venv/.operator ## Every host's logs into a folder (FOLDER=logs)
+	@$(FAB) logs $(FLAGS) $(call given,FOLDER)
 
 SANDBOX = $(BIN)/python -m tests.cluster.sandbox
 HOSTS ?= 3

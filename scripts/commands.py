@@ -114,6 +114,18 @@ def follow(
     return Done(process.returncode, lines.text)
 
 
+def hand_over(words: Sequence[str | Path], *, env: Mapping[str, str] | None = None) -> int:
+    """Run a command that speaks to the person itself, on this terminal; gives its exit code."""
+    program, *arguments = map(str, words)
+    process = subprocess.Popen([need(program), *arguments], env=_environment(env))
+    try:
+        return process.wait()
+    except KeyboardInterrupt:
+        # From the keyboard it has heard of it, too; a SIGTERM came to this process alone.
+        process.terminate()
+        return process.wait()
+
+
 class _Lines:
     """What a command has written since it began, line by line."""
 

@@ -64,16 +64,24 @@ class Hosts:
         self._open.clear()
 
     def run(
-        self, host: Host, command: str, *, check: bool = True, timeout: float | None = 60, text: str = ""
+        self,
+        host: Host,
+        command: str,
+        *,
+        check: bool = True,
+        timeout: float | None = 60,
+        text: str = "",
+        log: bool = True,
     ) -> Result:
         """Run a command; `text` is its standard input. Raises HostError, and ConfigurationError when it fails and
-        `check` says that it must not.
+        `check` says that it must not. `log` off keeps what it prints out of the log file.
         """
         with _told(self.cluster, host):
             done = self._connection(host).run(
                 command, hide=True, warn=True, timeout=timeout, in_stream=io.StringIO(text) if text else False
             )
-        console.log(f"{host.name}$ {command}\n{done.stdout}{done.stderr}")
+        if log:
+            console.log(f"{host.name}$ {command}\n{done.stdout}{done.stderr}")
         if check and done.exited:
             last = (done.stderr or done.stdout).strip().rpartition("\n")[2] or "it gave no reason"
             raise ConfigurationError(f"On {host.name}, `{command[:80]}` failed ({last}): see {console.log_file()}.")
