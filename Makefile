@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
 
-.PHONY: upload run follow runs stop-run results status ssh jupyter ui history logs
+.PHONY: upload run follow runs stop-run results status ssh jupyter ui history logs help demo setup test test-cluster bench lint lock init plan up stop start scale credentials down sandbox-up sandbox-down
 .PHONY: help demo setup test test-cluster bench lint lock sandbox-up sandbox-down
 
 help: ## Print this menu
@@ -52,6 +52,9 @@ FAB = $(BIN)/fab -r scripts
 # `make up V=1` shows what the tools print.
 FLAGS = $(if $(V),--verbose)
 
+init: .venv/.operator ## Write terraform.tfvars from a few questions, and check this machine (ARGS='--name fruits --workers 3')
+	@$(FAB) init $(FLAGS) $(ARGS)
+
 plan: .venv/.operator ## What `make up` would do, and the price (ADMIN_CIDR=203.0.113.7/32)
 	@$(FAB) plan $(FLAGS) $(if $(ADMIN_CIDR),--admin-cidr=$(ADMIN_CIDR))
 
@@ -63,6 +66,15 @@ stop: .venv/.operator ## Stop the instances; the disks stay
 
 start: .venv/.operator ## Start them again, and verify the cluster
 	@$(FAB) start $(FLAGS)
+
+scale: .venv/.operator ## Have WORKERS=n workers; those that go hand over first
+	@$(FAB) scale $(FLAGS) --workers=$(WORKERS) $(if $(ADMIN_CIDR),--admin-cidr=$(ADMIN_CIDR))
+
+credentials: .venv/.operator ## An access key for the bucket, in an AWS profile on this machine
+	@$(FAB) credentials $(FLAGS)
+
+down: .venv/.operator ## Save the logs and take the cluster away; the bucket stays (PURGE=1 deletes it, YES=1 answers)
+	@$(FAB) down $(FLAGS) $(if $(PURGE),--purge)
 
 # What a person gives as make's variables reaches Fabric through the environment, whatever quotation marks are in it.
 given = $(foreach name,$(1),$(if $(filter command,$(origin $(name))),--$(shell echo $(name) | tr A-Z a-z)="$$$(name)"))

@@ -9,6 +9,8 @@ from botocore.config import Config
 from scripts.refusals import told
 
 CONFIG = Config(retries={"max_attempts": 6, "mode": "standard"}, connect_timeout=10, read_timeout=60)
+# For what can be done without.
+IN_A_HURRY = Config(connect_timeout=3, read_timeout=8, retries={"max_attempts": 1, "mode": "standard"})
 
 
 @cache

@@ -6,11 +6,53 @@ from pathlib import Path
 # Fabric puts this folder on the path and not the checkout that it is a package of.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from scripts import power
+from scripts import cluster, job, logs, power, results, runs, shell, status, tunnels, upload
+from scripts import credentials as access
+from scripts import down as removal
+from scripts import init as settings
+from scripts import scale as size
 from scripts import up as creation
+from scripts.submission import DEFAULT_SIZE, SIZES
 from scripts.tasks import task
 
 ADMIN_CIDR = {"admin-cidr": "network to open SSH to, as 203.0.113.7/32, instead of asking AWS for your address"}
+
+PORT = {"port": "port of this machine to open it on (default: one that is free)"}
+
+
+@task(
+    {
+        "name": "name of the cluster",
+        "owner": "who answers for it",
+        "region": "AWS region",
+        "master-type": "instance type of the master",
+        "worker-type": "instance type of each worker",
+        "workers": "how many workers",
+        "spot": "yes or no: workers on the spot market",
+        "email": "address for AWS's budget warnings, - for none",
+    }
+)
+def init(
+    name: str = "",
+    owner: str = "",
+    region: str = "",
+    master_type: str = "",
+    worker_type: str = "",
+    workers: str = "",
+    spot: str = "",
+    email: str = "",
+) -> None:
+    """Write terraform.tfvars from a few questions or these flags, and check tools, credentials and quotas."""
+    settings.init(
+        cluster_name=name,
+        owner=owner,
+        region=region,
+        master_instance_type=master_type,
+        worker_instance_type=worker_type,
+        worker_count=workers,
+        worker_spot=spot,
+        budget_email=email,
+    )
 
 
 @task(ADMIN_CIDR)
@@ -35,3 +77,100 @@ def stop() -> None:
 def start() -> None:
     """Start them again, and verify the cluster."""
     power.start()
+
+
+@task({"workers": "how many workers the cluster is to have"} | ADMIN_CIDR)
+def scale(workers: str, admin_cidr: str = "") -> None:
+    """Add workers, or take some away once they have handed over what they are at."""
+    size.scale(workers, admin_cidr)
+
+
+@task()
+def credentials() -> None:
+    """Make an access key for the bucket, in an AWS profile on this machine; the older key is retired."""
+    access.credentials()
+
+
+@task({"purge": "delete the bucket, too, with everything in it"})
+def down(purge: bool = False) -> None:
+    """Save the logs, take the cluster away, and check that nothing is left; the bucket stays."""
+    removal.down(purge)
+
+
+@task({"data": "folder with a folder of pictures for each class"})
+def upload_(data: str = "") -> None:
+    """Bring pictures to the bucket; what is there already is left."""
+    upload.upload(cluster.current(), data)
+
+
+@task(
+    {
+        "size": f"{', '.join(SIZES)}: which pictures (default: {DEFAULT_SIZE})",
+        "args": "more options of the job, as `--args='--variance 0.95'`",
+        "run": "a name for the run; one that was begun goes on",
+        "weights": "a .h5 file of MobileNetV2's weights, imagenet (default) or random",
+    }
+)
+def run(size: str = "", args: str = "", run: str = "", weights: str = "") -> None:
+    """Begin the job on the cluster and follow it to its end; Ctrl-C leaves it running."""
+    job.run(cluster.current(), job.Asked(size, args, run, weights))
+
+
+@task({"run": "the run's name (default: the latest)"})
+def follow(run: str = "") -> None:
+    """Follow a run to its end; Ctrl-C leaves it running."""
+    job.attach(cluster.current(), run)
+
+
+@task({"run": "the run's name (default: the one that is under way)"})
+def stop_run(run: str = "") -> None:
+    """End a run kindly; it can go on later."""
+    job.stop(cluster.current(), run)
+
+
+@task()
+def runs_() -> None:
+    """List the runs: state, pictures, time, cost."""
+    runs.show(cluster.current())
+
+
+@task({"run": "the run's name (default: the one that ended last)", "folder": "where to (default: results)"})
+def results_(run: str = "", folder: str = "results") -> None:
+    """Fetch a run's report, CSV, components and record."""
+    results.fetch(cluster.current(), run, folder)
+
+
+@task({"json": "print it for programs"})
+def status_(json: bool = False) -> None:
+    """Say what there is: hosts, workers alive, runs, time and cost."""
+    status.show(cluster.current(), json)
+
+
+@task({"host": "master, worker-1 and so on (default: master)"})
+def ssh(host: str = "master") -> None:
+    """Open a shell on a host."""
+    shell.open_shell(cluster.current(), host)
+
+
+@task(PORT)
+def jupyter(port: int = 0) -> None:
+    """Open JupyterLab to this machine until Ctrl-C, and print its URL with the token."""
+    tunnels.jupyter(cluster.current(), port)
+
+
+@task(PORT)
+def ui(port: int = 0) -> None:
+    """Open the pages of Spark's master and of the jobs at work to this machine until Ctrl-C."""
+    tunnels.ui(cluster.current(), port)
+
+
+@task(PORT)
+def history(port: int = 0) -> None:
+    """Open the page of jobs that have ended to this machine until Ctrl-C."""
+    tunnels.history(cluster.current(), port)
+
+
+@task({"folder": "where to (default: logs)"})
+def logs_(folder: str = "logs") -> None:
+    """Fetch the logs of every host: daemons, runs, executors, first boot."""
+    logs.collect(cluster.current(), folder)

@@ -41,6 +41,12 @@ def of_cluster(region: str, cluster_name: str) -> list[Thing]:
         return [*_in_ec2(aws.client("ec2", region), cluster_name), *_in_iam(aws.client("iam", region), cluster_name)]
 
 
+def shutting_down(region: str, cluster_name: str) -> list[Thing]:
+    """Instances of the cluster that are on their way out, and hold what they use until they are gone."""
+    with told("describe the instances"):
+        return list(_instances(aws.client("ec2", region), _by_tags(cluster_name), ["shutting-down"]))
+
+
 def buckets(region: str, cluster_name: str) -> list[str]:
     """The cluster's buckets: those of its name that carry its tags."""
     s3 = aws.client("s3", region)
@@ -51,12 +57,8 @@ def buckets(region: str, cluster_name: str) -> list[str]:
 
 
 def _in_ec2(ec2: Any, cluster_name: str) -> Iterator[Thing]:
-    tags = {"Project": PROJECT, "Cluster": cluster_name}
-    filters = [{"Name": f"tag:{key}", "Values": [value]} for key, value in tags.items()]
-    states = {"Name": "instance-state-name", "Values": ["pending", "running", "shutting-down", "stopping", "stopped"]}
-    for page in ec2.get_paginator("describe_instances").paginate(Filters=[*filters, states]):
-        for reservation in page["Reservations"]:
-            yield from (Thing("instance", instance["InstanceId"]) for instance in reservation["Instances"])
+    filters = _by_tags(cluster_name)
+    yield from _instances(ec2, filters, ["pending", "running", "shutting-down", "stopping", "stopped"])
     for kind, call, listed, identity in TAGGED:
         for page in ec2.get_paginator(call).paginate(Filters=filters):
             # A deleted endpoint is listed for a while; nothing else has a state of this name.
@@ -67,6 +69,18 @@ def _in_ec2(ec2: Any, cluster_name: str) -> Iterator[Thing]:
     for request in ec2.describe_spot_instance_requests(Filters=filters)["SpotInstanceRequests"]:
         if request["State"] in ("open", "active"):
             yield Thing("spot request", request["SpotInstanceRequestId"])
+
+
+def _instances(ec2: Any, filters: list[dict[str, Any]], states: list[str]) -> Iterator[Thing]:
+    in_state = {"Name": "instance-state-name", "Values": states}
+    for page in ec2.get_paginator("describe_instances").paginate(Filters=[*filters, in_state]):
+        for reservation in page["Reservations"]:
+            yield from (Thing("instance", instance["InstanceId"]) for instance in reservation["Instances"])
+
+
+def _by_tags(cluster_name: str) -> list[dict[str, Any]]:
+    tags = {"Project": PROJECT, "Cluster": cluster_name}
+    return [{"Name": f"tag:{key}", "Values": [value]} for key, value in tags.items()]
 
 
 def _in_iam(iam: Any, cluster_name: str) -> Iterator[Thing]:

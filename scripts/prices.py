@@ -7,7 +7,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from scripts import aws
@@ -19,7 +18,6 @@ GIGABYTE = 2**30
 # The price API lives in few regions and knows the prices of all.
 API_REGION = "us-east-1"
 API_SOURCE = "AWS's price list"
-IN_A_HURRY = Config(connect_timeout=3, read_timeout=8, retries={"max_attempts": 1, "mode": "standard"})
 LINUX = {"operatingSystem": "Linux", "tenancy": "Shared", "preInstalledSw": "NA", "capacitystatus": "Used"}
 
 
@@ -98,7 +96,7 @@ def _ask_api(region: str, instance_type: str) -> float | None:
     wanted = LINUX | {"regionCode": region, "instanceType": instance_type}
     filters = [{"Type": "TERM_MATCH", "Field": field, "Value": value} for field, value in wanted.items()]
     try:
-        told = aws.client("pricing", API_REGION, IN_A_HURRY).get_products(ServiceCode="AmazonEC2", Filters=filters)
+        told = aws.client("pricing", API_REGION, aws.IN_A_HURRY).get_products(ServiceCode="AmazonEC2", Filters=filters)
     except (ClientError, BotoCoreError):
         return None
     return next((price for product in told.get("PriceList", []) if (price := _on_demand(json.loads(product)))), None)

@@ -33,7 +33,7 @@ def plan(admin_cidr: str = "") -> None:
     check(name)
     with lock.changing(name, "plan"), console.phase("Plan") as under_way:
         keys.ensure_pair(name)
-        planned = _plan(name, admin_cidr)
+        planned = plan_for(name, admin_cidr)
         under_way.result = summary(planned)
     for line in groups(planned):
         console.say(f"  {line}")
@@ -55,7 +55,7 @@ def converge(name: str, admin_cidr: str = "") -> tuple[Cluster, Price | None]:
     """Make the cluster as the settings say, whatever is there of it. The lock is held."""
     with console.phase("Plan") as under_way:
         key = keys.ensure_pair(name)
-        planned = _plan(name, admin_cidr)
+        planned = plan_for(name, admin_cidr)
         under_way.result = f"{summary(planned)}; {key}"
     with console.phase("Machines") as under_way:
         under_way.result = apply(planned, under_way)
@@ -131,7 +131,8 @@ def apply(planned: Plan, under_way: console.Phase) -> str:
 
     def hear(event: Event) -> None:
         nonlocal done
-        if event.get("type") == "apply_complete":
+        # Data sources that are read late are told of as well.
+        if event.get("type") == "apply_complete" and event["hook"]["resource"]["addr"] in planned.changes:
             done += 1
             if console.is_terminal():
                 under_way.note(f"{done} of {total}: {event['hook']['resource']['addr']}")
@@ -140,7 +141,8 @@ def apply(planned: Plan, under_way: console.Phase) -> str:
     return f"{done} of {total} done"
 
 
-def _plan(name: str, admin_cidr: str) -> Plan:
+def plan_for(name: str, admin_cidr: str) -> Plan:
+    """Plan by the settings in force; a bucket that an earlier cluster of this name left is taken over."""
     terraform.use(name)
     variables: dict[str, Any] = {"admin_cidrs": caller.admin_cidrs(admin_cidr)}
     planned = terraform.plan(variables)

@@ -3,6 +3,7 @@
 Nothing of it touches the checkout. The copy's `.venv` is the checkout's own.
 """
 
+import json
 import os
 import shutil
 import signal
@@ -14,8 +15,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import yaml
 
 from tests.cluster.sandbox import layers
 from tests.cluster.sandbox.cloud import Cloud
@@ -170,7 +169,7 @@ def prepared_cloud(memory: int = 3 << 30) -> Iterator[Cloud]:
 
 
 def _endpoint(folder: Path, cloud: Cloud) -> Path:
-    file = folder / "endpoint.yml"
+    file = folder / "endpoint.yml"  # JSON is YAML, too
     environment = {"AWS_ENDPOINT_URL_S3": cloud.aws.endpoint_url, "AWS_ALLOW_HTTP": "true"}
-    file.write_text(yaml.safe_dump({"all": {"vars": {"spark_environment": environment}}}))
+    file.write_text(json.dumps({"all": {"vars": {"spark_environment": environment}}}))
     return file
