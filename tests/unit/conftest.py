@@ -11,8 +11,6 @@ from tests.doubles.aws import AwsDouble
 from tests.doubles.faulty_s3 import FaultyS3
 from tests.doubles.s3_server import S3Server
 
-SILENCE_SECONDS = 1.0
-
 Lead = Callable[[dict[str, str]], None]
 
 
@@ -35,7 +33,6 @@ def lead(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Lead]:
             monkeypatch.setenv(name, value)
         forget_connections()
 
-    monkeypatch.setattr(s3_connection, "SILENCE_SECONDS", SILENCE_SECONDS)
     yield lead_to
     forget_connections()
 
@@ -54,6 +51,13 @@ def bucket(s3_server: S3Server, faulty_s3: FaultyS3, lead: Lead) -> Iterator[str
     faulty_s3.seen.clear()
     with s3_server.bucket() as name:
         yield name
+
+
+@pytest.fixture
+def impatient(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A request that says nothing for a second is given up; where nothing stalls, a busy machine has more time."""
+    monkeypatch.setattr(s3_connection, "SILENCE_SECONDS", 1.0)
+    forget_connections()
 
 
 @pytest.fixture

@@ -70,12 +70,13 @@ def test_a_piece_that_reaches_beyond_the_end_is_no_piece(stored: S3Storage, monk
         stored.read_range("Apple/1.jpg", 1000, 200_000)
 
 
+@pytest.mark.usefixtures("impatient")
 def test_a_get_that_stalls_is_given_up_and_tried_again(stored: S3Storage, faulty_s3: FaultyS3) -> None:
     started = time.monotonic()
     with faulty_s3.spoiling(Fault("stall")):
         assert stored.read("Apple/1.jpg") == DATA
     assert 1 <= time.monotonic() - started < 10
-    assert [seen.status for seen in faulty_s3.seen] == [0, 206] or faulty_s3.count("GET", "Apple/1.jpg") == 2
+    assert faulty_s3.count("GET", "Apple/1.jpg") == 2
 
 
 def test_pauses_grow_and_differ(stored: S3Storage, faulty_s3: FaultyS3, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,6 +116,7 @@ def test_an_object_that_is_gone_or_forbidden_is_not_tried_again(stored: S3Storag
     assert faulty_s3.count("GET") == 2
 
 
+@pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("kind", ["half", "lost", "status", "stall"])
 def test_a_put_that_fails_in_the_middle_is_sent_again_whole(stored: S3Storage, faulty_s3: FaultyS3, kind: str) -> None:
     with faulty_s3.spoiling(Fault(kind, operation="PUT")):
