@@ -1,5 +1,6 @@
 """The Spark phases of a run: features, moments for the fit, projection."""
 
+import pickle
 from collections.abc import Callable, Iterable
 from functools import reduce
 from operator import add
@@ -73,8 +74,11 @@ def _moments_of_parts(run: Storage, tasks: list[int]) -> Moments:
 
 def project_features(context: Any, run: Storage, model: PcaModel, tasks: int) -> list[str]:
     """Write the projection part of every task; returns the parts' SHA-256 in the tasks' order."""
-    shared = context.broadcast(model)
-    rdd = context.parallelize(range(tasks), tasks).map(lambda task: _project_part(run, shared.value, task))
+    # As bytes: with encryption on, PySpark 4.3 cannot broadcast an array, whose pickle it measures by len().
+    shared = context.broadcast(pickle.dumps(model))
+    rdd = context.parallelize(range(tasks), tasks).map(
+        lambda task: _project_part(run, pickle.loads(shared.value), task)  # noqa: S301  our own driver's
+    )
     checksums: list[str] = run_job(context, rdd.collect)
     shared.unpersist()
     return checksums
