@@ -84,24 +84,19 @@ def _by_tags(cluster_name: str) -> list[dict[str, Any]]:
 
 
 def _in_iam(iam: Any, cluster_name: str) -> Iterator[Thing]:
-    kinds = (
-        (
-            "instance profile",
-            "list_instance_profiles",
-            "InstanceProfiles",
-            "InstanceProfileName",
-            "list_instance_profile_tags",
-        ),
-        ("IAM role", "list_roles", "Roles", "RoleName", "list_role_tags"),
-        ("IAM user", "list_users", "Users", "UserName", "list_user_tags"),
-    )
-    for kind, call, listed, identity, tags_of in kinds:
-        for page in iam.get_paginator(call).paginate():
-            for name in (item[identity] for item in page[listed]):
-                if name.startswith(_prefix(cluster_name)):
-                    tags = getattr(iam, tags_of)(**{identity: name})["Tags"]
-                    if _tags(tags).get("Cluster") == cluster_name:
-                        yield Thing(kind, name)
+    for kind, name, listed in (
+        ("instance profile", "InstanceProfile", "list_instance_profiles"),
+        ("IAM role", "Role", "list_roles"),
+        ("IAM user", "User", "list_users"),
+    ):
+        get = {"InstanceProfile": iam.get_instance_profile, "Role": iam.get_role, "User": iam.get_user}[name]
+        for page in iam.get_paginator(listed).paginate():
+            for found in (item[f"{name}Name"] for item in page[f"{name}s"]):
+                # The lists leave tags out.
+                if found.startswith(_prefix(cluster_name)):
+                    tags = _tags(get(**{f"{name}Name": found})[name].get("Tags", []))
+                    if tags.get("Project") == PROJECT and tags.get("Cluster") == cluster_name:
+                        yield Thing(kind, found)
 
 
 def _is_ours(s3: Any, bucket: str, cluster_name: str) -> bool:

@@ -15,6 +15,7 @@ from botocore.exceptions import (
     ProfileNotFound,
     TokenRetrievalError,
 )
+from botocore.parsers import ResponseParserError
 
 from scripts.errors import AwsError, MissingError, OperatorError
 
@@ -112,7 +113,7 @@ def told(doing: str) -> Iterator[None]:
         raise AwsError(f"AWS cannot be reached ({error}): check the network and the region's name.") from None
     except ClientError as error:
         raise _of_client(doing, error) from None
-    except BotoCoreError as error:
+    except (BotoCoreError, ResponseParserError) as error:
         raise AwsError(f"AWS would not {doing} ({error}): try again.") from None
 
 

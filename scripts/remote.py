@@ -84,7 +84,9 @@ class Hosts:
             console.log(f"{host.name}$ {command}\n{done.stdout}{done.stderr}")
         if check and done.exited:
             last = (done.stderr or done.stdout).strip().rpartition("\n")[2] or "it gave no reason"
-            raise ConfigurationError(f"On {host.name}, `{command[:80]}` failed ({last}): see {console.log_file()}.")
+            raise ConfigurationError(
+                f"On {host.name}, `{command[:80]}` failed ({last}): see {console.log_file()}.", last
+            )
         return Result(done.exited, done.stdout, done.stderr)
 
     def stream(self, host: Host, command: str, on_text: Callable[[str], None], timeout: float | None = None) -> int:

@@ -33,6 +33,8 @@ def _save(cluster: Cluster, host: Host, prefix: str) -> str:
     """Why the host's logs were not saved; empty when they were."""
     run = (
         "sudo systemd-run --quiet --pipe --wait --collect --property=EnvironmentFile=/etc/orchard/environment "
+        # boto3 gives the metadata service one second, once: too little for a host that is busy.
+        "--setenv=AWS_METADATA_SERVICE_TIMEOUT=5 --setenv=AWS_METADATA_SERVICE_NUM_ATTEMPTS=4 "
         f"{PYTHON} - {cluster.bucket} {prefix}"
     )
     with Hosts(cluster, connect_seconds=CONNECT_SECONDS) as hosts:

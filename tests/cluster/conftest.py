@@ -1,9 +1,11 @@
 """A sandbox for the tests, where this machine can have one."""
 
+import shutil
 from collections.abc import Iterator
 
 import pytest
 
+from tests.cluster.operator import Operator, prepared_cloud
 from tests.cluster.sandbox import handle, machine
 from tests.cluster.sandbox.machine import SandboxError
 from tests.cluster.sandbox.sandbox import Sandbox
@@ -39,3 +41,11 @@ def sandbox(machine_for_hosts: None) -> Iterator[Sandbox]:
     """A sandbox without hosts."""
     with Sandbox() as made:
         yield made
+
+
+@pytest.fixture(scope="module")
+def operator(machine_for_hosts: None, need: Need, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
+    """A person with a checkout and an AWS of their own, real hosts behind it; no cluster is up yet."""
+    need(shutil.which("terraform"), "Terraform is not installed")
+    with prepared_cloud() as cloud:
+        yield Operator(tmp_path_factory.mktemp("operator"), cloud)
