@@ -1,4 +1,4 @@
-"""The command line: `python -m pipeline run | report | check | demo | upload | download`."""
+"""The command line: `python -m pipeline run | report | check | demo | upload | download | pack`."""
 
 import argparse
 import signal
@@ -12,7 +12,8 @@ from typing import Any, NoReturn
 from pipeline import network
 from pipeline.check import check_run
 from pipeline.errors import InputError, InterruptedRunError, OrchardError
-from pipeline.locations import open_storage
+from pipeline.locations import open_pictures, open_storage
+from pipeline.pack import pack
 from pipeline.progress import Narrator
 from pipeline.record import RunRecord, read_record
 from pipeline.report import REPORT_KEY, write_report
@@ -87,6 +88,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     down.add_argument("source", metavar="s3://BUCKET/PREFIX")
     down.add_argument("folder", metavar="FOLDER")
+    packing = _command(commands, "pack", _pack, "pack pictures into Parquet shards, which --images takes, too")
+    packing.add_argument("source", metavar="URI", help="the pictures, as for run --images")
+    packing.add_argument("target", metavar="URI", help="where the pack is made")
     return parser
 
 
@@ -248,6 +252,16 @@ def _download(options: argparse.Namespace) -> int:
     folder, source = _ends("download s3://BUCKET/PREFIX FOLDER", options.folder, options.source)
     summary = _copied(lambda: download(source, folder, Narrator()))
     print(summary.sentence("Downloaded", folder.uri))
+    return 0
+
+
+def _pack(options: argparse.Namespace) -> int:
+    source, target = open_pictures(options.source), open_storage(options.target)
+    try:
+        packing = pack(source, target, Narrator())
+    except KeyboardInterrupt:
+        raise InterruptedRunError("Interrupted; there is no pack yet. Start the same command again.") from None
+    print(packing.sentence(target.uri))
     return 0
 
 

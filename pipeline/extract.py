@@ -24,7 +24,7 @@ from pipeline.parts import (
     vector_table,
     whole_part,
 )
-from pipeline.storage import Storage
+from pipeline.storage import Pictures, Storage
 
 # Pictures read and decoded ahead of the network, 150 KB each at 224 x 224: this bounds a worker's memory.
 LOOKAHEAD = 4 * BATCH
@@ -35,7 +35,7 @@ READERS = 4
 class FeatureJob:
     """What all tasks of a run share."""
 
-    images: Storage
+    images: Pictures
     run: Storage
     network: Network
     resume: bool

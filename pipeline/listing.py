@@ -7,8 +7,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.errors import InputError
+from pipeline.packed import SHARDS
 from pipeline.settings import RunSettings
-from pipeline.storage import LISTING_SCHEMA, Storage
+from pipeline.storage import LISTING_SCHEMA, Pictures
 
 PICTURE_SUFFIXES = ("jpg", "jpeg", "png", "bmp", "gif", "webp", "tif", "tiff")
 _PICTURE_KEY = rf"(?i)(^|/)[^./][^/]*\.({'|'.join(PICTURE_SUFFIXES)})$"
@@ -20,26 +21,33 @@ TASKS_PER_CORE = 4
 SMALLEST_TASK = 32
 
 
-def list_pictures(storage: Storage, settings: RunSettings) -> pa.Table:
+def list_pictures(pictures: Pictures, settings: RunSettings) -> pa.Table:
     """The pictures of this run, sorted by path: columns `path`, `label` (string) and `bytes` (int64).
 
     The label is the name of the picture's folder. Raises InputError where nothing is left to do.
     """
-    table = pa.Table.from_batches(storage.list(), LISTING_SCHEMA)
-    table = table.filter(pc.match_substring_regex(table["path"], _PICTURE_KEY))
-    if not table.num_rows:
-        raise InputError(
-            f"No picture below {storage.uri}; a picture's name ends in one of {', '.join(PICTURE_SUFFIXES)}."
-        )
-    table = table.take(pc.sort_indices(table["path"]))
-    table = table.add_column(1, "label", _labels(table["path"], storage.uri))
+    table = all_pictures(pictures)
     table = _of_classes(table, settings.classes)
     return _spread_sample(table, settings.limit, settings.sample_seed)
 
 
-def _labels(paths: pa.ChunkedArray, uri: str) -> pa.ChunkedArray:
+def all_pictures(pictures: Pictures) -> pa.Table:
+    """Every picture there, as `list_pictures` gives them. Raises InputError where there is none."""
+    table = pa.Table.from_batches(pictures.list(), LISTING_SCHEMA)
+    found = table.filter(pc.match_substring_regex(table["path"], _PICTURE_KEY))
+    if not found.num_rows:
+        if pc.any(pc.starts_with(table["path"], SHARDS)).as_py():
+            raise InputError(f"{pictures.uri} holds a pack that was not finished; start the same pack command again.")
+        raise InputError(
+            f"No picture below {pictures.uri}; a picture's name ends in one of {', '.join(PICTURE_SUFFIXES)}."
+        )
+    found = found.take(pc.sort_indices(found["path"]))
+    return found.add_column(1, "label", _labels(found["path"], pictures.label))
+
+
+def _labels(paths: pa.ChunkedArray, outside: str) -> pa.ChunkedArray:
     folder = pc.struct_field(pc.extract_regex(paths, r"(?:^|/)(?P<label>[^/]+)/[^/]+$"), "label")
-    return pc.fill_null(folder, uri.rstrip("/").rpartition("/")[2])
+    return pc.fill_null(folder, outside)
 
 
 def _of_classes(table: pa.Table, globs: tuple[str, ...]) -> pa.Table:

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pipeline.decode import BadPictureError, decode
-from pipeline.locations import open_storage
+from pipeline.errors import OrchardError
+from pipeline.locations import open_pictures
 from pipeline.neighbours import nearest_neighbour_accuracy
 from pipeline.outputs import read_errors, read_inputs, read_pca
 from pipeline.parts import vectors_of
@@ -158,10 +159,10 @@ def _map(sample: Sample, record: RunRecord) -> dict[str, Any]:
 def _sprite(images_uri: str, paths: list[str]) -> str:
     """All thumbnails side by side as one data URI; empty where the pictures are no longer there."""
     try:
-        images = open_storage(images_uri)
+        images = open_pictures(images_uri)
         with ThreadPoolExecutor(READERS) as pool:
             tiles = list(pool.map(lambda path: decode(images.read(path), THUMBNAIL_PIXELS), paths))
-    except (OSError, BadPictureError):
+    except (OSError, OrchardError, BadPictureError):
         return ""
     rows = -(-len(tiles) // SPRITE_COLUMNS)
     sheet = np.full((rows * THUMBNAIL_PIXELS, SPRITE_COLUMNS * THUMBNAIL_PIXELS, 3), 255, np.uint8)

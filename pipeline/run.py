@@ -14,7 +14,7 @@ from pipeline import pca_model, retries
 from pipeline.errors import InputError, TooManyBadPicturesError
 from pipeline.extract import FeatureJob, TaskResult
 from pipeline.listing import list_pictures, plan_tasks
-from pipeline.locations import open_storage
+from pipeline.locations import open_pictures, open_storage
 from pipeline.network import prepare_network
 from pipeline.outputs import read_inputs, write_csv, write_errors, write_inputs
 from pipeline.pca import PcaModel, check_enough, fit
@@ -56,7 +56,7 @@ def run(request: RunRequest, narrator: Narrator) -> RunRecord:
     started_at = datetime.now(UTC)
     settings = request.settings
     check_master(request.master, {"--images": settings.images, "--output": request.output})
-    images, storage = open_storage(settings.images), _open_run(request)
+    images, storage = open_pictures(settings.images), _open_run(request)
     if request.resume and (ended := _ended(storage)):
         narrator.say(f"Run {request.run_id} is complete already; nothing is left to do.")
         return ended

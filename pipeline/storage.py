@@ -9,12 +9,16 @@ import pyarrow as pa
 LISTING_SCHEMA = pa.schema([("path", pa.string()), ("bytes", pa.int64())])
 
 
-class Storage(Protocol):
-    """A folder or key prefix. Keys are relative to it and use `/`; it can be pickled to the workers."""
+class Pictures(Protocol):
+    """Where pictures are listed and read. Keys use `/`; it can be pickled to the workers."""
 
     @property
     def uri(self) -> str:
-        """The address that this storage was opened with, made absolute."""
+        """The address that this was opened with, made absolute."""
+
+    @property
+    def label(self) -> str:
+        """The label of pictures that lie in no folder: the last name of the address."""
 
     def list(self, prefix: str = "") -> Iterator[pa.RecordBatch]:
         """Every object below `prefix`, as batches of LISTING_SCHEMA in no promised order.
@@ -24,6 +28,13 @@ class Storage(Protocol):
 
     def read(self, key: str) -> bytes:
         """The whole object. Raises FileNotFoundError, PermissionError or OSError."""
+
+
+class Storage(Pictures, Protocol):
+    """A folder or key prefix, whose keys are relative to it."""
+
+    def __hash__(self) -> int:
+        """Equal for storages of the same address, so that what was read of them can be kept."""
 
     def write(self, key: str, data: bytes) -> None:
         """Put the whole object or nothing: no reader ever sees half of it."""
@@ -42,6 +53,9 @@ class Storage(Protocol):
 
     def exists(self, key: str) -> bool:
         """Whether that object is there."""
+
+    def check_readable(self) -> None:
+        """Raise InputError where objects cannot be listed here."""
 
     def check_writable(self) -> None:
         """Raise InputError where objects cannot be written here."""

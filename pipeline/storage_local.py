@@ -29,12 +29,13 @@ class LocalStorage:
         root = Path(os.path.normpath(Path(path).expanduser().absolute()))
         return cls(str(root), root)
 
+    @property
+    def label(self) -> str:
+        return self.root.name
+
     def list(self, prefix: str = "") -> Iterator[pa.RecordBatch]:
         """One batch a folder; folders behind links are followed once."""
-        if not self.root.is_dir():
-            raise InputError(f"{self.root} is not a folder; give the folder that holds the pictures.")
-        if not os.access(self.root, os.R_OK | os.X_OK):
-            raise InputError(f"{self.root} may not be read by this user; mend its permissions (chmod u+rx).")
+        self.check_readable()
         seen: set[str] = set()
         for folder, folders, files in os.walk(self.root / prefix, followlinks=True):
             real = os.path.realpath(folder)
@@ -92,6 +93,12 @@ class LocalStorage:
 
     def exists(self, key: str) -> bool:
         return (self.root / key).exists()
+
+    def check_readable(self) -> None:
+        if not self.root.is_dir():
+            raise InputError(f"{self.root} is not a folder; give the folder that holds the pictures.")
+        if not os.access(self.root, os.R_OK | os.X_OK):
+            raise InputError(f"{self.root} may not be read by this user; mend its permissions (chmod u+rx).")
 
     def check_writable(self) -> None:
         try:

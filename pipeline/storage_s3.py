@@ -52,6 +52,10 @@ class S3Storage:
     def uri(self) -> str:
         return f"s3://{self.bucket}/{self.prefix}".rstrip("/")
 
+    @property
+    def label(self) -> str:
+        return self.uri.rpartition("/")[2]
+
     def list(self, prefix: str = "") -> Iterator[pa.RecordBatch]:
         """One batch a page of 1,000 keys. The prefix's own 0-byte "folder" object is left out."""
         for page in self._pages(prefix):
@@ -147,6 +151,11 @@ class S3Storage:
         except FileNotFoundError:
             return False
         return True
+
+    def check_readable(self) -> None:
+        with told(self.bucket):
+            check_region(self.bucket)
+            client().list_objects_v2(Bucket=self.bucket, Prefix=self._key(""), MaxKeys=1)
 
     def check_writable(self) -> None:
         probe = self._where(".orchard-write-check")

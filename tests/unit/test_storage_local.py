@@ -52,9 +52,7 @@ def test_a_folder_that_is_not_writable_is_refused(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir(mode=0o555)
     with (
         as_ordinary_user(tmp_path),
-        pytest.raises(
-            InputError, match=r"out cannot be written \(Permission denied\); name another folder with --output"
-        ),
+        pytest.raises(InputError, match=r"out cannot be written \(Permission denied\); name another folder"),
     ):
         LocalStorage.at(str(tmp_path / "out")).check_writable()
 
