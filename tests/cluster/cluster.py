@@ -97,7 +97,7 @@ class Cluster:
     def submit(self, unit: str, *arguments: str) -> None:
         """Start the job on the master as a unit of its own, as the service user; it goes on by itself."""
         words = [
-            "sudo systemd-run --quiet --collect --uid=spark --gid=spark",
+            "sudo systemd-run --quiet --uid=spark --gid=spark",
             f"--unit={unit} --property=EnvironmentFile=/etc/orchard/environment",
             "--property=WorkingDirectory=/var/lib/spark --property=RemainAfterExit=yes",
             f"{PYTHON} -m pipeline run --master spark://{self.master.address}:7077",
@@ -107,9 +107,8 @@ class Cluster:
 
     def outcome(self, unit: str) -> str:
         """`active` while the unit's program runs, `exited` when it ended well, `failed` when not."""
-        asked = self.shell.run(self.master, f"systemctl show --property=SubState,ActiveState {unit}").stdout
-        fields = dict(line.split("=", 1) for line in asked.split())
-        return {"running": "active", "exited": "exited"}.get(fields.get("SubState", ""), fields.get("ActiveState", ""))
+        state = self.shell.must(self.master, f"systemctl show --property=SubState --value {unit}")
+        return state if state in ("exited", "failed") else "active"
 
     def journal(self, unit: str) -> str:
         """What the unit has printed."""

@@ -33,6 +33,9 @@ SECOND_RUN_SECONDS = 40
 PREPARED_SECONDS = 120
 UNITS = {"master": {"spark-master", "spark-history", "jupyter"}, "worker": {"spark-worker"}}
 WEIGHTS = "/var/tmp/weights.h5"
+SPARK_HOME = "/opt/orchard/venv/lib/python3.11/site-packages/pyspark"
+JAVA_OPTIONS = "-XX:TieredStopAtLevel=1"
+REFUSED = "Failed to connect to master"
 
 # A Spark client as somebody on the network would have it; its settings come as arguments.
 CLIENT = """
@@ -236,34 +239,38 @@ def test_a_worker_reaches_the_master(cluster: Cluster) -> None:
 def test_who_lacks_the_secret_is_refused(cluster: Cluster) -> None:
     host, url = cluster.workers[0], f"spark://{cluster.master.address}:7077"
     secret = cluster.shell.must(cluster.master, "sudo cat /etc/orchard/spark.secret")
-    home = "/opt/orchard/venv/lib/python3.11/site-packages/pyspark"
-    spark = f"JAVA_HOME=$(dirname $(dirname $(readlink -f /usr/bin/java))) SPARK_HOME={home} SPARK_CONF_DIR=/var/tmp"
     crypto = "spark.authenticate=true spark.network.crypto.enabled=true spark.network.crypto.authEngineVersion=2"
-    gcm = "spark.network.crypto.cipher=AES/GCM/NoPadding"
-
-    def client(name: str, settings: str) -> subprocess.CompletedProcess[str]:
-        driver = f"spark.driver.host={host.address} spark.driver.bindAddress={host.address}"
-        command = f"{spark} timeout 150 {PYTHON} - {url} {name} {driver} {settings}"
-        return cluster.shell.run(host, command, 170, text=CLIENT)
-
-    rogue = (
-        f"{spark} SPARK_NO_DAEMONIZE=1 timeout 60 {home}/bin/spark-class org.apache.spark.deploy.worker.Worker "
-        f"--host {host.address} --cores 1 --memory 512m --port 7999 --webui-port 7998 --work-dir /var/tmp/rogue {url}"
+    crypto += " spark.network.crypto.cipher=AES/GCM/NoPadding"
+    cluster.shell.must(host, "cat > /var/tmp/client.py", text=CLIENT)
+    client = f"{PYTHON} /var/tmp/client.py {url}"
+    refused = {
+        "without": f"{client} without",
+        "wrong": f"{client} wrong {crypto} spark.authenticate.secret=guessed",
+        "worker": f"{SPARK_HOME}/bin/spark-class org.apache.spark.deploy.worker.Worker --host {host.address} --cores 1 "
+        f"--memory 512m --port 7999 --webui-port 7998 --work-dir /var/tmp/rogue {url}",
+    }
+    for name, command in refused.items():
+        cluster.shell.must(host, stranger(command, f"--unit=stranger-{name}"))
+    known = cluster.shell.run(
+        host, stranger(f"{client} known {crypto} spark.authenticate.secret={secret}", "--pipe --wait"), 170
     )
-    with ThreadPoolExecutor() as pool:
-        without = pool.submit(client, "without", "")
-        wrong = pool.submit(client, "wrong", f"{crypto} {gcm} spark.authenticate.secret=guessed")
-        worker = pool.submit(cluster.shell.run, host, rogue, 90)
-        known = pool.submit(client, "known", f"{crypto} {gcm} spark.authenticate.secret={secret}")
-        assert "counted 10" in known.result().stdout, known.result().stderr[-2000:]
-        for refused in (without.result(), wrong.result()):
-            assert refused.returncode != 0
-            assert "counted" not in refused.stdout
-        worker.result()
+    assert "counted 10" in known.stdout, known.stderr[-2000:]
+    told = f"sudo journalctl --no-pager --output=cat --unit=stranger-{{}} | grep -E 'counted|{REFUSED}'"
+    for name in refused:
+        wait_until(lambda name=name: cluster.shell.run(host, told.format(name)).stdout, f"{name} to be refused", 60)
+        assert "counted" not in cluster.shell.run(host, told.format(name)).stdout
     state = cluster.state()
     assert {app["name"] for app in state["completedapps"] + state["activeapps"]} & {"without", "wrong"} == set()
     assert 7999 not in {worker["port"] for worker in state["workers"]}
     assert cluster.alive() == cluster.wants()
+    cluster.shell.run(host, "sudo systemctl stop 'stranger-*'; sudo systemctl reset-failed 'stranger-*'")
+
+
+def stranger(command: str, how: str) -> str:
+    """The command on a node as an ordinary user, who may not read the cluster's settings."""
+    environment = f"SPARK_CONF_DIR=/var/tmp JDK_JAVA_OPTIONS={JAVA_OPTIONS}"
+    words = f"sudo systemd-run --quiet --uid=admin --property=EnvironmentFile=/etc/orchard/environment {how}"
+    return f"{words} env {environment} {command}"
 
 
 def test_the_job_gives_the_features_of_a_local_run(
