@@ -1,0 +1,109 @@
+"""The person's settings: read as Terraform reads them, changed a line at a time."""
+
+from pathlib import Path
+
+import pytest
+
+from scripts import settings
+from scripts.errors import InputError
+from scripts.init import init
+
+WRITTEN = """\
+# mine
+cluster_name = "fruits"   # short
+owner        = "me"
+worker_count = 2 # two will do
+admin_cidrs = [
+  "203.0.113.0/24",
+]
+"""
+
+
+@pytest.fixture
+def terraform_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "terraform"
+    folder.mkdir()
+    variables = Path(settings.CHECKOUT / "terraform" / "variables.tf").read_text()
+    (folder / "variables.tf").write_text(variables)
+    monkeypatch.setenv("ORCHARD_TERRAFORM", str(folder))
+    return folder
+
+
+def test_settings_are_read_and_what_is_not_set_has_the_variables_default(terraform_folder: Path) -> None:
+    (terraform_folder / "terraform.tfvars").write_text(WRITTEN)
+    assert settings.read()["admin_cidrs"] == ["203.0.113.0/24"]
+    assert settings.setting("worker_count") == 2
+    assert settings.setting("region") == "eu-west-1"
+    assert settings.setting("ssh_public_key_path") is None
+    assert "eu-central-1" in settings.setting("allowed_regions")
+
+
+def test_a_setting_changes_in_its_own_line_and_its_comment_stays(terraform_folder: Path) -> None:
+    (terraform_folder / "terraform.tfvars").write_text(WRITTEN)
+    settings.change("worker_count", 5)
+    assert (terraform_folder / "terraform.tfvars").read_text() == WRITTEN.replace("= 2 #", "= 5 #")
+
+
+def test_a_setting_that_was_not_there_is_added(terraform_folder: Path) -> None:
+    (terraform_folder / "terraform.tfvars").write_text(WRITTEN)
+    settings.change("worker_spot", True)
+    assert settings.read()["worker_spot"] is True
+    assert (terraform_folder / "terraform.tfvars").read_text() == f"{WRITTEN}worker_spot = true\n"
+
+
+@pytest.mark.parametrize("value", ['say "hi"', "C:\\dir", "${var.x}", "%{if}", "plain", 7, False, ["a", "b"]])
+def test_a_value_is_written_so_that_it_is_read_again(terraform_folder: Path, value: str | int | list[str]) -> None:
+    (terraform_folder / "terraform.tfvars").write_text('cluster_name = "fruits"\n')
+    settings.change("owner", value)
+    written = (terraform_folder / "terraform.tfvars").read_text().splitlines()[1]
+    assert written == f"owner = {settings.literal(value)}"
+    if "{" not in str(value):
+        assert settings.read()["owner"] == value
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (
+            None,
+            "There is no terraform/terraform.tfvars: run `make init`, which asks a few questions and writes it.",
+        ),
+        (
+            'owner = "me"\n',
+            'terraform/terraform.tfvars names no cluster: add a line such as cluster_name = "fruits".',
+        ),
+        (
+            'cluster_name = "fruits"\nowner = me"\n',
+            "Terraform's language does not allow what stands at line 2 of terraform/terraform.tfvars: mend it, then "
+            "try again.",
+        ),
+    ],
+)
+def test_settings_that_cannot_be_used_are_explained(terraform_folder: Path, text: str | None, sentence: str) -> None:
+    if text is not None:
+        (terraform_folder / "terraform.tfvars").write_text(text)
+    with pytest.raises(InputError) as refused:
+        settings.read()
+    assert str(refused.value) == sentence
+    assert refused.value.code == 2
+
+
+@pytest.mark.parametrize(
+    ("flags", "sentence"),
+    [
+        ({"cluster_name": "Fruits"}, "'Fruits' cannot be a cluster's name: 2 to 20 lower-case letters, digits and "),
+        ({"worker_count": "two"}, "worker_count is a whole number from 0 to 100, not 'two'."),
+        ({"worker_spot": "maybe"}, "worker_spot is yes or no, not 'maybe'."),
+        ({"budget_email": "me"}, "'me' is no e-mail address: give one, or - for no budget."),
+        ({"region": "us-east-1"}, "The region us-east-1 is not among allowed_regions (eu-central-1, "),
+        ({"owner": ""}, "There is no answer to: Who answers for it: a name or an e-mail address, for a tag"),
+    ],
+)
+def test_init_refuses_what_cannot_be_and_writes_nothing(
+    terraform_folder: Path, flags: dict[str, str], sentence: str
+) -> None:
+    given = {"cluster_name": "fruits", "owner": "me", "region": "", "worker_count": "", "worker_spot": ""} | flags
+    with pytest.raises(InputError) as refused:
+        init(**given)
+    assert str(refused.value).startswith(sentence)
+    assert not (terraform_folder / "terraform.tfvars").exists()
