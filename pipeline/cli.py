@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 from pipeline import network
 from pipeline.check import check_run
 from pipeline.errors import InputError, InterruptedRunError, OrchardError
+from pipeline.extract import FETCHES, MOST_FETCHES
 from pipeline.locations import open_pictures, open_storage
 from pipeline.pack import pack
 from pipeline.progress import Narrator
@@ -27,6 +28,7 @@ from pipeline.transfer import Summary, download, upload
 from pipeline.weights import IMAGENET, RANDOM, Weights, find_weights
 
 DEFAULT_COMPONENTS = 200
+FETCHES_HELP = "pictures that a task reads at once, more where S3 is far away; default: %(default)s"
 DRAWN_NOTE = "The pictures were drawn by the demo; they are no photographs."
 RANDOM_NOTE = (
     "Keras's ImageNet weights could not be had, so the demo ran on random weights (fixed seed): "
@@ -114,6 +116,8 @@ def _add_run_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--limit", type=_whole(1), metavar="N", help="only N pictures, spread over the classes")
     parser.add_argument("--sample-seed", type=int, default=0, metavar="N", help="which N: default %(default)s")
     parser.add_argument("--max-bad", type=_share, default=0.01, metavar="SHARE", help="default: %(default)s")
+    fetches = _whole(1, MOST_FETCHES)
+    parser.add_argument("--fetches", type=fetches, default=FETCHES, metavar="N", help=FETCHES_HELP)
     parser.add_argument("--run-id", metavar="NAME", help="default: the time")
     parser.add_argument("--resume", action="store_true", help="go on with the run --run-id")
     parser.add_argument("--master", default=default_master(), metavar="URL", help="default: all cores of this machine")
@@ -192,6 +196,7 @@ def _start(options: argparse.Namespace, weights: Weights, notes: list[str]) -> i
         master=options.master,
         resume=options.resume,
         max_bad=options.max_bad,
+        fetches=options.fetches,
         report=options.report,
         notes=notes,
         process_started_at=options.process_started_at,

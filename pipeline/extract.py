@@ -28,7 +28,10 @@ from pipeline.storage import Pictures, Storage
 
 # Pictures read and decoded ahead of the network, 150 KB each at 224 x 224: this bounds a worker's memory.
 LOOKAHEAD = 4 * BATCH
-READERS = 4
+# Pictures that a task reads at once. With 30 ms from the question to the answer, as from S3 within its region, more did
+# not make a task faster (benchmarks/s3_clients.md).
+FETCHES = 8
+MOST_FETCHES = 64
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,7 @@ class FeatureJob:
     run: Storage
     network: Network
     resume: bool
+    fetches: int = FETCHES
 
 
 @dataclass(frozen=True)
@@ -155,8 +159,8 @@ def _features_of(job: FeatureJob, task: FeatureTask, engine: Engine, seconds: di
 
 
 def _read_ahead(job: FeatureJob, paths: list[str]) -> Iterator[Decoded]:
-    """The decoded pictures in the list's order, at most LOOKAHEAD of them waiting."""
-    return run_ahead(lambda path: _read_and_decode(job, path), paths, READERS, LOOKAHEAD)
+    """The decoded pictures in the list's order, at most LOOKAHEAD of them waiting, or as many as are read at once."""
+    return run_ahead(lambda path: _read_and_decode(job, path), paths, job.fetches, max(LOOKAHEAD, job.fetches))
 
 
 def _read_and_decode(job: FeatureJob, path: str) -> Decoded:

@@ -20,7 +20,8 @@ _PACKAGES = ("pyspark", "openvino", "tensorflow-cpu", "tensorflow", "keras", "nu
 class RunRecord:
     """The content of run.json. Seconds are wall-clock, sizes bytes; `parts` holds each task's rows and checksums.
 
-    `images_per_second` counts from the first picture to the last one's part, so that starting up does not blur it.
+    `images_per_second` counts from the first picture to the last one's part, so that starting up does not blur it;
+    `fetches` is how many pictures a task read at once.
     """
 
     run_id: str
@@ -44,6 +45,7 @@ class RunRecord:
     hosts: list[str] = field(default_factory=list)
     cpu: str = ""
     cores: int = 0
+    fetches: int = 0
     versions: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     parts: list[dict[str, Any]] = field(default_factory=list)

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from pipeline import pca_model, retries
 from pipeline.errors import InputError, TooManyBadPicturesError
-from pipeline.extract import FeatureJob, TaskResult
+from pipeline.extract import FETCHES, FeatureJob, TaskResult
 from pipeline.listing import list_pictures, plan_tasks
 from pipeline.locations import open_pictures, open_storage
 from pipeline.network import prepare_network
@@ -41,6 +41,7 @@ class RunRequest:
     master: str
     resume: bool = False
     max_bad: float = 0.01
+    fetches: int = FETCHES
     report: bool = True
     notes: list[str] = field(default_factory=list)
     process_started_at: float = field(default_factory=time.time)
@@ -75,7 +76,7 @@ def run(request: RunRequest, narrator: Narrator) -> RunRecord:
             pictures = plan_tasks(pictures, context.defaultParallelism)
             write_inputs(storage, pictures, settings)
         with narrator.pictures("features", "Features", pictures.num_rows) as report:
-            job = FeatureJob(images, storage, network, request.resume)
+            job = FeatureJob(images, storage, network, request.resume, request.fetches)
             results = extract_features(context, job, pictures, report)
         record = _record(request, results, narrator.seconds, context.defaultParallelism)
         record.started_at = started_at.isoformat(timespec="seconds")
@@ -162,6 +163,7 @@ def _record(request: RunRequest, results: list[TaskResult], seconds: dict[str, f
         hosts=sorted({result.host for result in computed}),
         cpu=cpu_name(),
         cores=cores,
+        fetches=request.fetches,
         versions=installed_versions(),
         notes=request.notes,
         parts=[

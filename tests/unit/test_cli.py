@@ -58,6 +58,7 @@ def test_fewer_pictures_than_components(images: Path, tmp_path: Path, capsys: py
         ("--components", "many", "Argument --components: invalid whole number value: 'many'"),
         ("--variance", "95", "Argument --variance: give a share from 0 to 1, not 95"),
         ("--image-size", "8", "Argument --image-size: give a whole number from 32 to 1024, not 8"),
+        ("--fetches", "65", "Argument --fetches: give a whole number from 1 to 64, not 65"),
         ("--run-id", "../up", "The run id '../up' may hold letters, digits, '.', '_' and '-' only."),
         ("--weights", "nowhere.h5", "The weights file nowhere.h5 cannot be read (No such file or directory)"),
         ("--master", "spark://10.0.0.1:7077", "--images "),

@@ -3,6 +3,7 @@
 import os
 from dataclasses import replace
 from pathlib import Path
+from threading import Barrier, Semaphore
 
 import numpy as np
 import pytest
@@ -112,12 +113,28 @@ def test_a_resumed_task_keeps_a_whole_part_and_replaces_a_cut_one(job: FeatureJo
 
 def test_no_more_pictures_than_the_lookahead_wait_in_memory(job: FeatureJob, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(extracting, "LOOKAHEAD", 5)
+    job = replace(job, fetches=4)
     read: list[str] = []
     monkeypatch.setattr(extracting, "_read_and_decode", lambda _, path: read.append(path))
     decoded = extracting._read_ahead(job, [f"{number}.jpg" for number in range(20)])
     next(decoded)
     assert len(read) <= 6
     assert len(list(decoded)) == 19
+
+
+def test_as_many_pictures_are_read_at_once_as_fetches_says(job: FeatureJob, monkeypatch: pytest.MonkeyPatch) -> None:
+    # All of them must have come before any may go on, and a further one never comes.
+    together, at_once = Barrier(6, timeout=10), Semaphore(6)
+
+    def read(_: FeatureJob, path: str) -> str:
+        assert at_once.acquire(blocking=False)
+        together.wait()
+        at_once.release()
+        return path
+
+    monkeypatch.setattr(extracting, "_read_and_decode", read)
+    names = [f"{number}.jpg" for number in range(18)]
+    assert list(extracting._read_ahead(replace(job, fetches=6), names)) == names
 
 
 def test_a_task_survives_its_way_to_the_worker() -> None:
