@@ -153,19 +153,19 @@ def ssh(host: str = "master") -> None:
 
 
 @task(PORT)
-def jupyter(port: int = 0) -> None:
+def jupyter(port: str = "") -> None:
     """Open JupyterLab to this machine until Ctrl-C, and print its URL with the token."""
     tunnels.jupyter(cluster.current(), port)
 
 
 @task(PORT)
-def ui(port: int = 0) -> None:
+def ui(port: str = "") -> None:
     """Open the pages of Spark's master and of the jobs at work to this machine until Ctrl-C."""
     tunnels.ui(cluster.current(), port)
 
 
 @task(PORT)
-def history(port: int = 0) -> None:
+def history(port: str = "") -> None:
     """Open the page of jobs that have ended to this machine until Ctrl-C."""
     tunnels.history(cluster.current(), port)
 

@@ -44,7 +44,7 @@ class Page:
     port: int
 
 
-def jupyter(cluster: Cluster, port: int = 0) -> None:
+def jupyter(cluster: Cluster, port: str = "") -> None:
     """Open JupyterLab to this machine and print the URL with its token."""
     with Hosts(cluster) as hosts:
         token = hosts.run(cluster.master, f"sudo cat {JUPYTER_TOKEN}", log=False).out.strip()
@@ -55,7 +55,7 @@ def jupyter(cluster: Cluster, port: int = 0) -> None:
             hold(process)
 
 
-def ui(cluster: Cluster, port: int = 0) -> None:
+def ui(cluster: Cluster, port: str = "") -> None:
     """Open the Spark master's page, and one for each application at work."""
     address = cluster.master.private_ip
     with Hosts(cluster) as hosts:
@@ -65,7 +65,7 @@ def ui(cluster: Cluster, port: int = 0) -> None:
         _show(hosts, [Page("Spark master", address, MASTER_UI_PORT), *jobs], port)
 
 
-def history(cluster: Cluster, port: int = 0) -> None:
+def history(cluster: Cluster, port: str = "") -> None:
     """Open the page of applications that have ended."""
     with Hosts(cluster) as hosts:
         _show(hosts, [Page("Spark history", cluster.master.private_ip, HISTORY_PORT)], port)
@@ -79,13 +79,13 @@ def _show(hosts: Hosts, pages: Sequence[Page], port: int) -> None:
 
 
 @contextmanager
-def opened(hosts: Hosts, pages: Sequence[Page], port: int = 0) -> Iterator[tuple[subprocess.Popen[str], list[int]]]:
+def opened(hosts: Hosts, pages: Sequence[Page], port: str = "") -> Iterator[tuple[subprocess.Popen[str], list[int]]]:
     """Tunnels to pages of the master for the time of the block: OpenSSH's process, and the local ports.
 
-    `port` is the local one that the person wants for the first page (0: the page's own, or any where that is taken).
-    Raises InputError when it is taken, HostError when the master cannot be reached.
+    `port` is the local one that the person wants for the first page (empty: the page's own, or any where that is
+    taken). Raises InputError when it is taken, HostError when the master cannot be reached.
     """
-    ports = [_local_port(page.port, port if index == 0 else 0) for index, page in enumerate(pages)]
+    ports = [_local_port(page.port, port if index == 0 else "") for index, page in enumerate(pages)]
     words = hosts.ssh_words(hosts.cluster.master)
     words += [word for option in OPTIONS for word in ("-o", option)]
     for page, local in zip(pages, ports, strict=True):
@@ -118,12 +118,16 @@ def hold(process: subprocess.Popen[str]) -> None:
     raise HostError("The connection to the master was lost, and the tunnel with it: the same command opens it again.")
 
 
-def _local_port(preferred: int, wanted: int) -> int:
-    if wanted and not _is_free(wanted):
+def _local_port(preferred: int, wanted: str) -> int:
+    if not wanted:
+        return preferred if _is_free(preferred) else free_port()
+    if not wanted.isdecimal() or not 0 < int(wanted) < 65536:
+        raise InputError(f"{wanted} is no port: give a number from 1 to 65535 with PORT=, or leave PORT out.")
+    if not _is_free(int(wanted)):
         raise InputError(
             f"Port {wanted} of this machine is taken: give another with PORT=, or leave PORT out to have one picked."
         )
-    return wanted or (preferred if _is_free(preferred) else free_port())
+    return int(wanted)
 
 
 def _is_free(port: int) -> bool:

@@ -2,9 +2,11 @@
 
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from tests.cluster import reference
 from tests.cluster.operator import Operator, prepared_cloud
 from tests.cluster.sandbox import handle, machine
 from tests.cluster.sandbox.machine import SandboxError
@@ -49,3 +51,17 @@ def operator(machine_for_hosts: None, need: Need, tmp_path_factory: pytest.TempP
     need(shutil.which("terraform"), "Terraform is not installed")
     with prepared_cloud() as cloud:
         yield Operator(tmp_path_factory.mktemp("operator"), cloud)
+
+
+@pytest.fixture(scope="session")
+def pictures(fruits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """300 real pictures, in one folder a class."""
+    folder = tmp_path_factory.mktemp("pictures")
+    reference.lay_out(fruits, folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def local_run(pictures: Path, imagenet_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The job on this machine over the same pictures."""
+    return reference.run_here(pictures, imagenet_weights, tmp_path_factory.mktemp("local"))
