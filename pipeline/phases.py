@@ -25,12 +25,7 @@ def extract_features(
     context: Any, job: FeatureJob, inputs: pa.Table, on_progress: Callable[[int], None]
 ) -> list[TaskResult]:
     """Run every task of the list; `on_progress` hears how many pictures are accounted for so far."""
-    bounds = task_bounds(inputs)
-    paths, labels = inputs["path"], inputs["label"]
-    tasks = [
-        pack_task(FeatureTask(number, paths.slice(*bound).to_pylist(), labels.slice(*bound).to_pylist()))
-        for number, bound in enumerate(bounds)
-    ]
+    tasks = packed_tasks(inputs)
     shared, done = context.broadcast(job), context.accumulator(0)
 
     def run_tasks(packed: Iterable[bytes]) -> Iterable[TaskResult]:
@@ -43,6 +38,15 @@ def extract_features(
     results: list[TaskResult] = run_job(context, rdd.collect, lambda: on_progress(min(done.value, inputs.num_rows)))
     shared.unpersist()
     return results
+
+
+def packed_tasks(inputs: pa.Table) -> list[bytes]:
+    """Each task's rows of the list, as `unpack_task` takes them."""
+    paths, labels = inputs["path"], inputs["label"]
+    return [
+        pack_task(FeatureTask(number, paths.slice(*bound).to_pylist(), labels.slice(*bound).to_pylist()))
+        for number, bound in enumerate(task_bounds(inputs))
+    ]
 
 
 def sum_moments(context: Any, run: Storage, tasks: int) -> Moments:

@@ -15,7 +15,7 @@ import pytest
 from tests.pictures import BROKEN, NOT_LISTED, ODD
 
 ROOT = Path(__file__).resolve().parents[2]
-CLASSES, PER_CLASS = 12, 20
+CLASSES, PER_CLASS = 12, 25
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def orchard() -> Orchard:
 
 @pytest.fixture(scope="session")
 def mixed_pictures(fruits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """240 real pictures of 12 classes, every odd one that must work and every broken one that must not."""
+    """300 real pictures of 12 classes, every odd one that must work and every broken one that must not."""
     folder = tmp_path_factory.mktemp("mixed")
     for label in sorted((fruits / "Test").iterdir())[:CLASSES]:
         (folder / label.name).mkdir()

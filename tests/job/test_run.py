@@ -20,7 +20,7 @@ from pipeline.parts import vectors_of
 from tests.job.conftest import Ended, FinishedRun, Orchard, begin, kill
 from tests.pictures import BROKEN, ODD
 
-REAL = 240
+REAL = 300
 GOOD = REAL + len(ODD)
 
 

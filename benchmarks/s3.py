@@ -1,0 +1,165 @@
+"""The job's measures on S3: listing, the driver's memory for a long list, and the feature phase against the disk.
+
+Against the real server of the tests, on the same cores. Each `--what` measures one part and keeps its figures in
+benchmarks/s3.json; benchmarks/s3.md is made of all of them.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from benchmarks.machine import machine
+from pipeline.parallel import run_ahead
+from pipeline.storage_s3 import S3Storage
+from tests.doubles.listing_s3 import key_of, listing_s3
+from tests.doubles.s3_server import S3Server
+
+HERE = Path(__file__).parent
+ROUNDS = 3
+KEYS = 100_000
+MANY = 1_000_000
+PREFIX = "pictures"
+
+
+def printed(*words: object, **environment: str) -> dict[str, Any]:
+    """The JSON object that a command of this project prints last."""
+    command = [sys.executable, "-m", *map(str, words)]
+    done = subprocess.run(
+        command, cwd=HERE.parent, env={**os.environ, **environment}, stdout=subprocess.PIPE, text=True, check=True
+    )
+    answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return answer
+
+
+def listing(_: argparse.Namespace) -> dict[str, Any]:
+    """Seconds for the list of KEYS objects of the real server."""
+    with S3Server() as server:
+        # No clean-up: the server takes its data with it, faster than anyone could delete it.
+        server.client().create_bucket(Bucket="many")
+        os.environ.update(server.environment())
+        bucket = S3Storage.at("s3://many")
+        for _put in run_ahead(lambda number: bucket.write(key_of(number), b""), range(KEYS), 16, 64):
+            pass
+        rounds = [printed("benchmarks.long_list", f"s3://many/{PREFIX}") for _ in range(ROUNDS)]
+    assert all(one["pictures"] == KEYS for one in rounds)
+    return {"keys": KEYS, "seconds": [one["list_seconds"] for one in rounds]}
+
+
+def memory(_: argparse.Namespace) -> dict[str, Any]:
+    """The driver's peak and seconds for a list of MANY pictures, given by a server that makes up its keys."""
+    with listing_s3(MANY) as endpoint:
+        access = {"AWS_ENDPOINT_URL_S3": endpoint, "AWS_ACCESS_KEY_ID": "any", "AWS_SECRET_ACCESS_KEY": "any"}
+        return printed("benchmarks.long_list", f"s3://many/{PREFIX}", "--plan", **access)
+
+
+def features(options: argparse.Namespace) -> dict[str, Any]:
+    """The feature phase from the disk, from S3 and from packed pictures, in turns: each round's run.json figures."""
+    with tempfile.TemporaryDirectory() as folder, S3Server() as server, server.bucket() as bucket:
+        environment = server.environment()
+        places = {"disk": options.images, "s3": f"s3://{bucket}/{PREFIX}", "packed": f"s3://{bucket}/packed"}
+        _command("upload", places["disk"], places["s3"], **environment)
+        _command("pack", places["s3"], places["packed"], **environment)
+        rounds = []
+        for number in range(ROUNDS):
+            one = {}
+            for name, images in places.items():
+                # Each way writes to where it reads from, as a user's job does.
+                output = folder if name == "disk" else f"s3://{bucket}/runs"
+                run_id = f"{name}-{number}"
+                words = ("--images", images, "--output", output, "--run-id", run_id, "--weights", options.weights)
+                _command("run", *words, "--no-report", "--components", 50, **environment)
+                if name != "disk":
+                    _command("download", f"{output}/{run_id}", f"{folder}/{run_id}", **environment)
+                record = json.loads((Path(folder) / run_id / "run.json").read_text())
+                kept = ("counts", "seconds", "worker_seconds", "images_per_second", "worker_peak_bytes", "retries")
+                one[name] = {key: record[key] for key in kept}
+                shutil.rmtree(Path(folder) / run_id)
+            rounds.append(one)
+        return {"rounds": rounds}
+
+
+def _command(*words: object, **environment: str) -> None:
+    command = [sys.executable, "-m", "pipeline", *map(str, words)]
+    subprocess.run(command, cwd=HERE.parent, env={**os.environ, **environment}, stdout=subprocess.DEVNULL, check=True)
+
+
+PARTS: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
+    "listing": listing,
+    "memory": memory,
+    "features": features,
+}
+
+
+def spread(values: list[float], form: str) -> str:
+    """Median and range."""
+    return f"{statistics.median(values):{form}} ({min(values):{form}} to {max(values):{form}})"
+
+
+def rows(figures: dict[str, Any]) -> Iterator[tuple[str, str, str, str]]:
+    """What, measured, target, when and where."""
+    if one := figures.get("listing"):
+        yield f"list of {one['keys']:,} keys, seconds", spread(one["seconds"], ".1f"), "<= 20", one["machine"]
+    if one := figures.get("memory"):
+        where, name = one["machine"], f"{one['pictures']:,} keys"
+        yield f"{name}: driver's peak memory, MiB", f"{one['peak_bytes'] / 2**20:,.0f}", "<= 1,024", where
+        yield f"{name}: sort, label, plan and pack into tasks, seconds", f"{one['plan_seconds']:.1f}", "<= 30", where
+        yield f"{name}: list (keys made up as they are asked for), seconds", f"{one['list_seconds']:.1f}", "", where
+    if one := figures.get("features"):
+        yield from feature_rows(one)
+
+
+def feature_rows(one: dict[str, Any]) -> Iterator[tuple[str, str, str, str]]:
+    """The rows of the feature phase."""
+    turns, where = one["rounds"], one["machine"]
+    listed = turns[0]["disk"]["counts"]["listed"]
+    for name in turns[0]:
+        rates = [turn[name]["images_per_second"] for turn in turns]
+        yield f"images/s from {name}, {listed:,} pictures", spread(rates, ",.0f"), "", where
+    for name in list(turns[0])[1:]:
+        shares = [turn[name]["images_per_second"] / turn["disk"]["images_per_second"] for turn in turns]
+        yield f"images/s from {name} over from disk", spread(shares, ".0%"), ">= 90 %", where
+    peak = max(turn[name]["worker_peak_bytes"] for turn in turns for name in turn)
+    yield "worker's peak memory, MiB", f"{peak / 2**20:,.0f}", "<= 1,024", where
+
+
+def page(figures: dict[str, Any]) -> str:
+    """The table."""
+    lines = [
+        "# The job on S3",
+        "",
+        f"Against SeaweedFS on the same cores; median of {ROUNDS} rounds in turns (least to most).",
+        "Made by `python -m benchmarks.s3 --what listing memory features`.",
+        "",
+        "| what | measured | target | machine and day |",
+        "| --- | --- | --- | --- |",
+        *(f"| {' | '.join(row)} |" for row in rows(figures)),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    """Measure and write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--what", nargs="+", choices=PARTS, default=list(PARTS))
+    parser.add_argument("--images", help="for features: a folder of about 2,000 pictures")
+    parser.add_argument("--weights", help="for features")
+    options = parser.parse_args()
+    kept = HERE / "s3.json"
+    figures = json.loads(kept.read_text()) if kept.exists() else {}
+    for name in options.what:
+        figures[name] = {"machine": machine(), **PARTS[name](options)}
+        kept.write_text(json.dumps(figures, indent=1) + "\n")
+    (HERE / "s3.md").write_text(page(figures))
+    print(page(figures))
+
+
+if __name__ == "__main__":
+    main()
