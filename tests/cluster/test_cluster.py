@@ -4,6 +4,7 @@ The tests share one cluster and run in this order. `ORCHARD_TEST_PREPARED=1` sta
 and no proof of the way from bare hosts.
 """
 
+import json
 import os
 import shutil
 import socket
@@ -20,6 +21,7 @@ import pytest
 
 from tests.cluster.cluster import PYTHON, ROOT, Cluster, Played
 from tests.cluster.sandbox import faults, handle, layers
+from tests.cluster.sandbox.container import OPEN_FILES
 from tests.cluster.sandbox.host import Host
 from tests.cluster.sandbox.metadata import RoleCredentials
 from tests.cluster.sandbox.sandbox import Sandbox
@@ -37,12 +39,12 @@ SPARK_HOME = "/opt/orchard/venv/lib/python3.11/site-packages/pyspark"
 JAVA_OPTIONS = "-XX:TieredStopAtLevel=1"
 REFUSED = "Failed to connect to master"
 
-# A Spark client as somebody on the network would have it; its settings come as arguments.
+# A Spark client as somebody on the network would have it; its settings come as arguments and on its input.
 CLIENT = """
 import sys
 from pyspark import SparkConf, SparkContext
 conf = SparkConf(loadDefaults=False).setMaster(sys.argv[1]).setAppName(sys.argv[2]).set("spark.ui.enabled", "false")
-for setting in sys.argv[3:]:
+for setting in sys.argv[3:] + sys.stdin.read().split():
     conf.set(*setting.split("=", 1))
 with SparkContext(conf=conf) as context:
     print("counted", context.parallelize(range(10), 2).count())
@@ -231,9 +233,24 @@ def test_notebooks_listen_on_loopback_only_and_uis_on_the_private_address(cluste
     assert 6066 not in ports, "the REST submission server is off"
 
 
-def test_a_worker_reaches_the_master(cluster: Cluster) -> None:
-    ask = f"timeout 5 bash -c 'exec 3<>/dev/tcp/{cluster.master.address}/7077'"
-    assert cluster.shell.run(cluster.workers[0], ask).returncode == 0
+def test_a_worker_reaches_spark_on_the_master_and_not_its_notebooks(cluster: Cluster) -> None:
+    ask = f"timeout 5 bash -c 'exec 3<>/dev/tcp/{cluster.master.address}/{{}}'"
+    assert cluster.shell.run(cluster.workers[0], ask.format(7077)).returncode == 0
+    assert "refused" in cluster.shell.run(cluster.workers[0], ask.format(8888)).stderr
+
+
+def test_hosts_know_each_other_and_bound_their_logs_and_files(cluster: Cluster) -> None:
+    for host in cluster.hosts:
+        names = cluster.shell.must(host, f"getent ahostsv4 {' '.join(other.name for other in cluster.hosts)}")
+        assert {str(other.address) for other in cluster.hosts if other is not host} <= set(names.split())
+        assert cluster.shell.must(host, "getent passwd spark").endswith("/usr/sbin/nologin")
+        # As journald itself says it, in bytes.
+        limit = "journalctl --no-pager -t systemd-journald --output=verbose | grep -oP '(?<=MAX_USE=)[0-9]+' | tail -1"
+        assert int(cluster.shell.must(host, f"sudo {limit}")) == 1 << 30
+        daemon = "spark-master" if host is cluster.master else "spark-worker"
+        files = f"sudo grep 'open files' /proc/$(systemctl show --property=MainPID --value {daemon})/limits"
+        # As many as a sandbox's host can give; the unit asks for more.
+        assert int(cluster.shell.must(host, files).split()[3]) >= OPEN_FILES
 
 
 def test_who_lacks_the_secret_is_refused(cluster: Cluster) -> None:
@@ -251,9 +268,9 @@ def test_who_lacks_the_secret_is_refused(cluster: Cluster) -> None:
     }
     for name, command in refused.items():
         cluster.shell.must(host, stranger(command, f"--unit=stranger-{name}"))
-    known = cluster.shell.run(
-        host, stranger(f"{client} known {crypto} spark.authenticate.secret={secret}", "--pipe --wait"), 170
-    )
+    # By input: sudo writes arguments to the journal.
+    key = f"spark.authenticate.secret={secret}"
+    known = cluster.shell.run(host, stranger(f"{client} known {crypto}", "--pipe --wait"), 170, text=key)
     assert "counted 10" in known.stdout, known.stderr[-2000:]
     told = f"sudo journalctl --no-pager --output=cat --unit=stranger-{{}} | grep -E 'counted|{REFUSED}'"
     for name in refused:
@@ -287,6 +304,39 @@ def test_the_job_gives_the_features_of_a_local_run(
         np.testing.assert_allclose(there[1], here[1], atol=tolerance)
 
 
+def test_the_history_server_knows_the_job(cluster: Cluster) -> None:
+    page = f"http://{cluster.master.address}:18080/api/v1/applications"
+    ask = f"python3 -c 'import urllib.request as u; print(u.urlopen(\"{page}\").read().decode())'"
+
+    def completed() -> set[str]:
+        told = json.loads(cluster.shell.must(cluster.workers[0], ask))
+        return {job["name"] for job in told if all(attempt["completed"] for attempt in job["attempts"])}
+
+    wait_until(lambda: any("whole" in name for name in completed()), "the job in the history", 60)
+    assert "verification" not in completed()
+
+
+def test_the_first_notebook_opens_the_newest_run_and_uses_the_cluster(cluster: Cluster) -> None:
+    settings = ["/etc/orchard/environment", "/etc/orchard/jupyter/environment"]
+    words = [
+        "sudo systemd-run --quiet --pipe --wait --uid=jupyter --gid=jupyter --setenv=HOME=/var/lib/jupyter",
+        *(f"--property=EnvironmentFile={file}" for file in settings),
+        "--property=WorkingDirectory=/var/lib/jupyter",
+        "/opt/orchard/venv/bin/jupyter-execute --kernel_name=orchard --output=done first_look.ipynb",
+    ]
+    done = cluster.shell.run(cluster.master, " ".join(words), 200)
+    assert done.returncode == 0, done.stderr[-3000:]
+    notebook = json.loads(cluster.shell.must(cluster.master, "sudo cat /var/lib/jupyter/done.ipynb"))
+    outputs = {cell["id"]: cell.get("outputs", []) for cell in notebook["cells"]}
+    assert f"whole: {PICTURES} pictures" in str(outputs["open"])
+    assert f"{PICTURES} rows" in str(outputs["features"])
+    assert "image/png" in str(outputs["scree"])
+    assert "image/png" in str(outputs["map"])
+    apps = {app["name"]: app["cores"] for app in cluster.state()["completedapps"]}
+    cores = sum(worker["cores"] for worker in cluster.state()["workers"] if worker["state"] == "ALIVE")
+    assert 0 < apps["notebook"] <= max(1, cores // 4)
+
+
 def test_a_power_cut_of_a_worker_during_the_job_loses_and_doubles_nothing(
     cluster: Cluster, s3: S3Server, bucket: str, local_run: Path, tmp_path: Path
 ) -> None:
@@ -300,6 +350,7 @@ def test_a_power_cut_of_a_worker_during_the_job_loses_and_doubles_nothing(
         faults.cut_power(victim)
         done = parts(s3, bucket, "cut")
         assert cluster.outcome("job-cut") == "active"
+        assert upgrade(cluster, cluster.master) == "exec-condition"
     finally:
         for worker in cluster.workers:
             if worker.container.is_running:
@@ -311,6 +362,13 @@ def test_a_power_cut_of_a_worker_during_the_job_loses_and_doubles_nothing(
     there, here = vectors(run, "features"), vectors(local_run, "features")
     assert there[0] == here[0]
     np.testing.assert_allclose(there[1], here[1], atol=1e-5)
+    assert upgrade(cluster, cluster.master) == "success"
+
+
+def upgrade(cluster: Cluster, host: Host) -> str:
+    """What becomes of the daily look for upgrades when its time comes now."""
+    asked = "sudo systemctl start apt-daily.service; systemctl show --property=Result --value apt-daily.service"
+    return cluster.shell.must(host, asked)
 
 
 def parts(s3: S3Server, bucket: str, run: str) -> list[str]:

@@ -1,17 +1,15 @@
 """The root file system that every host starts from: Debian 12 with cloud-init, like the official image for EC2."""
 
-import fcntl
 import hashlib
 import json
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from tests.cluster.sandbox import runs
+from tests.cluster.sandbox.cache import being_built
 from tests.cluster.sandbox.machine import SandboxError
 
 SUITE = "bookworm"
@@ -93,27 +91,6 @@ def base() -> Path:
             print("Building the hosts' base image, once: about a minute.", file=sys.stderr)
             _build(scratch)
     return folder
-
-
-@contextmanager
-def being_built(folder: Path) -> Iterator[Path | None]:
-    """Give a scratch folder to fill when `folder` is missing, None when it is there; one builder at a time.
-
-    The folder appears whole or not at all; older ones of its kind (the same name up to the last hyphen) go.
-    """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with folder.with_name(f".{folder.name.rpartition('-')[0]}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if folder.is_dir():
-            yield None
-            return
-        scratch = folder.with_name(f".{folder.name}.new")
-        shutil.rmtree(scratch, ignore_errors=True)
-        try:
-            yield scratch
-            scratch.rename(folder)
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _build(root: Path) -> None:

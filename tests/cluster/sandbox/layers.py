@@ -12,8 +12,8 @@ import tempfile
 from pathlib import Path
 
 from tests.cluster.sandbox import handle, image, runs
+from tests.cluster.sandbox.cache import being_built
 from tests.cluster.sandbox.host import unmount
-from tests.cluster.sandbox.image import being_built
 from tests.cluster.sandbox.machine import SandboxError
 from tests.cluster.sandbox.sandbox import Sandbox
 
