@@ -71,7 +71,7 @@ def history(cluster: Cluster, port: str = "") -> None:
         _show(hosts, [Page("Spark history", cluster.master.private_ip, HISTORY_PORT)], port)
 
 
-def _show(hosts: Hosts, pages: Sequence[Page], port: int) -> None:
+def _show(hosts: Hosts, pages: Sequence[Page], port: str) -> None:
     with opened(hosts, pages, port) as (process, ports):
         for page, local in zip(pages, ports, strict=True):
             console.say(f"{page.shows}: http://{LOOPBACK}:{local}")
