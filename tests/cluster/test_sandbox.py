@@ -19,6 +19,7 @@ from tests.cluster.sandbox.runs import Run
 from tests.cluster.sandbox.sandbox import MIB, Sandbox
 from tests.cluster.sandbox.ssh import Shell
 from tests.cluster.waiting import wait_until
+from tests.conftest import Need
 
 ROOT = Path(__file__).resolve().parents[2]
 # What a caller is told where nobody answers.
@@ -240,6 +241,35 @@ def test_stop_leaves_nothing(public_key: str) -> None:
         assert {"control", "mount", "link", "namespace", "rules", "route", "folder"} <= kinds
     assert sweep.remains(run) == []
     assert not is_alive(init)
+
+
+def by_hand(*words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "tests.cluster.sandbox", *words]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def test_a_sandbox_made_by_hand_goes_by_hand(need: Need) -> None:
+    home = runs.home() / "by-hand"
+    need(not home.exists(), "a sandbox made by hand is up: make sandbox-down")
+    try:
+        up = by_hand("up", "--hosts=1")
+        assert up.returncode == 0, up.stderr
+        run = Run(next(number for number in runs.live_numbers() if f"pid {runs.owner(number)}\n" in up.stdout))
+        asked = subprocess.run(["ssh", "-F", home / "ssh_config", "master", "hostname"], capture_output=True, text=True)
+        assert asked.stdout == "master\n", asked.stderr
+        again = by_hand("up")
+        assert (again.returncode, again.stderr) == (1, "A sandbox is up already: end it with `make sandbox-down`.\n")
+    finally:
+        down = by_hand("down")
+    assert down.returncode == 0, down.stderr
+    assert sweep.remains(run) == []
+    assert not home.exists()
+
+
+def test_a_sandbox_without_hosts_is_refused() -> None:
+    told = by_hand("up", "--hosts=0")
+    assert told.returncode == 1
+    assert told.stderr == "A sandbox has 1 to 100 hosts, not 0: make sandbox-up HOSTS=3.\n"
 
 
 def test_a_killed_run_takes_its_hosts_along_and_the_next_start_sweeps_the_rest(

@@ -16,6 +16,7 @@ from tests.cluster.sandbox.sandbox import MIB, Sandbox
 
 UP_SECONDS = 600
 DOWN_SECONDS = 120
+MOST_HOSTS = 100  # addresses from .10 upward, in a network of 254
 ROOT = Path(__file__).resolve().parents[3]
 
 
@@ -27,6 +28,8 @@ def by_hand() -> Path:
 def up(hosts: int, memory: int) -> None:
     """Start a sandbox in the background and wait until its hosts answer."""
     machine.check()
+    if not 1 <= hosts <= MOST_HOSTS:
+        raise SandboxError(f"A sandbox has 1 to {MOST_HOSTS} hosts, not {hosts}: make sandbox-up HOSTS=3.")
     if _owner() is not None:
         raise SandboxError("A sandbox is up already: end it with `make sandbox-down`.")
     shutil.rmtree(by_hand(), ignore_errors=True)
