@@ -28,9 +28,9 @@ from pipeline.storage import Pictures, Storage
 
 # Pictures read and decoded ahead of the network, 150 KB each at 224 x 224: this bounds a worker's memory.
 LOOKAHEAD = 4 * BATCH
-# Pictures that a task reads at once. With 30 ms from the question to the answer, as from S3 within its region, more did
-# not make a task faster (benchmarks/s3_clients.md).
-FETCHES = 8
+# Pictures that a task reads at once. With answers 30 ms late, as from S3 within its region, more than this did not make
+# a task faster beyond the noise (benchmarks/s3_clients.md).
+FETCHES = 16
 MOST_FETCHES = 64
 
 
