@@ -71,6 +71,9 @@ def current() -> Cluster:
     outputs = terraform.outputs(name)
     if not outputs.get("master"):
         raise NoClusterError(f"No cluster is up by the name {name}: run `make up`.")
+    # Terraform tells nothing of workers while one of them could not be made.
+    if "workers" not in outputs:
+        raise NoClusterError(f"Cluster {name} is half made: `make up` goes on with it, `make down` takes it away.")
     return from_outputs(outputs)
 
 

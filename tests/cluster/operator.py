@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from scripts.settings import literal
 from tests.cluster.sandbox import layers
 from tests.cluster.sandbox.cloud import Cloud
 from tests.cluster.sandbox.host import Host
@@ -69,7 +70,8 @@ class Operator:
             # Lifecycle rules take a minute to settle, in AWS as in the double; terraform's own tests have them.
             "bucket_lifecycle": False,
         }
-        self.write_settings(**(defaults | settings))
+        self.settings: dict[str, Any] = defaults | settings
+        self.write_settings(self.settings)
 
     @property
     def tfvars(self) -> Path:
@@ -80,11 +82,17 @@ class Operator:
         """Where this laptop keeps the cluster's key and known hosts."""
         return self.checkout / ".orchard" / self.cluster_name
 
-    def write_settings(self, **settings: Any) -> None:
+    def write_settings(self, settings: dict[str, Any]) -> None:
         """Write terraform.tfvars anew."""
-        from scripts.settings import literal
-
         self.tfvars.write_text("".join(f"{name} = {literal(value)}\n" for name, value in settings.items()))
+
+    @contextmanager
+    def other_settings(self, **changes: Any) -> Iterator[None]:
+        """These settings for the time of a block."""
+        before = self.tfvars.read_text()
+        self.write_settings(self.settings | changes)
+        yield
+        self.tfvars.write_text(before)
 
     def type(self, *words: str, check: bool = True, deadline: float = DEADLINE, **environment: str) -> Typed:
         """Type `fab WORDS`; with `check`, it must end with 0. Keyword arguments are environment variables."""
@@ -116,7 +124,8 @@ class Operator:
         """Type `make WORDS`, as the README has it."""
         started = time.monotonic()
         done = subprocess.run(
-            ["make", *words],
+            # What is installed is not for a test to change.
+            ["make", "--old-file=.venv/.operator", *words],
             cwd=self.checkout,
             env=self._environment(environment),
             stdin=subprocess.DEVNULL,
