@@ -5,6 +5,7 @@ from functools import lru_cache
 from typing import Any
 
 import boto3
+import botocore.session
 from botocore.config import Config
 from botocore.exceptions import ClientError
 from obstore.auth.boto3 import Boto3CredentialProvider
@@ -15,7 +16,7 @@ from pipeline.errors import InputError
 
 DEFAULT_REGION = "us-east-1"
 # A small picture takes milliseconds: a GET that has said nothing for this long is tried again.
-SILENCE_SECONDS = float(os.environ.get("ORCHARD_S3_SILENCE_SECONDS", "20"))
+SILENCE_SECONDS = 20.0
 ATTEMPTS = 8
 CONNECTIONS = 64
 
@@ -23,7 +24,10 @@ CONNECTIONS = 64
 @lru_cache(maxsize=1)
 def session() -> Any:
     """The boto3 session. AWS_REGION comes first, as in AWS's other tools; boto3 reads AWS_DEFAULT_REGION alone."""
-    return boto3.Session(region_name=os.environ.get("AWS_REGION") or None)
+    made = botocore.session.get_session()
+    # Nobody reads the times of a list, and parsing them takes two thirds of its time. The AWS CLI does the same.
+    made.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=str)
+    return boto3.Session(botocore_session=made, region_name=os.environ.get("AWS_REGION") or None)
 
 
 @lru_cache(maxsize=1)
