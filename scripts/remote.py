@@ -2,13 +2,12 @@
 
 with Hosts(cluster) as hosts:
     hosts.run(cluster.master, "uptime").out
-    with hosts.forward(cluster.master, 8888) as port: ...
 """
 
 import io
 import socket
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,6 @@ from typing import Self
 
 from fabric import Config, Connection
 from invoke.exceptions import CommandTimedOut
-from invoke.watchers import StreamWatcher
 from paramiko import RejectPolicy
 from paramiko.ssh_exception import (
     AuthenticationException,
@@ -89,14 +87,6 @@ class Hosts:
             )
         return Result(done.exited, done.stdout, done.stderr)
 
-    def stream(self, host: Host, command: str, on_text: Callable[[str], None], timeout: float | None = None) -> int:
-        """Run a command that goes on; `on_text` hears its output so far whenever there is more. Gives the code."""
-        with _told(self.cluster, host):
-            done = self._connection(host).run(
-                command, hide=True, warn=True, timeout=timeout, in_stream=False, watchers=[_Listener(on_text)]
-            )
-        return int(done.exited)
-
     def put(self, host: Host, source: Path | io.BytesIO, target: str) -> None:
         """Copy a file, or bytes, to the host."""
         with _told(self.cluster, host):
@@ -107,15 +97,6 @@ class Hosts:
         target.parent.mkdir(parents=True, exist_ok=True)
         with _told(self.cluster, host):
             self._connection(host).get(source, local=str(target))
-
-    @contextmanager
-    def forward(self, host: Host, port: int, local_port: int = 0, at: str = "127.0.0.1") -> Iterator[int]:
-        """Take connections to a local port to `at`:`port` as the host sees it. Gives the local port (0: a free one)."""
-        local = local_port or free_port()
-        with _told(self.cluster, host):
-            connection = self._connection(host)
-        with connection.forward_local(local, remote_port=port, remote_host=at, local_host="127.0.0.1"):
-            yield local
 
     def shell(self, host: Host) -> int:
         """A shell on the host for the person at this terminal, by OpenSSH. Gives its exit code."""
@@ -168,18 +149,6 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-class _Listener(StreamWatcher):  # type: ignore[misc]  # invoke has no types here
-    """Hands a command's output on while it runs."""
-
-    def __init__(self, on_text: Callable[[str], None]) -> None:
-        super().__init__()
-        self._on_text = on_text
-
-    def submit(self, stream: str) -> list[str]:
-        self._on_text(stream)
-        return []
 
 
 @contextmanager
