@@ -1,6 +1,9 @@
 """What goes wrong on purpose. (Clock skew is not among it: containers share the machine's one clock.)"""
 
-from tests.cluster.sandbox import cgroups, network
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from tests.cluster.sandbox import cgroups, firewall, network
 from tests.cluster.sandbox.host import Host
 
 
@@ -17,6 +20,16 @@ def cut_link(host: Host) -> None:
 def mend_link(host: Host) -> None:
     """Plug the cable in again."""
     network.set_link(host.run, host.address, up=True)
+
+
+@contextmanager
+def operator_offline(host: Host) -> Iterator[None]:
+    """For the time of the block, nothing that this machine sends reaches the host's SSH; the hosts notice nothing."""
+    firewall.drop_ssh_from(host.run, host.name, host.run.gateway, dropped=True)
+    try:
+        yield
+    finally:
+        firewall.drop_ssh_from(host.run, host.name, host.run.gateway, dropped=False)
 
 
 def limit_rate(host: Host, bits_per_second: int | None) -> None:

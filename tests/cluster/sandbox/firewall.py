@@ -120,6 +120,12 @@ def _ports(rule: Rule) -> str:
     return f"-p {rule.protocol}"
 
 
+def drop_ssh_from(run: Run, host: str, peer: IPv4Address, dropped: bool) -> None:
+    """Swallow what this peer sends to the host's SSH, open connections' packets too, or no longer."""
+    rule = ["INPUT", "-s", str(peer), "-p", "tcp", "--dport", "22", "-j", "DROP"]
+    _iptables("-I" if dropped else "-D", *rule, namespace=network.namespace(run, host))
+
+
 def _belongs(rule: str, run: Run) -> bool:
     words = rule.split()
     return run.name.upper() in words[2:] or str(run.network) in words or str(run.public_network) in words

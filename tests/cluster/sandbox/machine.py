@@ -17,6 +17,10 @@ TOOLS = {
 }
 
 
+# What the tests of pages use, beyond the sandbox itself.
+BROWSER = {"chromium": "chromium"}
+
+
 class SandboxError(RuntimeError):
     """The sandbox cannot do what was asked; the message is one sentence with the next step."""
 
@@ -33,14 +37,14 @@ def check() -> None:
         raise SandboxError(f"The sandbox misses programs: install them with `{command}`.")
 
 
-def missing_packages() -> list[str]:
+def missing_packages(programs: dict[str, str] = TOOLS) -> list[str]:
     """Debian packages whose programs are not on PATH."""
-    return sorted({package for program, package in TOOLS.items() if shutil.which(program) is None})
+    return sorted({package for program, package in programs.items() if shutil.which(program) is None})
 
 
 def install() -> None:
     """Install the missing programs with apt. Raises SandboxError where that cannot be done."""
-    missing = missing_packages()
+    missing = missing_packages(TOOLS | BROWSER)
     if not missing:
         return
     if shutil.which("apt-get") is None or os.geteuid() != 0:
