@@ -1,5 +1,6 @@
 """What unit tests of S3 share: a server that can be made to misbehave, and this process led to it."""
 
+import secrets
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -66,10 +67,18 @@ def pictures(bucket: str) -> S3Storage:
     return S3Storage.at(f"s3://{bucket}/pictures")
 
 
-@pytest.fixture
-def moto_bucket(lead: Lead) -> Iterator[str]:
-    """A bucket of moto's, where, as in S3, a key may go on where another one ends; SeaweedFS has folders instead."""
+@pytest.fixture(scope="session")
+def aws_double() -> Iterator[AwsDouble]:
+    """moto, where, as in S3, a key may go on where another one ends; SeaweedFS has folders instead."""
     with AwsDouble() as aws:
-        lead(aws.environment())
-        aws.client("s3").create_bucket(Bucket="moto", CreateBucketConfiguration={"LocationConstraint": aws.region})
-        yield "moto"
+        yield aws
+
+
+@pytest.fixture
+def moto_bucket(aws_double: AwsDouble, lead: Lead) -> str:
+    """A bucket of moto's; this process's S3 is led there."""
+    name = f"moto-{secrets.token_hex(4)}"
+    where = {"LocationConstraint": aws_double.region}
+    aws_double.client("s3").create_bucket(Bucket=name, CreateBucketConfiguration=where)
+    lead(aws_double.environment())
+    return name

@@ -11,7 +11,9 @@ from pipeline.errors import InputError, StorageError
 from pipeline.listing import list_pictures
 from pipeline.settings import RunSettings
 from pipeline.storage_s3 import CHUNK_BYTES, S3Storage
+from tests.doubles.aws import AwsDouble
 from tests.doubles.faulty_s3 import Fault, FaultyS3
+from tests.doubles.instance_metadata import instance_metadata
 from tests.doubles.listing_s3 import key_of, listing_s3, size_of
 from tests.doubles.s3_server import S3Server
 from tests.pictures import NOT_LISTED, ODD
@@ -236,6 +238,18 @@ def test_endpoint_and_keys_of_a_profile_are_used(
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
     assert paths(stored) == ["Apple/1.jpg"]
     assert stored.read("Apple/1.jpg") == DATA
+
+
+def test_the_role_of_an_instance_is_used_where_there_are_no_keys(
+    moto_bucket: str, aws_double: AwsDouble, lead: Lead, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_EC2_METADATA_DISABLED"):
+        monkeypatch.delenv(name)
+    with instance_metadata("AKIAROLE", "secret") as endpoint:
+        lead({"AWS_EC2_METADATA_SERVICE_ENDPOINT": endpoint, "AWS_ENDPOINT_URL": aws_double.endpoint_url})
+        storage = S3Storage.at(f"s3://{moto_bucket}/pictures")
+        storage.write("Apple/1.jpg", DATA)
+        assert (paths(storage), storage.read("Apple/1.jpg")) == (["Apple/1.jpg"], DATA)
 
 
 def test_the_general_endpoint_variable_is_used_where_there_is_none_for_s3(

@@ -1,0 +1,50 @@
+"""The metadata service of an instance with a role: it wants a token first, as IMDSv2 does."""
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+ROLE = "orchard-node"
+TOKEN = "token-of-the-test"
+CREDENTIALS_PATH = "/latest/meta-data/iam/security-credentials/"
+
+
+@contextmanager
+def instance_metadata(access_key: str, secret_key: str) -> Iterator[str]:
+    """The endpoint of a service whose role has these keys."""
+    credentials = {
+        "Code": "Success",
+        "Type": "AWS-HMAC",
+        "LastUpdated": "2026-01-01T00:00:00Z",
+        "AccessKeyId": access_key,
+        "SecretAccessKey": secret_key,
+        "Token": "session",
+        "Expiration": "2099-01-01T00:00:00Z",
+    }
+    answers = {CREDENTIALS_PATH: ROLE, CREDENTIALS_PATH + ROLE: json.dumps(credentials)}
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_PUT(self) -> None:
+            self._answer(TOKEN if self.path == "/latest/api/token" else None)
+
+        def do_GET(self) -> None:
+            self._answer(answers.get(self.path) if self.headers.get("x-aws-ec2-metadata-token") == TOKEN else None)
+
+        def _answer(self, body: str | None) -> None:
+            self.send_response(404 if body is None else 200)
+            self.send_header("Content-Length", str(len(body or "")))
+            self.end_headers()
+            self.wfile.write((body or "").encode())
+
+        def log_message(self, *_: object) -> None:
+            """Nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        server.server_close()
