@@ -11,6 +11,7 @@ from pipeline.storage_s3 import S3Storage
 from tests.doubles.aws import AwsDouble
 from tests.doubles.faulty_s3 import FaultyS3
 from tests.doubles.s3_server import S3Server
+from tests.pictures import encoded
 
 Lead = Callable[[dict[str, str]], None]
 
@@ -19,6 +20,16 @@ def forget_connections() -> None:
     """Make this process find credentials, region and endpoint anew."""
     for kept in (s3_connection.session, s3_connection.client, s3_connection.store, s3_connection.bucket_region):
         kept.cache_clear()
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    """A folder with three pictures of one class."""
+    folder = tmp_path / "images" / "Apple"
+    folder.mkdir(parents=True)
+    for number in range(3):
+        (folder / f"{number}.jpg").write_bytes(encoded())
+    return folder.parent
 
 
 @pytest.fixture

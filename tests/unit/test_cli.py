@@ -7,17 +7,6 @@ import pytest
 
 from pipeline.cli import main
 from pipeline.settings import RunSettings
-from tests.pictures import encoded
-
-
-@pytest.fixture
-def images(tmp_path: Path) -> Path:
-    """Three pictures."""
-    folder = tmp_path / "images" / "Apple"
-    folder.mkdir(parents=True)
-    for number in range(3):
-        (folder / f"{number}.jpg").write_bytes(encoded())
-    return folder.parent
 
 
 def refusal(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:

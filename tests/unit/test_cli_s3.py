@@ -8,7 +8,6 @@ from pipeline.cli import main
 from pipeline.storage_s3 import S3Storage
 from tests.doubles.faulty_s3 import Fault, FaultyS3
 from tests.doubles.s3_server import REGION, S3Server
-from tests.pictures import encoded
 from tests.unit.conftest import Lead
 
 CREDENTIALS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
@@ -23,16 +22,6 @@ def no_spark(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr("pipeline.run.spark_context", started)
     monkeypatch.setattr("pipeline.run.prepare_network", started)
-
-
-@pytest.fixture
-def images(tmp_path: Path) -> Path:
-    """Three pictures in a folder."""
-    folder = tmp_path / "images" / "Apple"
-    folder.mkdir(parents=True)
-    for number in range(3):
-        (folder / f"{number}.jpg").write_bytes(encoded())
-    return folder.parent
 
 
 def refusal(capsys: pytest.CaptureFixture[str], images: object, output: object, *more: object) -> str:
