@@ -4,6 +4,7 @@ import http.client
 import socket
 import struct
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ ERROR_BODY = (
     '<?xml version="1.0" encoding="UTF-8"?><Error><Code>{code}</Code><Message>{code} on purpose</Message>'
     "<RequestId>0</RequestId></Error>"
 )
+SLOW_PIECE, SLOW_BYTES_PER_SECOND = 100_000, 10_000_000
 HOP_HEADERS = {"connection", "transfer-encoding", "keep-alive"}
 # A part of a multipart upload, its beginning and its end are told apart by what stands after the question mark.
 OPERATIONS = {"uploads": "CREATE", "partNumber": "PART", "uploadId": "UPLOAD", "list-type": "LIST"}
@@ -42,7 +44,7 @@ class Fault:
     `kind` is one of: `status` (answer with `status` and `code`), `stall` (say nothing until the client leaves),
     `reset` (break the connection in mid-body), `truncate` (end the connection in good order, half the body missing),
     `unmeasured` (half the body, and no length given at all), `half` (take half of the request's body, pass it on,
-    break off), `lost` (do what is asked and break off before the answer).
+    break off), `lost` (do what is asked and break off before the answer), `slow` (take the request's body at 10 MB/s).
     """
 
     kind: str
@@ -147,7 +149,10 @@ class _Handler(BaseHTTPRequestHandler):
         if fault and fault.kind == "half":
             self._note(operation, key, 0)
             return self._pass_half_on(length)
-        body = self.rfile.read(length)
+        if fault and fault.kind == "slow":
+            body, fault = self._take_slowly(length), None
+        else:
+            body = self.rfile.read(length)
         if fault and fault.kind == "status":
             self._note(operation, key, fault.status)
             return self._refuse(fault.status, fault.code)
@@ -162,6 +167,13 @@ class _Handler(BaseHTTPRequestHandler):
         if fault:
             return self._spoil(fault.kind, status, headers, answer)
         return self._send(status, headers, answer, len(answer))
+
+    def _take_slowly(self, length: int) -> bytes:
+        pieces = []
+        for start in range(0, length, SLOW_PIECE):
+            time.sleep(SLOW_PIECE / SLOW_BYTES_PER_SECOND)
+            pieces.append(self.rfile.read(min(SLOW_PIECE, length - start)))
+        return b"".join(pieces)
 
     def _what(self) -> tuple[str, str]:
         address = urlsplit(self.path)

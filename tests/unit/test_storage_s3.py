@@ -127,6 +127,15 @@ def test_a_put_that_fails_in_the_middle_is_sent_again_whole(stored: S3Storage, f
     assert faulty_s3.count("PUT", "part") == 2
 
 
+@pytest.mark.usefixtures("impatient")
+def test_a_put_over_a_slow_line_is_no_silence(stored: S3Storage, faulty_s3: FaultyS3) -> None:
+    data = bytes(30_000_000)
+    with faulty_s3.spoiling(Fault("slow", operation="PUT")):
+        stored.write("part", data)
+    assert faulty_s3.count("PUT", "part") == 1
+    assert stored.size("part") == len(data)
+
+
 def test_a_put_that_never_comes_through_leaves_nothing_and_keeps_what_was_there(
     stored: S3Storage, faulty_s3: FaultyS3, monkeypatch: pytest.MonkeyPatch
 ) -> None:
