@@ -1,6 +1,6 @@
 """What is at work on a cluster: asked before something would end it."""
 
-from scripts import console, spark
+from scripts import console, spark, unit
 from scripts.cluster import Cluster
 from scripts.errors import BusyError, OperatorError
 from scripts.remote import Hosts
@@ -8,18 +8,19 @@ from scripts.remote import Hosts
 CONNECT_SECONDS = 8
 
 
-def applications(cluster: Cluster) -> tuple[str, ...]:
-    """Names of the Spark applications at work; none where the cluster does not answer."""
+def at_work(cluster: Cluster) -> list[str]:
+    """The runs that go on, or else the Spark applications, a notebook's for one; none where no host answers."""
     try:
         with Hosts(cluster, connect_seconds=CONNECT_SECONDS) as hosts:
-            state = spark.master_state(hosts, cluster)
+            runs = [f"run {running.run_id}" for running in unit.running(hosts)]
+            state = None if runs else spark.master_state(hosts, cluster)
     except OperatorError:
-        return ()
-    return state.applications if state else ()
+        return []
+    return runs or sorted(state.applications if state else ())
 
 
 def ask_before(cluster: Cluster, question: str) -> None:
     """Ask when something is at work. Raises BusyError when the answer is no, or nobody is there to give one."""
-    at_work = applications(cluster)
-    if at_work and not console.ask(f"At work on the cluster: {', '.join(at_work)}. {question}"):
+    found = at_work(cluster)
+    if found and not console.ask(f"At work on the cluster: {', '.join(found)}. {question}"):
         raise BusyError("Nothing was changed. `make follow` shows the run, `make stop-run` ends it kindly.")

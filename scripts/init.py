@@ -57,7 +57,7 @@ def init(**given: str) -> None:
     for name, value in answers.items():
         if value is not None:
             settings.change(name, value)
-    console.say(f"Written: {settings.tfvars().relative_to(console.CHECKOUT)}")
+    console.say(f"Written: {settings.tfvars()}")
     check(answers)
     console.say("Next: make plan")
 

@@ -236,7 +236,7 @@ def explain(doing: str, found: Sequence[Diagnostic]) -> OperatorError:
 
 def _locked(detail: str) -> str:
     told = dict(re.findall(r"^\s*(ID|Who|Created):\s+(.*?)\s*$", detail, re.MULTILINE))
-    who, since = told.get("Who", "somebody"), told.get("Created", "an unknown time")
+    who, since = told.get("Who", "somebody"), told.get("Created", "an unknown time").partition(".")[0]
     return (
         f"Terraform's state is locked by {who} since {since}: wait until that has ended; if it was killed, "
         f"`cd terraform && TF_WORKSPACE={os.environ.get('TF_WORKSPACE', '')} terraform force-unlock "

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.cluster.operator import Operator
+from tests.cluster.operator import Operator, Typed
 from tests.cluster.sandbox import faults
 from tests.cluster.sandbox.ssh import Shell
 from tests.cluster.waiting import wait_until
@@ -200,14 +200,20 @@ def test_up_ends_well_though_it_was_killed_in_each_phase(operator: Operator) -> 
     assert (kinds.count("instance"), kinds.count("vpc"), kinds.count("bucket")) == (3, 1, 1)
 
 
-def test_up_again_changes_nothing_and_is_quick(operator: Operator) -> None:
-    done = operator.type("up")
+@pytest.fixture(scope="module")
+def up_again(operator: Operator) -> Typed:
+    """`up` on what the tests before have left: a whole cluster. (On nothing, when they were not chosen.)"""
+    return operator.type("up")
+
+
+def test_up_again_changes_nothing_and_is_quick(up_again: Typed) -> None:
+    done = up_again
     assert "nothing to change; key" in done.out
     assert re.search(r"^Software +\d+ s  nothing to change$", done.out, re.MULTILINE), done.text
     assert done.seconds <= SECOND_UP_SECONDS
 
 
-def test_up_again_takes_no_host_key_but_the_pinned_one(operator: Operator) -> None:
+def test_up_again_takes_no_host_key_but_the_pinned_one(operator: Operator, up_again: Typed) -> None:
     known = operator.state / "known_hosts"
     pinned = known.read_text()
     assert operator.host("worker-1").host_key() in pinned
@@ -220,7 +226,7 @@ def test_up_again_takes_no_host_key_but_the_pinned_one(operator: Operator) -> No
     assert "shows another host key than the one pinned in " in said
 
 
-def test_credentials_reach_the_bucket_and_replace_their_elders(operator: Operator) -> None:
+def test_credentials_reach_the_bucket_and_replace_their_elders(operator: Operator, up_again: Typed) -> None:
     iam = operator.cloud.aws.client("iam")
     user = f"orchard-{operator.cluster_name}-person"
     file = Path(operator.environment["AWS_SHARED_CREDENTIALS_FILE"])
@@ -240,7 +246,7 @@ def test_credentials_reach_the_bucket_and_replace_their_elders(operator: Operato
     assert key["AccessKeyId"] not in state
 
 
-def test_a_stopped_cluster_comes_back_at_new_addresses(operator: Operator) -> None:
+def test_a_stopped_cluster_comes_back_at_new_addresses(operator: Operator, up_again: Typed) -> None:
     before = operator.host("master").metadata.identity.public_ip
     stopped = operator.type("stop")
     assert "3 hosts stopped" in stopped.out
@@ -257,7 +263,7 @@ def test_a_stopped_cluster_comes_back_at_new_addresses(operator: Operator) -> No
 
 
 @pytest.fixture
-def rounds(operator: Operator) -> Callable[[], str]:
+def rounds(operator: Operator, up_again: Typed) -> Callable[[], str]:
     """A job that is at work on the cluster; the call ends it kindly and gives what it printed."""
     ssh, master = shell(operator), operator.host("master")
     unit = "sudo systemd-run --quiet --collect --uid=spark --gid=spark --unit=rounds --property=RemainAfterExit=yes"
@@ -310,7 +316,7 @@ def test_down_asks_while_a_job_is_at_work(operator: Operator, rounds: Callable[[
     rounds()
 
 
-def test_down_saves_the_logs_and_leaves_the_bucket_only(operator: Operator) -> None:
+def test_down_saves_the_logs_and_leaves_the_bucket_only(operator: Operator, up_again: Typed) -> None:
     # A host that cannot be reached keeps nobody from taking the cluster down.
     faults.cut_power(operator.host("worker-1"))
     done = operator.type("down", YES="1")

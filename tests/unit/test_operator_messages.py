@@ -79,10 +79,10 @@ def refused(code: str, message: str = "no") -> str:
             event(
                 "Error acquiring the state lock",
                 "Lock Info:\n  ID:        8c57-1\n  Path:      terraform.tfstate\n  Operation: OperationTypeApply\n"
-                "  Who:       ada@laptop\n  Version:   1.11.4\n  Created:   2026-11-21 10:00:00 UTC\n",
+                "  Who:       ada@laptop\n  Version:   1.11.4\n  Created:   2026-11-21 10:00:00.151699684 +0000 UTC\n",
             ),
             BusyError,
-            "Terraform's state is locked by ada@laptop since 2026-11-21 10:00:00 UTC: wait until that has ended; if it "
+            "Terraform's state is locked by ada@laptop since 2026-11-21 10:00:00: wait until that has ended; if it "
             "was killed, `cd terraform && TF_WORKSPACE=fruits terraform force-unlock 8c57-1`.",
         ),
     ],
