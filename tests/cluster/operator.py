@@ -118,6 +118,8 @@ class Operator:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            # Ctrl-C works at a terminal, though whoever started the tests may have been told to ignore it.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
 
     def make(self, *words: str, deadline: float = DEADLINE, **environment: str) -> Typed:
