@@ -30,11 +30,11 @@ def session() -> Any:
     return boto3.Session(botocore_session=made, region_name=os.environ.get("AWS_REGION") or None)
 
 
-@lru_cache(maxsize=1)
-def client() -> Any:
+@lru_cache(maxsize=2)
+def client(attempts: int = ATTEMPTS) -> Any:
     """The boto3 client, which tries again by itself, with jittered pauses; each further attempt is counted."""
     config = Config(
-        retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
+        retries={"mode": "standard", "total_max_attempts": attempts},
         connect_timeout=10,
         read_timeout=SILENCE_SECONDS,
         max_pool_connections=CONNECTIONS,

@@ -7,7 +7,7 @@ object's head before it gets it, and two to three times as fast as boto3, from t
 
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import IO, Any
 
@@ -22,6 +22,8 @@ from pipeline.storage import LISTING_SCHEMA
 # From this size on a file goes up in parts of this size, each tried again by itself.
 CHUNK_BYTES = 16 * 1024 * 1024
 _LARGE_FILES = TransferConfig(multipart_threshold=CHUNK_BYTES, multipart_chunksize=CHUNK_BYTES, max_concurrency=4)
+# obstore takes the time in which a body goes out for the server's silence; over a slow line a larger one is boto3's.
+QUICK_BYTES = 256 * 1024
 # Under this name an upload leaves the content's MD5 in the object's metadata.
 MD5 = "md5"
 
@@ -87,7 +89,7 @@ class S3Storage:
             return bytes(store(self.bucket).get(self._key(key)).bytes())
         except ValueError:
             # obstore takes no key with `//`, `..` or a control character in it; S3 does.
-            return bytes(client().get_object(**self._where(key))["Body"].read())
+            return bytes(client(attempts=1).get_object(**self._where(key))["Body"].read())
 
     def read_range(self, key: str, start: int, length: int) -> bytes:
         return trying(self._uri(key), lambda: self._get_range(key, start, length))
@@ -97,7 +99,7 @@ class S3Storage:
             data = bytes(store(self.bucket).get_range(self._key(key), start=start, length=length))
         except ValueError:
             asked = f"bytes={start}-{start + length - 1}"
-            data = bytes(client().get_object(**self._where(key), Range=asked)["Body"].read())
+            data = bytes(client(attempts=1).get_object(**self._where(key), Range=asked)["Body"].read())
         if len(data) != length:
             raise StorageError(f"{len(data)} bytes came where {length} were asked for", self._uri(key))
         return data
@@ -122,10 +124,11 @@ class S3Storage:
         trying(self._uri(key), lambda: self._put(key, data, attributes))
 
     def _put(self, key: str, data: bytes, attributes: dict[str, str]) -> None:
-        try:
-            store(self.bucket).put(self._key(key), data, attributes=attributes, use_multipart=False)
-        except ValueError:
-            client().put_object(**self._where(key), Body=data, **_extra(attributes))
+        if len(data) <= QUICK_BYTES:
+            with suppress(ValueError):
+                store(self.bucket).put(self._key(key), data, attributes=attributes, use_multipart=False)
+                return
+        client(attempts=1).put_object(**self._where(key), Body=data, **_extra(attributes))
 
     @contextmanager
     def writer(self, key: str) -> Iterator[IO[bytes]]:

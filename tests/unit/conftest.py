@@ -67,8 +67,8 @@ def bucket(s3_server: S3Server, faulty_s3: FaultyS3, lead: Lead) -> Iterator[str
 
 @pytest.fixture
 def impatient(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A request that says nothing for a second is given up; where nothing stalls, a busy machine has more time."""
-    monkeypatch.setattr(s3_connection, "SILENCE_SECONDS", 1.0)
+    """A request that says nothing for two seconds is given up; where nothing stalls, a busy machine has more time."""
+    monkeypatch.setattr(s3_connection, "SILENCE_SECONDS", 2.0)
     forget_connections()
 
 
