@@ -5,6 +5,7 @@ The tests share one cluster and run in this order: what goes wrong before there 
 
 import json
 import re
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -168,9 +169,9 @@ def test_a_worker_that_aws_has_no_room_for_is_named_and_half_a_cluster_goes_down
 # Its life
 
 
-def killed_when(operator: Operator, line: str, reached: Callable[[], Any], *words: str) -> None:
-    """Type `up`, and kill it with SIGKILL once it has printed the line and the moment is reached."""
-    process = operator.begin("up", *words)
+def up_until(operator: Operator, line: str, reached: Callable[[], Any] = lambda: True) -> subprocess.Popen[str]:
+    """Type `up`, and wait until it has printed the line and the moment is reached."""
+    process = operator.begin("up")
     assert process.stdout
     said = ""
     for said in process.stdout:
@@ -179,16 +180,24 @@ def killed_when(operator: Operator, line: str, reached: Callable[[], Any], *word
     assert said.startswith(line), process.communicate()
     wait_until(reached, f"the moment after {line}", 120)
     assert process.poll() is None
-    operator.kill(process)
+    return process
+
+
+def test_up_that_is_interrupted_says_how_to_go_on(operator: Operator) -> None:
+    process = up_until(operator, "Checks")
+    process.terminate()
+    _, said = process.communicate()
+    assert process.returncode == 130
+    assert re.search(r"^Stopped.* again goes on\.$", said, re.MULTILINE), said
 
 
 def test_up_ends_well_though_it_was_killed_in_each_phase(operator: Operator) -> None:
     calls = operator.cloud.aws.calls
-    killed_when(operator, "Checks", lambda: True)
-    killed_when(operator, "Plan", lambda: "ec2:RunInstances" in calls())
+    operator.kill(up_until(operator, "Checks"))
+    operator.kill(up_until(operator, "Plan", lambda: "ec2:RunInstances" in calls()))
     # Terraform went on alone: this one waits for its end.
-    killed_when(operator, "Host keys", lambda: True)
-    killed_when(operator, "SSH", lambda: "PLAY [Make each host a Spark node]" in operator.log())
+    operator.kill(up_until(operator, "Host keys"))
+    operator.kill(up_until(operator, "SSH", lambda: "PLAY [Make each host a Spark node]" in operator.log()))
     done = operator.type("up")
     assert "Waiting for what `make up` (process " in done.out
     assert "2 workers alive" in done.out
