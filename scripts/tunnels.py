@@ -109,8 +109,8 @@ def opened(hosts: Hosts, pages: Sequence[Page], port: str = "") -> Iterator[tupl
 
 def hold(process: subprocess.Popen[str]) -> None:
     """Keep the tunnels open until Ctrl-C, which is the ordinary end. Raises HostError when they are lost."""
-    console.say("Ctrl-C closes it.")
     try:
+        console.say("Ctrl-C closes it.")
         process.wait()
     except KeyboardInterrupt:
         console.say("Closed.")
