@@ -28,6 +28,7 @@ from tests.doubles.leftovers import leftovers
 UP_SECONDS = 180
 RUN_SECONDS = 60
 DOWN_SECONDS = 40
+NOTEBOOK_SECONDS = 180
 SLOW_CORES = 0.35  # for a worker: slow enough that what a test does falls into the work
 FIRST, TORN, ENDED = "first", "torn", "ended"
 
@@ -223,12 +224,11 @@ def test_jupyter_opens_to_its_owner_and_draws_the_first_notebooks_plots(operator
         page = browser.new_page(viewport={"width": 1400, "height": 3600})
         page.goto(url)
         page.goto(f"{base}/lab/tree/first_look.ipynb")
-        page.wait_for_selector(".jp-Notebook .jp-CodeCell", timeout=60_000)
-        page.wait_for_selector("[data-status='idle']", state="attached", timeout=60_000)
-        page.click("text=Run >> visible=true")
-        page.click("text=Run All Cells")
+        page.wait_for_selector("text=(Python, Spark) | Idle", timeout=90_000)
+        page.get_by_role("menuitem", name="Run", exact=True).click()
+        page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
         last = page.locator(".jp-Notebook .jp-CodeCell").last
-        wait_until(lambda: re.search(r"\[\d+\]", last.inner_text()), "the last cell to have run", 120)
+        wait_until(lambda: re.search(r"\[\d+\]", last.inner_text()), "the last cell to have run", NOTEBOOK_SECONDS)
         keep_picture(page, "first-notebook")
         assert page.locator(".jp-OutputArea-output img").count() == 2, page.inner_text(".jp-Notebook")
         assert page.locator(".jp-OutputArea-output[data-mime-type='application/vnd.jupyter.error']").count() == 0
