@@ -13,7 +13,6 @@ from scripts.errors import BusyError, InputError, NoClusterError, OperatorError
 from scripts.follow import follow, span
 from scripts.remote import Hosts
 from scripts.runs import Row, money, rows
-from scripts.status import price_of
 from scripts.submission import (
     DEFAULT_SIZE,
     IMAGENET,
@@ -89,7 +88,7 @@ def _new(cluster: Cluster, asked: Asked) -> Submission:
     weights = asked.weights or IMAGENET
     if weights not in (IMAGENET, RANDOM) and "://" not in weights:
         weights = bucket_of(cluster).send_weights(Path(weights).expanduser())
-    price = price_of(cluster)
+    price = prices.of(cluster)
     return Submission(
         run_id=asked.run_id or new_run_id(),
         size=size,

@@ -46,15 +46,7 @@ def start() -> None:
         cluster = clusters.current()
         readiness.connect(cluster)
         readiness.verify(cluster)
-    price = prices.of_cluster(
-        cluster.region,
-        cluster.master_type,
-        cluster.worker_type,
-        len(cluster.workers),
-        cluster.spot,
-        cluster.root_volume_gb,
-    )
-    introduction.say(cluster, price)
+    introduction.say(cluster)
 
 
 def start_stopped(cluster: Cluster, under_way: console.Phase) -> int:

@@ -10,6 +10,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from scripts import aws
+from scripts.cluster import Cluster
 
 TABLE = Path(__file__).with_name("prices.json")
 HOURS_PER_DAY = 24
@@ -40,8 +41,20 @@ class Price:
         )
 
 
+def of(cluster: Cluster) -> Price | None:
+    """The running cluster's price; None where a type's price is not known."""
+    return of_cluster(
+        cluster.region,
+        cluster.master_type,
+        cluster.worker_type,
+        len(cluster.workers),
+        cluster.spot,
+        cluster.root_volume_gb,
+    )
+
+
 def of_cluster(region: str, master_type: str, worker_type: str, workers: int, spot: bool, root_gb: int) -> Price | None:
-    """The running cluster's price with disks and public addresses; None where a type's price is not known."""
+    """The price of such a cluster with disks and public addresses; None where a type's price is not known."""
     master = of_instance(region, master_type)
     worker = (of_spot(region, worker_type) if spot else None) or of_instance(region, worker_type)
     if master is None or (worker is None and workers):

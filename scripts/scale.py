@@ -6,7 +6,6 @@ from scripts import cluster as clusters
 from scripts import console, introduction, keys, lock, readiness, settings, spark, up
 from scripts.cluster import Cluster, Host
 from scripts.errors import ConfigurationError, InputError, OperatorError
-from scripts.prices import Price
 from scripts.remote import Hosts
 
 DECOMMISSION_SECONDS = 300
@@ -27,14 +26,14 @@ def scale(workers: str, admin_cidr: str = "") -> None:
             _decommission(cluster, leaving)
         settings.change("worker_count", wanted)
         if wanted > len(cluster.workers):
-            cluster, price = up.converge(cluster.name, admin_cidr)
+            cluster = up.converge(cluster.name, admin_cidr)
         else:
-            cluster, price = _shrink(cluster, admin_cidr)
+            cluster = _shrink(cluster, admin_cidr)
         keys.forget(cluster.known_hosts, leaving)
-    introduction.say(cluster, price)
+    introduction.say(cluster)
 
 
-def _shrink(cluster: Cluster, admin_cidr: str) -> tuple[Cluster, Price | None]:
+def _shrink(cluster: Cluster, admin_cidr: str) -> Cluster:
     """Give the instances back. What stays needs no new settings: a job that is at work there goes on."""
     with console.phase("Plan") as under_way:
         planned = up.plan_for(cluster.name, admin_cidr)
@@ -43,7 +42,7 @@ def _shrink(cluster: Cluster, admin_cidr: str) -> tuple[Cluster, Price | None]:
         under_way.result = up.apply(planned, under_way)
     cluster = clusters.current()
     readiness.verify(cluster)
-    return cluster, up.price_of(planned)
+    return cluster
 
 
 def _decommission(cluster: Cluster, leaving: tuple[Host, ...]) -> None:

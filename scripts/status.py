@@ -58,18 +58,6 @@ class Status:
     currency: str
 
 
-def price_of(cluster: Cluster) -> Price | None:
-    """The running cluster's price."""
-    return prices.of_cluster(
-        cluster.region,
-        cluster.master_type,
-        cluster.worker_type,
-        len(cluster.workers),
-        cluster.spot,
-        cluster.root_volume_gb,
-    )
-
-
 def show(cluster: Cluster, as_json: bool) -> None:
     """Print it."""
     status = ask(cluster)
@@ -91,7 +79,7 @@ def ask(cluster: Cluster) -> Status:
                 state, runs = master_state(hosts, cluster), _runs(hosts)
         except HostError as error:
             console.warn(str(error))
-    return status_of(cluster, instances, state, runs, price_of(cluster), time.time())
+    return status_of(cluster, instances, state, runs, prices.of(cluster), time.time())
 
 
 def status_of(

@@ -47,11 +47,11 @@ def up(admin_cidr: str = "") -> None:
     with console.phase("Checks") as under_way:
         under_way.result = check(name)
     with lock.changing(name, "up"):
-        cluster, price = converge(name, admin_cidr)
-    introduction.say(cluster, price)
+        cluster = converge(name, admin_cidr)
+    introduction.say(cluster)
 
 
-def converge(name: str, admin_cidr: str = "") -> tuple[Cluster, Price | None]:
+def converge(name: str, admin_cidr: str = "") -> Cluster:
     """Make the cluster as the settings say, whatever is there of it. The lock is held."""
     with console.phase("Plan") as under_way:
         key = keys.ensure_pair(name)
@@ -67,7 +67,7 @@ def converge(name: str, admin_cidr: str = "") -> tuple[Cluster, Price | None]:
         changed = ansible.configure(under_way.note)
         under_way.result = f"{changed} changes" if changed else "nothing to change"
     readiness.verify(cluster)
-    return cluster, price_of(planned)
+    return cluster
 
 
 def check(name: str) -> str:
