@@ -51,7 +51,8 @@ class Ways:
 
     def run(self, way: Way) -> dict[str, Any]:
         """Seconds of one run by phase and, from outside, in all."""
-        shutil.rmtree(self.output(way), ignore_errors=True)
+        if not way.on_s3:
+            shutil.rmtree(self.output(way), ignore_errors=True)
         started = time.perf_counter()
         measured = self._baseline(way) if way.program else self._orchard(way)
         return {**measured, "total": time.perf_counter() - started}
