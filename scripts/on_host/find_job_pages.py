@@ -4,7 +4,7 @@ import json
 import sys
 import urllib.request
 
-SECONDS = 3
+SECONDS = 20  # the first answer of a busy driver takes a while; a closed port says so at once
 
 
 def main(address: str, *ports: str) -> None:
