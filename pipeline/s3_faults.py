@@ -27,6 +27,15 @@ LONGEST_PAUSE_SECONDS = 10.0
 
 Result = TypeVar("Result")
 
+_NO_USABLE_CREDENTIALS = (
+    CredentialRetrievalError,
+    InvalidConfigError,
+    PartialCredentialsError,
+    ProfileNotFound,
+    SSOError,
+    TokenRetrievalError,
+)
+
 
 def trying(uri: str, request: Callable[[], Result]) -> Result:
     """The request's result, tried again with jittered exponential pauses where the server or the network fails.
@@ -44,11 +53,16 @@ def trying(uri: str, request: Callable[[], Result]) -> Result:
 
 
 def once(uri: str, request: Callable[[], Result]) -> Result:
-    """The request's result; what boto3 and obstore raise becomes one of the errors that `trying` names."""
+    """The request's result; what boto3 and obstore raise becomes one of the errors that `trying` names.
+
+    Raises InputError where there are no credentials to ask with.
+    """
     try:
         return request()
     except StorageError:
         raise
+    except (NoCredentialsError, *_NO_USABLE_CREDENTIALS) as error:
+        raise InputError(f"{uri} cannot be reached: {_without_credentials(error)}.") from error
     except FileNotFoundError as error:
         raise FileNotFoundError(2, "no such object", uri) from error
     except (PermissionDeniedError, UnauthenticatedError, PermissionError) as error:
@@ -66,6 +80,12 @@ def _of_boto3(error: ClientError, uri: str) -> OSError:
     if status in (401, 403):
         return PermissionError(13, "access denied by the bucket", uri)
     return StorageError(f"S3 answered {code} in {ATTEMPTS} attempts", uri)
+
+
+def _without_credentials(error: BotoCoreError) -> str:
+    if isinstance(error, NoCredentialsError):
+        return "there are no AWS credentials here; set AWS_PROFILE or run aws configure"
+    return f"{_brief(error)}; check AWS_PROFILE and AWS's configuration files"
 
 
 def _brief(error: BaseException) -> str:
@@ -88,30 +108,13 @@ _CAUSES = {
 }
 
 
-_NO_USABLE_CREDENTIALS = (
-    CredentialRetrievalError,
-    InvalidConfigError,
-    PartialCredentialsError,
-    ProfileNotFound,
-    SSOError,
-    TokenRetrievalError,
-)
-
-
 @contextmanager
 def told(bucket: str, verb: str = "used") -> Iterator[None]:
     """Turns what boto3 raises in the block into an InputError that names bucket and cause."""
     try:
         yield
-    except NoCredentialsError:
-        raise InputError(
-            f"The bucket {bucket} cannot be {verb}: there are no AWS credentials here; "
-            "set AWS_PROFILE or run aws configure."
-        ) from None
-    except _NO_USABLE_CREDENTIALS as error:
-        raise InputError(
-            f"The bucket {bucket} cannot be {verb}: {_brief(error)}; check AWS_PROFILE and AWS's configuration files."
-        ) from error
+    except (NoCredentialsError, *_NO_USABLE_CREDENTIALS) as error:
+        raise InputError(f"The bucket {bucket} cannot be {verb}: {_without_credentials(error)}.") from error
     except ParamValidationError:
         raise InputError(f"The bucket {bucket} cannot be {verb}: no bucket can have that name; check it.") from None
     except ClientError as error:

@@ -105,7 +105,13 @@ class S3Storage:
         return data
 
     def size(self, key: str) -> int:
-        return trying(self._uri(key), lambda: int(store(self.bucket).head(self._key(key))["size"]))
+        return trying(self._uri(key), lambda: self._head(key))
+
+    def _head(self, key: str) -> int:
+        try:
+            return int(store(self.bucket).head(self._key(key))["size"])
+        except ValueError:
+            return int(client(attempts=1).head_object(**self._where(key))["ContentLength"])
 
     def remote(self, key: str) -> Remote:
         """Size and MD5 of an object, the MD5 as this project's upload left it or else as the server tells it."""

@@ -87,6 +87,11 @@ def test_no_credentials(
         f"The bucket {bucket} cannot be used: there are no AWS credentials here; set AWS_PROFILE or run aws configure."
     )
     assert refusal(capsys, f"s3://{bucket}/pictures", tmp_path) == said
+    assert main(["check", f"s3://{bucket}/runs/mine"]) == 2
+    assert capsys.readouterr().err == (
+        f"orchard: s3://{bucket}/runs/mine/run.json cannot be reached: "
+        "there are no AWS credentials here; set AWS_PROFILE or run aws configure.\n"
+    )
 
 
 def test_a_key_that_nobody_knows_and_a_secret_that_is_wrong(
@@ -128,6 +133,26 @@ def test_a_prefix_without_pictures(bucket: str, tmp_path: Path, capsys: pytest.C
     assert f"No picture below s3://{bucket}/pictures; a picture's name" in refusal(
         capsys, f"s3://{bucket}/pictures", tmp_path
     )
+
+
+def test_a_run_id_that_exists_and_one_that_does_not(
+    bucket: str, images: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs = f"s3://{bucket}/runs"
+    S3Storage.at(f"{runs}/mine").write("inputs.parquet", b"a list")
+    assert refusal(capsys, images, runs, "--run-id", "mine") == (
+        f"A run mine exists in {runs}; go on with it by --resume or choose another --run-id."
+    )
+    assert refusal(capsys, images, runs, "--run-id", "min", "--resume") == (
+        f"There is no run min in {runs} to resume; leave out --resume to begin it."
+    )
+
+
+def test_report_and_check_of_a_prefix_that_is_no_run(bucket: str, capsys: pytest.CaptureFixture[str]) -> None:
+    for command in ("report", "check"):
+        assert main([command, f"s3://{bucket}/runs/mine"]) == 2
+        assert "give the folder that run.json lies in." in capsys.readouterr().err
+    assert main(["check", "s3://not-there/runs/mine"]) == 2
 
 
 @pytest.mark.parametrize("option", ["--images", "--output"])

@@ -209,6 +209,8 @@ def test_keys_that_obstore_does_not_take_are_read_and_written_all_the_same(pictu
     assert paths(pictures) == ["tab\there.jpg"]
     assert pictures.read("tab\there.jpg") == DATA
     assert pictures.read_range("tab\there.jpg", 5, 10) == DATA[5:15]
+    assert pictures.size("tab\there.jpg") == len(DATA)
+    assert not pictures.exists("no tab\there.jpg")
 
 
 def test_folder_objects_and_the_object_that_is_named_as_the_prefix_are_no_pictures(
