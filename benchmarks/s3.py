@@ -7,7 +7,6 @@ benchmarks/s3.json; benchmarks/s3.md is made of all of them.
 import argparse
 import json
 import os
-import shutil
 import statistics
 import subprocess
 import sys
@@ -17,8 +16,19 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.machine import machine
+from pipeline.extract import FeatureJob
+from pipeline.listing import all_pictures, plan_tasks
+from pipeline.locations import open_pictures, open_storage
+from pipeline.network import prepare_network
+from pipeline.pack import pack
 from pipeline.parallel import run_ahead
+from pipeline.phases import extract_features
+from pipeline.progress import Narrator
+from pipeline.session import default_master, spark_context
+from pipeline.storage_local import LocalStorage
 from pipeline.storage_s3 import S3Storage
+from pipeline.transfer import upload
+from pipeline.weights import find_weights
 from tests.doubles.listing_s3 import key_of, listing_s3
 from tests.doubles.s3_server import S3Server
 
@@ -61,34 +71,41 @@ def memory(_: argparse.Namespace) -> dict[str, Any]:
 
 
 def features(options: argparse.Namespace) -> dict[str, Any]:
-    """The feature phase from the disk, from S3 and from packed pictures, in turns: each round's run.json figures."""
+    """The feature phase from the disk, from S3 and from packed pictures, in turns, in one Spark session."""
+    network = prepare_network(find_weights(options.weights), "openvino", "f32", 224)
     with tempfile.TemporaryDirectory() as folder, S3Server() as server, server.bucket() as bucket:
-        environment = server.environment()
-        places = {"disk": options.images, "s3": f"s3://{bucket}/{PREFIX}", "packed": f"s3://{bucket}/packed"}
-        _command("upload", places["disk"], places["s3"], **environment)
-        _command("pack", places["s3"], places["packed"], **environment)
-        rounds = []
-        for number in range(ROUNDS):
-            one = {}
-            for name, images in places.items():
-                # Each way writes to where it reads from, as a user's job does.
-                output = folder if name == "disk" else f"s3://{bucket}/runs"
-                run_id = f"{name}-{number}"
-                words = ("--images", images, "--output", output, "--run-id", run_id, "--weights", options.weights)
-                _command("run", *words, "--no-report", "--components", 50, **environment)
-                if name != "disk":
-                    _command("download", f"{output}/{run_id}", f"{folder}/{run_id}", **environment)
-                record = json.loads((Path(folder) / run_id / "run.json").read_text())
-                kept = ("counts", "seconds", "worker_seconds", "images_per_second", "worker_peak_bytes", "retries")
-                one[name] = {key: record[key] for key in kept}
-                shutil.rmtree(Path(folder) / run_id)
-            rounds.append(one)
-        return {"rounds": rounds}
+        os.environ.update(server.environment())
+        loose, packed, runs = (f"s3://{bucket}/{name}" for name in (PREFIX, "packed", "runs"))
+        upload(LocalStorage.at(options.images), S3Storage.at(loose), Narrator())
+        pack(open_pictures(loose), open_storage(packed), Narrator())
+        # Each way writes to where it reads from, as a user's job does.
+        ways = {"disk": (options.images, folder), "S3": (loose, runs), "packed S3": (packed, runs)}
+        turns: list[dict[str, Any]] = []
+        with spark_context(default_master(), "benchmark") as context:
+            for turn in range(1 + ROUNDS):
+                figures = {}
+                for name, (images, output) in ways.items():
+                    job = FeatureJob(open_pictures(images), open_storage(f"{output}/{turn}"), network, resume=False)
+                    figures[name] = feature_phase(context, job)
+                    print(turn, name, figures[name], file=sys.stderr)
+                turns.append(figures)
+        # The first turn starts the workers.
+        return {"turns": turns[1:]}
 
 
-def _command(*words: object, **environment: str) -> None:
-    command = [sys.executable, "-m", "pipeline", *map(str, words)]
-    subprocess.run(command, cwd=HERE.parent, env={**os.environ, **environment}, stdout=subprocess.DEVNULL, check=True)
+def feature_phase(context: Any, job: FeatureJob) -> dict[str, float]:
+    """Pictures, images/s from the first picture on as run.json has them, and a worker's peak memory in bytes."""
+    inputs = plan_tasks(all_pictures(job.images), context.defaultParallelism)
+    results = extract_features(context, job, inputs, lambda _: None)
+    seconds = max(result.ended_at for result in results) - min(result.first_picture_at for result in results)
+    count = sum(result.features for result in results)
+    assert count == inputs.num_rows
+    return {
+        "pictures": count,
+        "images_per_second": count / seconds,
+        "peak_bytes": max(result.peak_bytes for result in results),
+        "retries": sum(result.retries for result in results),
+    }
 
 
 PARTS: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
@@ -118,15 +135,14 @@ def rows(figures: dict[str, Any]) -> Iterator[tuple[str, str, str, str]]:
 
 def feature_rows(one: dict[str, Any]) -> Iterator[tuple[str, str, str, str]]:
     """The rows of the feature phase."""
-    turns, where = one["rounds"], one["machine"]
-    listed = turns[0]["disk"]["counts"]["listed"]
-    for name in turns[0]:
+    turns, where = one["turns"], one["machine"]
+    for name, figures in turns[0].items():
         rates = [turn[name]["images_per_second"] for turn in turns]
-        yield f"images/s from {name}, {listed:,} pictures", spread(rates, ",.0f"), "", where
+        yield f"images/s from {name}, {figures['pictures']:,} pictures", spread(rates, ",.0f"), "", where
     for name in list(turns[0])[1:]:
         shares = [turn[name]["images_per_second"] / turn["disk"]["images_per_second"] for turn in turns]
         yield f"images/s from {name} over from disk", spread(shares, ".0%"), ">= 90 %", where
-    peak = max(turn[name]["worker_peak_bytes"] for turn in turns for name in turn)
+    peak = max(figures["peak_bytes"] for turn in turns for figures in turn.values())
     yield "worker's peak memory, MiB", f"{peak / 2**20:,.0f}", "<= 1,024", where
 
 
