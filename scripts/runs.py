@@ -72,7 +72,9 @@ def row(
 ) -> Row:
     """One run's row. `record` is its run.json, which the job writes at its end."""
     counts = record["counts"] if record else {}
-    seconds = known.seconds(now) if known else record["seconds"].get("total") if record else None
+    seconds = record["seconds"].get("total") if record else None
+    if known and (known.is_running or seconds is None):
+        seconds = known.seconds(now)
     per_hour = submission.price_per_hour if submission else None
     return Row(
         run_id=run_id,

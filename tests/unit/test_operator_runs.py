@@ -143,6 +143,8 @@ def test_a_runs_state_is_what_bucket_and_master_say_together(
 def test_a_run_costs_its_time_at_the_price_it_was_begun_at() -> None:
     assert row("r", SUBMISSION, None, RUNNING, None, 1000.0 + 1800).cost == pytest.approx(0.45)
     assert row("r", SUBMISSION, RECORD, None, None, 0.0).cost == pytest.approx(0.9 * 40 / 3600)
+    # Asked for once more when it was complete already: that took no time of its own.
+    assert row("r", SUBMISSION, RECORD, Unit("r", False, 0, 1000.0, 1001.0), None, 1040.0).seconds == 40.0
     assert row("r", None, RECORD, None, None, 0.0).cost is None
 
 
