@@ -6,20 +6,15 @@ and no proof of the way from bare hosts.
 
 import json
 import os
-import shutil
 import socket
-import subprocess
-import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
-from tests.cluster.cluster import PYTHON, ROOT, Cluster, Played
+from tests.cluster import reference
+from tests.cluster.cluster import PYTHON, Cluster, Played
 from tests.cluster.sandbox import faults, handle, layers
 from tests.cluster.sandbox.container import OPEN_FILES
 from tests.cluster.sandbox.host import Host
@@ -28,8 +23,6 @@ from tests.cluster.sandbox.sandbox import Sandbox
 from tests.cluster.waiting import wait_until
 from tests.doubles.s3_server import S3Server
 
-PICTURES = 300
-COMPONENTS = 20
 FROM_BARE_SECONDS = 360
 SECOND_RUN_SECONDS = 40
 PREPARED_SECONDS = 120
@@ -53,30 +46,6 @@ with SparkContext(conf=conf) as context:
 
 def started_from_bare() -> bool:
     return os.environ.get("ORCHARD_TEST_PREPARED") != "1"
-
-
-@pytest.fixture(scope="module")
-def pictures(fruits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """300 real pictures, spread evenly over the sample, in one folder a class."""
-    folder = tmp_path_factory.mktemp("pictures")
-    every = sorted(fruits.rglob("*.jpg"))
-    for source in every[:: len(every) // PICTURES][:PICTURES]:
-        split, label, name = source.relative_to(fruits).parts[0], source.parent.name, source.name
-        (folder / label).mkdir(exist_ok=True)
-        shutil.copy(source, folder / label / f"{split}-{name}")
-    assert sum(1 for _ in folder.rglob("*.jpg")) == PICTURES
-    return folder
-
-
-@pytest.fixture(scope="module")
-def local_run(pictures: Path, imagenet_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same job on this machine: what the cluster's results have to equal."""
-    output = tmp_path_factory.mktemp("local")
-    command = [sys.executable, "-m", "pipeline", "run", "--images", pictures, "--output", output, "--run-id", "local"]
-    command += ["--weights", imagenet_weights, "--components", str(COMPONENTS), "--no-report"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return output / "local"
 
 
 @pytest.fixture(scope="module")
@@ -143,7 +112,7 @@ def whole_again(request: pytest.FixtureRequest) -> Iterator[None]:
 def run_of(bucket: str, run: str) -> list[str]:
     """What the job is asked on the cluster."""
     words = ["--images", f"s3://{bucket}/pictures", "--output", f"s3://{bucket}/runs", "--run-id", run]
-    return [*words, "--weights", WEIGHTS, "--components", str(COMPONENTS), "--no-report"]
+    return [*words, "--weights", WEIGHTS, "--components", str(reference.COMPONENTS), "--no-report"]
 
 
 def fetch(s3: S3Server, bucket: str, run: str, folder: Path) -> Path:
@@ -155,15 +124,6 @@ def fetch(s3: S3Server, bucket: str, run: str, folder: Path) -> Path:
             target.parent.mkdir(parents=True, exist_ok=True)
             client.download_file(bucket, entry["Key"], str(target))
     return folder / "runs" / run
-
-
-def vectors(run: Path, part: str) -> tuple[list[str], np.ndarray]:
-    """A result's rows by `CLASS/PICTURE`, sorted: the pictures and their vectors."""
-    tables = [pq.read_table(file) for file in sorted((run / part).glob("*.parquet"))]
-    rows = pa.concat_tables(tables).to_pylist()
-    column = "features" if part == "features" else "pca"
-    found = sorted(("/".join(row["path"].split("/")[-2:]), row[column]) for row in rows)
-    return [path for path, _ in found], np.array([vector for _, vector in found])
 
 
 def listening(cluster: Cluster, host: Host) -> dict[int, set[str]]:
@@ -297,11 +257,8 @@ def test_the_job_gives_the_features_of_a_local_run(
     wait_until(lambda: cluster.outcome("job-whole") != "active", "the job to end", 300)
     assert cluster.outcome("job-whole") == "exited", cluster.journal("job-whole")
     run = fetch(s3, bucket, "whole", tmp_path)
-    for part, tolerance in (("features", 1e-5), ("pca", 1e-3)):
-        here, there = vectors(local_run, part), vectors(run, part)
-        assert len(there[0]) == PICTURES
-        assert there[0] == here[0]
-        np.testing.assert_allclose(there[1], here[1], atol=tolerance)
+    for part in ("features", "pca"):
+        reference.assert_equal_rows(run, local_run, part)
 
 
 def test_the_history_server_knows_the_job(cluster: Cluster) -> None:
@@ -328,8 +285,8 @@ def test_the_first_notebook_opens_the_newest_run_and_uses_the_cluster(cluster: C
     assert done.returncode == 0, done.stderr[-3000:]
     notebook = json.loads(cluster.shell.must(cluster.master, "sudo cat /var/lib/jupyter/done.ipynb"))
     outputs = {cell["id"]: cell.get("outputs", []) for cell in notebook["cells"]}
-    assert f"whole: {PICTURES} pictures" in str(outputs["open"])
-    assert f"{PICTURES} rows" in str(outputs["features"])
+    assert f"whole: {reference.PICTURES} pictures" in str(outputs["open"])
+    assert f"{reference.PICTURES} rows" in str(outputs["features"])
     assert "image/png" in str(outputs["scree"])
     assert "image/png" in str(outputs["map"])
     apps = {app["name"]: app["cores"] for app in cluster.state()["completedapps"]}
@@ -359,9 +316,7 @@ def test_a_power_cut_of_a_worker_during_the_job_loses_and_doubles_nothing(
     assert cluster.outcome("job-cut") == "exited", cluster.journal("job-cut")
     run = fetch(s3, bucket, "cut", tmp_path)
     assert len(done) < len(list((run / "features").glob("*.parquet"))), "the cut came after the work"
-    there, here = vectors(run, "features"), vectors(local_run, "features")
-    assert there[0] == here[0]
-    np.testing.assert_allclose(there[1], here[1], atol=1e-5)
+    reference.assert_equal_rows(run, local_run, "features")
     assert upgrade(cluster, cluster.master) == "success"
 
 
