@@ -12,6 +12,7 @@ from scripts.refusals import told
 
 SECONDS = 180
 PAUSE = 1.0
+GONE = {"NoSuchEntity"}
 # While another part of the cluster still uses it.
 NOT_YET = {"DependencyViolation", "DeleteConflict", "IncorrectInstanceState", "VolumeInUse", "InvalidParameterValue"}
 
@@ -33,7 +34,8 @@ def _removed(region: str, thing: Thing, is_last_try: bool) -> bool:
             (_IN_IAM.get(thing.kind) or _IN_EC2[thing.kind])(aws.client(service, region), thing.id)
         except ClientError as error:
             code = error.response["Error"]["Code"]
-            if code.endswith(".NotFound") or code in ("NoSuchEntity", "InvalidVpcEndpointId.NotFound"):
+            # Gone with something else. (A rule that is not found is no group that is not found.)
+            if code in GONE or (code.endswith(".NotFound") and not code.startswith("InvalidPermission")):
                 return True
             if code in NOT_YET and not is_last_try:
                 return False
@@ -44,12 +46,11 @@ def _removed(region: str, thing: Thing, is_last_try: bool) -> bool:
 def _security_group(ec2: Any, group: str) -> None:
     """Rules first: groups that name each other hold each other."""
     found = ec2.describe_security_groups(GroupIds=[group])["SecurityGroups"][0]
-    for rules, revoke in (
-        (found["IpPermissions"], ec2.revoke_security_group_ingress),
-        (found["IpPermissionsEgress"], ec2.revoke_security_group_egress),
-    ):
-        if rules:
-            revoke(GroupId=group, IpPermissions=rules)
+    of_group = [{"Name": "group-id", "Values": [group]}]
+    rules = ec2.describe_security_group_rules(Filters=of_group)["SecurityGroupRules"]
+    for is_egress, revoke in ((False, ec2.revoke_security_group_ingress), (True, ec2.revoke_security_group_egress)):
+        if ids := [rule["SecurityGroupRuleId"] for rule in rules if rule["IsEgress"] == is_egress]:
+            revoke(GroupId=group, SecurityGroupRuleIds=ids)
     if found["GroupName"] != "default":  # that one goes with its VPC
         ec2.delete_security_group(GroupId=group)
 

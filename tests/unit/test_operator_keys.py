@@ -42,6 +42,14 @@ def test_a_host_with_a_new_address_keeps_its_key_and_other_lines_stay(tmp_path: 
     assert stat.S_IMODE(known.stat().st_mode) == 0o600
 
 
+def test_a_new_host_at_an_old_address_is_not_taken_for_the_old_one(tmp_path: Path) -> None:
+    known = tmp_path / "known_hosts"
+    keys.write(known, [WORKER], {"i-0b": ["ssh-ed25519 B"]})
+    successor = Host("worker-1", "i-0c", "10.42.0.9", WORKER.public_ip)
+    keys.write(known, [successor], {"i-0c": ["ssh-ed25519 C"]})
+    assert known.read_text() == "i-0c,198.51.100.6 ssh-ed25519 C\n"
+
+
 def test_a_host_that_is_gone_is_forgotten(tmp_path: Path) -> None:
     known = tmp_path / "known_hosts"
     keys.write(known, [MASTER, WORKER], {"i-0a": ["ssh-ed25519 A"], "i-0b": ["ssh-ed25519 B"]})
