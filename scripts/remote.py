@@ -7,6 +7,7 @@ with Hosts(cluster) as hosts:
 import io
 import socket
 import subprocess
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ from scripts.errors import ConfigurationError, HostError, MissingError, Operator
 
 CONNECT_SECONDS = 10
 KEEPALIVE_SECONDS = 15
+DEAD_LINE_SECONDS = 5  # for an answer to come that is on its way when time is up
 
 
 @dataclass(frozen=True)
@@ -74,8 +76,8 @@ class Hosts:
         """Run a command; `text` is its standard input. Raises HostError, and ConfigurationError when it fails and
         `check` says that it must not. `log` off keeps what it prints out of the log file.
         """
-        with _told(self.cluster, host):
-            done = self._connection(host).run(
+        with _told(self.cluster, host), _closed_after(self._connection(host), timeout) as connection:
+            done = connection.run(
                 command, hide=True, warn=True, timeout=timeout, in_stream=io.StringIO(text) if text else False
             )
         if log:
@@ -142,6 +144,21 @@ class Hosts:
         connection.open()
         connection.transport.set_keepalive(KEEPALIVE_SECONDS)
         return connection
+
+
+@contextmanager
+def _closed_after(connection: Connection, seconds: float | None) -> Iterator[Connection]:
+    """Close the connection when time is well up: on a line that went dead, SSH's own requests wait for an hour."""
+    if seconds is None:
+        yield connection
+        return
+    watch = threading.Timer(seconds + DEAD_LINE_SECONDS, connection.close)
+    watch.daemon = True
+    watch.start()
+    try:
+        yield connection
+    finally:
+        watch.cancel()
 
 
 def free_port() -> int:
