@@ -60,8 +60,8 @@ def converge(name: str, admin_cidr: str = "") -> Cluster:
     with console.phase("Machines") as under_way:
         under_way.result = apply(planned, under_way)
         cluster = clusters.current()
-        power.start_stopped(cluster, under_way)
-    cluster = clusters.current()
+        if power.start_stopped(cluster, under_way):
+            cluster = clusters.current()
     readiness.connect(cluster)
     with console.phase("Software") as under_way:
         changed = ansible.configure(under_way.note)
