@@ -25,7 +25,7 @@ from tests.cluster.sandbox.sandbox import Sandbox
 from tests.doubles.provider_mirror import cli_config
 
 ROOT = Path(__file__).resolve().parents[2]
-DEADLINE = 420  # seconds for one task; the longest, a first `up`, is to take 180
+DEADLINE = 600  # seconds for one task that hangs; the longest, a first `up`, is to take 180
 ROLE_KEYS = RoleCredentials("AKIAORCHARDTESTROLE", "role-secret")
 
 
