@@ -28,6 +28,7 @@ class _Session:
     verbose = False
     task = "orchard"
     log: Path | None = None
+    status: Status | None = None
 
 
 _session = _Session()
@@ -101,12 +102,14 @@ def phase(name: str) -> Iterator[Phase]:
     status = _console.status(name) if _console.is_terminal else None
     if status is not None:
         status.start()
+    _session.status = status
     under_way = Phase(name, status)
     ended = "failed"
     try:
         yield under_way
         ended = under_way.result
     finally:
+        _session.status = None
         if status is not None:
             status.stop()
         _console.print(f"{name:<{NAME_WIDTH}}{time.monotonic() - started:>4.0f} s  {ended}".rstrip())
@@ -144,7 +147,13 @@ def ask(question: str) -> bool:
         return True
     if not sys.stdin.isatty():
         raise BusyError(f"{question} Nobody is here to answer: say YES=1 to go on.")
-    return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
+    # A line that is drawn anew ten times a second would write over the answer.
+    if _session.status is not None:
+        _session.status.stop()
+    answer = input(f"{question} [y/N] ")
+    if _session.status is not None:
+        _session.status.start()
+    return answer.strip().lower() in ("y", "yes")
 
 
 def enquire(question: str, default: str = "") -> str:
