@@ -211,6 +211,8 @@ def reason(error: Exception) -> str:
         return reason(next(iter(error.errors.values())))
     if isinstance(error, TimeoutError):
         return "no answer"
+    if isinstance(error, EOFError):
+        return "the connection broke"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror.lower()
     return str(error).lower() or type(error).__name__
