@@ -55,7 +55,7 @@ def init(**given: str) -> None:
     if not there:
         settings.write(HEADER)
     for name, value in answers.items():
-        if value is not None:
+        if value is not None or name in there:
             settings.change(name, value)
     console.say(f"Written: {settings.tfvars()}")
     check(answers)

@@ -11,6 +11,8 @@ from lark.exceptions import LarkError
 from scripts.console import CHECKOUT
 from scripts.errors import InputError
 
+Value = str | int | bool | list[str] | None
+
 AS_VALUES = hcl2.SerializationOptions(strip_string_quotes=True, with_comments=False)
 
 
@@ -57,7 +59,7 @@ def default(name: str) -> Any:
     return next(iter(variable.values())).get("default")
 
 
-def change(name: str, value: str | int | bool | list[str]) -> None:
+def change(name: str, value: Value) -> None:
     """Give a setting another value in terraform.tfvars, in its own line; every other line stays as it is."""
     text = tfvars().read_text()
     line = f"{name} = {literal(value)}"
@@ -73,8 +75,10 @@ def write(text: str) -> None:
     new.replace(tfvars())
 
 
-def literal(value: str | int | bool | list[str]) -> str:
+def literal(value: Value) -> str:
     """A value as Terraform's language writes it."""
+    if value is None:
+        return "null"
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, list):

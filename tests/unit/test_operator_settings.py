@@ -51,7 +51,7 @@ def test_a_setting_that_was_not_there_is_added(terraform_folder: Path) -> None:
     assert (terraform_folder / "terraform.tfvars").read_text() == f"{WRITTEN}worker_spot = true\n"
 
 
-@pytest.mark.parametrize("value", ['say "hi"', "C:\\dir", "${var.x}", "%{if}", "plain", 7, False, ["a", "b"]])
+@pytest.mark.parametrize("value", ['say "hi"', "C:\\dir", "${var.x}", "%{if}", "plain", 7, False, None, ["a", "b"]])
 def test_a_value_is_written_so_that_it_is_read_again(terraform_folder: Path, value: str | int | list[str]) -> None:
     (terraform_folder / "terraform.tfvars").write_text('cluster_name = "fruits"\n')
     settings.change("owner", value)
@@ -107,3 +107,14 @@ def test_init_refuses_what_cannot_be_and_writes_nothing(
         init(**given)
     assert str(refused.value).startswith(sentence)
     assert not (terraform_folder / "terraform.tfvars").exists()
+
+
+def test_init_again_keeps_what_it_does_not_ask_for(terraform_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (terraform_folder / "terraform.tfvars").write_text(f'{WRITTEN}budget_email = "me@example.com"\n')
+    monkeypatch.setattr("scripts.init.check", lambda answers: None)
+    init(worker_count="5", budget_email="-")
+    text = (terraform_folder / "terraform.tfvars").read_text()
+    assert text.startswith(WRITTEN.replace("= 2 #", "= 5 #"))
+    assert settings.read()["admin_cidrs"] == ["203.0.113.0/24"]
+    assert settings.read()["budget_email"] is None
+    assert settings.read()["region"] == "eu-west-1"
