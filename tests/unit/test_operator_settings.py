@@ -111,7 +111,7 @@ def test_init_refuses_what_cannot_be_and_writes_nothing(
 
 def test_init_again_keeps_what_it_does_not_ask_for(terraform_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (terraform_folder / "terraform.tfvars").write_text(f'{WRITTEN}budget_email = "me@example.com"\n')
-    monkeypatch.setattr("scripts.init.check", lambda answers: None)
+    monkeypatch.setattr("scripts.init.check", lambda _: None)
     init(worker_count="5", budget_email="-")
     text = (terraform_folder / "terraform.tfvars").read_text()
     assert text.startswith(WRITTEN.replace("= 2 #", "= 5 #"))
