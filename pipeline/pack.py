@@ -57,8 +57,9 @@ class Packing:
         gone = self.listed - self.packed
         vanished = f" {gone:,} vanished meanwhile." if gone else ""
         unreadable = f" {self.unreadable:,} could not be read: a run will say so." if self.unreadable else ""
+        shards = "1 shard" if len(self.shard_bytes) == 1 else f"{len(self.shard_bytes):,} shards"
         return (
-            f"Packed {self.packed:,} pictures into {len(self.shard_bytes):,} shards ({sum(self.shard_bytes):,} bytes) "
+            f"Packed {self.packed:,} pictures into {shards} ({sum(self.shard_bytes):,} bytes) "
             f"at {target} in {self.seconds:.1f} s.{vanished}{unreadable}"
         )
 

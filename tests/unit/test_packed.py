@@ -154,7 +154,9 @@ def test_what_vanishes_while_packing_is_left_out_and_what_is_forbidden_stays_an_
         Fault("status", key="3.jpg", status=404, code="NoSuchKey"),
     ):
         assert main(pack_words(pictures.uri, tmp_path)) == 0
-    assert capsys.readouterr().out.endswith("1 vanished meanwhile. 1 could not be read: a run will say so.\n")
+    said = capsys.readouterr().out
+    assert said.startswith("Packed 4 pictures into 1 shard (")
+    assert said.endswith("1 vanished meanwhile. 1 could not be read: a run will say so.\n")
     pack = open_pictures(str(tmp_path))
     assert all_pictures(pack)["path"].to_pylist() == ["0.jpg", "1.jpg", "2.jpg", "4.jpg"]
     with pytest.raises(PermissionError, match="could not be read when it was packed"):
