@@ -29,7 +29,9 @@ UP_SECONDS = 180
 RUN_SECONDS = 60
 DOWN_SECONDS = 40
 NOTEBOOK_SECONDS = 180
-SLOW_CORES = 0.2  # for a worker: slow enough that what a test does falls into the work
+# Of a worker's cores: slow enough that what a test does falls into the work, and no slower.
+SLOW, VERY_SLOW = 0.35, 0.2
+FIRST_PART_SECONDS = 240
 FIRST, TORN, ENDED = "first", "torn", "ended"
 
 
@@ -77,11 +79,11 @@ def refused(operator: Operator, code: int, *words: str) -> str:
 
 
 @contextmanager
-def slow_workers(operator: Operator) -> Iterator[None]:
+def slow_workers(operator: Operator, cores: float) -> Iterator[None]:
     """Workers with little time, as long as they run."""
     workers = [operator.host("worker-1"), operator.host("worker-2")]
     for worker in workers:
-        faults.limit_cpu(worker, SLOW_CORES)
+        faults.limit_cpu(worker, cores)
     try:
         yield
     finally:
@@ -276,7 +278,7 @@ def test_a_port_that_is_taken_is_named_or_another_is_picked(operator: Operator) 
 def test_a_run_outlives_a_lost_connection_and_its_client(
     operator: Operator, words_of_run: list[str], need: Need
 ) -> None:
-    with slow_workers(operator):
+    with slow_workers(operator, VERY_SLOW):
         client = operator.begin(*words_of_run, f"--run={TORN}")
         read_until(client, "Started Spark")
         assert client.stderr
@@ -309,7 +311,7 @@ def show_ui(operator: Operator, need: Need) -> None:
 
 
 def test_ctrl_c_leaves_and_stop_run_ends_what_can_go_on_later(operator: Operator, words_of_run: list[str]) -> None:
-    with slow_workers(operator):
+    with slow_workers(operator, SLOW):
         client = operator.begin(*words_of_run, f"--run={ENDED}")
         read_until(client, "Started Spark")
         client.send_signal(signal.SIGINT)
@@ -320,7 +322,7 @@ def test_ctrl_c_leaves_and_stop_run_ends_what_can_go_on_later(operator: Operator
             f"`make stop-run RUN={ENDED}` ends it.",
         )
         follower = operator.begin("follow")
-        wait_until(lambda: keys(operator, f"runs/{ENDED}/features/"), "a first part", 120)
+        wait_until(lambda: keys(operator, f"runs/{ENDED}/features/"), "a first part", FIRST_PART_SECONDS)
         stopped = operator.type("stop-run")
         _, errors = follower.communicate(timeout=60)
     assert stopped.out.endswith(
@@ -343,10 +345,12 @@ def test_a_resumed_run_survives_a_workers_power_cut(operator: Operator, local_ru
         "or choose another RUN."
     )
     victim = operator.host("worker-2")
-    with slow_workers(operator):
+    with slow_workers(operator, SLOW):
         client = operator.begin("run", f"--run={ENDED}")
         read_until(client, "Started Spark")
-        wait_until(lambda: len(keys(operator, f"runs/{ENDED}/features/")) > done, "the work to go on", 120)
+        wait_until(
+            lambda: len(keys(operator, f"runs/{ENDED}/features/")) > done, "the work to go on", FIRST_PART_SECONDS
+        )
         faults.cut_power(victim)
     said, errors = client.communicate(timeout=240)
     assert client.returncode == 0, said + errors
