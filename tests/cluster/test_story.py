@@ -31,7 +31,7 @@ DOWN_SECONDS = 40
 NOTEBOOK_SECONDS = 180
 # Of a worker's cores: slow enough that what a test does falls into the work, and no slower.
 SLOW, VERY_SLOW = 0.35, 0.2
-FIRST_PART_SECONDS = 240
+PART_SECONDS = 240
 FIRST, TORN, ENDED = "first", "torn", "ended"
 
 
@@ -322,7 +322,7 @@ def test_ctrl_c_leaves_and_stop_run_ends_what_can_go_on_later(operator: Operator
             f"`make stop-run RUN={ENDED}` ends it.",
         )
         follower = operator.begin("follow")
-        wait_until(lambda: keys(operator, f"runs/{ENDED}/features/"), "a first part", FIRST_PART_SECONDS)
+        wait_until(lambda: keys(operator, f"runs/{ENDED}/features/"), "a first part", PART_SECONDS)
         stopped = operator.type("stop-run")
         _, errors = follower.communicate(timeout=60)
     assert stopped.out.endswith(
@@ -348,9 +348,7 @@ def test_a_resumed_run_survives_a_workers_power_cut(operator: Operator, local_ru
     with slow_workers(operator, SLOW):
         client = operator.begin("run", f"--run={ENDED}")
         read_until(client, "Started Spark")
-        wait_until(
-            lambda: len(keys(operator, f"runs/{ENDED}/features/")) > done, "the work to go on", FIRST_PART_SECONDS
-        )
+        wait_until(lambda: len(keys(operator, f"runs/{ENDED}/features/")) > done, "the work to go on", PART_SECONDS)
         faults.cut_power(victim)
     said, errors = client.communicate(timeout=240)
     assert client.returncode == 0, said + errors
