@@ -96,6 +96,8 @@ def _state(record: dict[str, Any] | None, known: Unit | None) -> str:
         return str(record["status"])
     if known is None:
         return "cut off"
+    if known.code == 0:
+        return "deleted"
     return "stopped" if known.code == unit.ENDED_BY_REQUEST else f"failed ({known.code})"
 
 

@@ -132,6 +132,8 @@ def test_money_is_told_in_cents(amount: float, told: str) -> None:
         (None, ended(130), "stopped"),
         (None, ended(4), "failed (4)"),
         (None, None, "cut off"),
+        # It ended well, and somebody has emptied its folder since.
+        (None, ended(0), "deleted"),
     ],
 )
 def test_a_runs_state_is_what_bucket_and_master_say_together(
