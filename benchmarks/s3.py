@@ -157,6 +157,7 @@ def page(figures: dict[str, Any]) -> str:
         "| what | measured | target | machine and day |",
         "| --- | --- | --- | --- |",
         *(f"| {' | '.join(row)} |" for row in rows(figures)),
+        *(f"\n{name}: {one['note']}" for name, one in figures.items() if one.get("note")),
     ]
     return "\n".join(lines) + "\n"
 
@@ -167,11 +168,12 @@ def main() -> None:
     parser.add_argument("--what", nargs="+", choices=PARTS, default=list(PARTS))
     parser.add_argument("--images", help="for features: a folder of about 2,000 pictures")
     parser.add_argument("--weights", help="for features")
+    parser.add_argument("--note", default="", help="what a reader should know of this measurement")
     options = parser.parse_args()
     kept = HERE / "s3.json"
     figures = json.loads(kept.read_text()) if kept.exists() else {}
     for name in options.what:
-        figures[name] = {"machine": machine(), **PARTS[name](options)}
+        figures[name] = {"machine": machine(), "note": options.note, **PARTS[name](options)}
         kept.write_text(json.dumps(figures, indent=1) + "\n")
     (HERE / "s3.md").write_text(page(figures))
     print(page(figures))
