@@ -419,9 +419,7 @@ def test_ssh_and_logs_reach_every_host(operator: Operator) -> None:
     [folder] = (operator.checkout / "logs").iterdir()
     assert str(folder) in done.out
     assert f"Run {TORN}: 300 of 300 pictures" in (folder / "master" / f"orchard-run-{TORN}.log").read_text()
-    assert "Registered with master" in (folder / "worker-2" / "spark-worker.log").read_text() + " ".join(
-        file.read_text() for file in (folder / "worker-2").rglob("*.log")
-    )
+    assert "registered with master spark://" in (folder / "worker-2" / "spark-worker.log").read_text()
     assert list((folder / "worker-1" / "work").rglob("stderr"))
     faults.cut_power(operator.host("worker-2"))
     said = refused(operator, 5, "logs")
