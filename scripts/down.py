@@ -22,10 +22,10 @@ from scripts import (
     up,
 )
 from scripts.cluster import Cluster
+from scripts.diagnostics import Event
 from scripts.errors import AwsError, BusyError, NoClusterError
 from scripts.leftovers import Thing
 from scripts.refusals import told
-from scripts.terraform import Event
 
 GONE_SECONDS = 120
 PAUSE = 1.0

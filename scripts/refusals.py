@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 from botocore.exceptions import (
     BotoCoreError,
@@ -17,10 +16,8 @@ from botocore.exceptions import (
 )
 from botocore.parsers import ResponseParserError
 
+from scripts.diagnostics import Diagnostic
 from scripts.errors import AwsError, MissingError, OperatorError
-
-if TYPE_CHECKING:
-    from scripts.terraform import Diagnostic
 
 NOT_ACCEPTED = {
     "AuthFailure",
@@ -67,7 +64,7 @@ ADDRESS = re.compile(r"aws_instance\.(?P<role>master|worker)(?:\[(?P<index>\d+)\
 CODE = re.compile(r"api error (?P<code>[A-Za-z.]+)(?:: (?P<message>.*))?", re.DOTALL)
 
 
-def of_terraform(diagnostic: "Diagnostic") -> str:
+def of_terraform(diagnostic: Diagnostic) -> str:
     """A sentence for a refusal that AWS gave to Terraform; empty when it is none that is known here."""
     text = f"{diagnostic.summary} {diagnostic.detail}"
     if "No valid credential sources found" in text:

@@ -11,7 +11,8 @@ from typing import Any
 import python_terraform
 from python_terraform import IsFlagged
 
-from scripts import commands, console, refusals, settings
+from scripts import commands, console, diagnostics, refusals, settings
+from scripts.diagnostics import Diagnostic, Event
 from scripts.errors import AwsError, BusyError, InputError, OperatorError
 
 QUICK_SECONDS = 120
@@ -20,17 +21,6 @@ LOCK_WAIT = "30s"
 
 # For commands that ask for admin_cidrs and open nothing: a network that is nobody's.
 NOBODY = {"admin_cidrs": ["192.0.2.1/32"]}
-
-Event = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Diagnostic:
-    """What Terraform says went wrong, and with which resource."""
-
-    summary: str
-    detail: str
-    address: str
 
 
 class TerraformError(AwsError):
@@ -66,7 +56,7 @@ class _Terraform(python_terraform.Terraform):  # type: ignore[misc]  # no types 
         return Path(self.working_dir)
 
     def _tell(self, line: str) -> None:
-        for event in _events(line):
+        for event in diagnostics.events(line):
             self._on_event(event)
 
 
@@ -185,29 +175,8 @@ def forget(addresses: Sequence[str]) -> None:
         raise _failure("take the bucket out of its state", out + err)
 
 
-def diagnostics(text: str) -> list[Diagnostic]:
-    """The errors in Terraform's words, of its JSON events or of its boxes for people."""
-    found = [
-        Diagnostic(d["summary"], d.get("detail", ""), d.get("address", ""))
-        for line in text.splitlines()
-        for event in _events(line)
-        if event.get("type") == "diagnostic" and (d := event["diagnostic"])["severity"] == "error"
-    ]
-    return found or _boxed(text)
-
-
-def _boxed(text: str) -> list[Diagnostic]:
-    lines = [re.sub(r"\x1b\[[0-9;]*m", "", line).strip("│╷╵ ") for line in text.splitlines()]
-    found = []
-    for index, line in enumerate(lines):
-        if line.startswith("Error: "):
-            rest = [later for later in lines[index + 1 :] if later]
-            found.append(Diagnostic(line.removeprefix("Error: "), " ".join(rest[:6]), ""))
-    return found
-
-
 def _failure(doing: str, text: str) -> OperatorError:
-    found = diagnostics(text)
+    found = diagnostics.errors(text)
     if not found:
         return TerraformError(f"Terraform could not {doing} and gave no reason: see {console.log_file()}.")
     return explain(doing, found)
@@ -249,15 +218,6 @@ def _is_initialised() -> bool:
     installed = folder / ".terraform" / "providers"
     lock = folder / ".terraform.lock.hcl"
     return installed.exists() and installed.stat().st_mtime >= lock.stat().st_mtime
-
-
-def _events(line: str) -> list[Event]:
-    if not line.startswith("{"):
-        return []
-    try:
-        return [json.loads(line)]
-    except ValueError:
-        return []
 
 
 def _action(actions: list[str]) -> str:

@@ -20,9 +20,10 @@ from scripts import (
 )
 from scripts import cluster as clusters
 from scripts.cluster import Cluster
+from scripts.diagnostics import Event
 from scripts.errors import BusyError, InputError
 from scripts.prices import Price
-from scripts.terraform import Event, Plan
+from scripts.terraform import Plan
 
 TOOLS = ("terraform", "ansible-playbook", "ssh", "ssh-keygen")
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from botocore.exceptions import ClientError, NoCredentialsError
 
-from scripts import ansible, caller, console, refusals, terraform
+from scripts import ansible, caller, console, diagnostics, refusals, terraform
 from scripts.errors import AwsError, BusyError, ConfigurationError, HostError, InputError, MissingError, OperatorError
 
 LOG = Path("the.log")
@@ -88,15 +88,15 @@ def refused(code: str, message: str = "no") -> str:
     ],
 )
 def test_terraforms_reasons_become_one_sentence(text: str, kind: type[OperatorError], sentence: str) -> None:
-    told = terraform.explain("create it", terraform.diagnostics(f"noise\n{text}\n"))
+    told = terraform.explain("create it", diagnostics.errors(f"noise\n{text}\n"))
     assert str(told) == sentence
     assert isinstance(told, kind)
 
 
 def test_the_boxes_that_terraform_draws_for_people_are_read_too() -> None:
     box = "\x1b[31m╷\x1b[0m\n│ \x1b[1mError: \x1b[0mNo such thing\n│ \n│   on main.tf line 3\n╵\n"
-    [found] = terraform.diagnostics(box)
-    assert found == terraform.Diagnostic("No such thing", "on main.tf line 3", "")
+    [found] = diagnostics.errors(box)
+    assert found == diagnostics.Diagnostic("No such thing", "on main.tf line 3", "")
 
 
 def test_a_host_that_ansible_cannot_configure_is_named_with_the_task() -> None:
