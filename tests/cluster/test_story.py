@@ -8,7 +8,6 @@ import re
 import signal
 import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,7 +26,6 @@ from tests.doubles.leftovers import leftovers
 
 UP_SECONDS = 180
 RUN_SECONDS = 60
-DOWN_SECONDS = 40
 NOTEBOOK_SECONDS = 180
 # Of a worker's cores: slow enough that what a test does falls into the work, and no slower.
 SLOW, VERY_SLOW = 0.35, 0.2
@@ -430,7 +428,5 @@ def test_ssh_and_logs_reach_every_host(operator: Operator) -> None:
 
 
 def test_down_leaves_nothing(operator: Operator) -> None:
-    started = time.monotonic()
     operator.type("down", "--purge", YES="1")
-    print(f"down: {time.monotonic() - started:.0f} s of {DOWN_SECONDS}")
     assert leftovers(operator.cloud.aws.client, operator.cluster_name) == []
