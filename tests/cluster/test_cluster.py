@@ -23,9 +23,6 @@ from tests.cluster.sandbox.sandbox import Sandbox
 from tests.cluster.waiting import wait_until
 from tests.doubles.s3_server import S3Server
 
-FROM_BARE_SECONDS = 360
-SECOND_RUN_SECONDS = 40
-PREPARED_SECONDS = 120
 UNITS = {"master": {"spark-master", "spark-history", "jupyter"}, "worker": {"spark-worker"}}
 WEIGHTS = "/var/tmp/weights.h5"
 SPARK_HOME = "/opt/orchard/venv/lib/python3.11/site-packages/pyspark"
@@ -149,24 +146,18 @@ def units(cluster: Cluster, host: Host) -> set[str]:
     return {name for name, state in zip(sorted(wanted), told, strict=True) if state == "active"}
 
 
-def test_three_bare_hosts_become_a_verified_cluster_in_time(cluster: Cluster, first_play: Played) -> None:
+def test_three_bare_hosts_become_a_verified_cluster(cluster: Cluster, first_play: Played) -> None:
     assert all(changed > 0 for changed in first_play.changed.values())
     assert cluster.alive() == cluster.wants()
-    limit = FROM_BARE_SECONDS if started_from_bare() else PREPARED_SECONDS
-    print(f"hosts to verified cluster: {first_play.seconds:.0f} s of {limit}")
-    assert first_play.seconds <= limit
+    start = "bare" if started_from_bare() else "prepared"
+    print(f"{start} hosts to verified cluster: {first_play.seconds:.0f} s")
 
 
 def test_the_second_run_changes_nothing(cluster: Cluster) -> None:
-    runs = [cluster.play()]
-    if runs[0].seconds > SECOND_RUN_SECONDS:
-        # Once more: what else the machine was doing should not count.
-        runs.append(cluster.play())
-    for again in runs:
-        assert again.code == 0, again.text[-3000:]
-        assert set(again.changed.values()) == {0}, again.text
-    print(f"second run: {[round(again.seconds) for again in runs]} s of {SECOND_RUN_SECONDS}")
-    assert min(again.seconds for again in runs) <= SECOND_RUN_SECONDS
+    again = cluster.play()
+    assert again.code == 0, again.text[-3000:]
+    assert set(again.changed.values()) == {0}, again.text
+    print(f"second run: {again.seconds:.0f} s")
 
 
 def test_a_dry_run_on_a_configured_cluster_finds_nothing_to_do(cluster: Cluster) -> None:
