@@ -7,7 +7,7 @@ from typing import Any
 import boto3
 import botocore.session
 from botocore.config import Config
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, NoCredentialsError
 from obstore.auth.boto3 import Boto3CredentialProvider
 from obstore.store import S3Store
 
@@ -18,6 +18,8 @@ DEFAULT_REGION = "us-east-1"
 # A small picture takes milliseconds: a GET that has said nothing for this long is tried again.
 SILENCE_SECONDS = 20.0
 ATTEMPTS = 8
+METADATA_SECONDS = 2
+METADATA_ATTEMPTS = 5
 CONNECTIONS = 64
 
 
@@ -27,6 +29,9 @@ def session() -> Any:
     made = botocore.session.get_session()
     # Nobody reads the times of a list, and parsing them takes two thirds of its time. The AWS CLI does the same.
     made.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=str)
+    # A busy instance may not hear from its metadata within boto3's one second and one attempt.
+    made.set_config_variable("metadata_service_timeout", METADATA_SECONDS)
+    made.set_config_variable("metadata_service_num_attempts", METADATA_ATTEMPTS)
     return boto3.Session(botocore_session=made, region_name=os.environ.get("AWS_REGION") or None)
 
 
@@ -51,7 +56,9 @@ def _count_retry(request: Any, **_: Any) -> None:
 
 @lru_cache(maxsize=8)
 def store(bucket: str) -> Any:
-    """The obstore store for this bucket. It tries once: see `s3_faults.trying`."""
+    """The obstore store for this bucket. It tries once: see `s3_faults.trying`. Raises NoCredentialsError."""
+    if session().get_credentials() is None:
+        raise NoCredentialsError
     endpoint = client().meta.endpoint_url
     own = {} if endpoint.endswith(".amazonaws.com") else {"endpoint": endpoint}
     return S3Store(

@@ -83,7 +83,8 @@ def slow_workers(operator: Operator, cores: float) -> Iterator[None]:
     try:
         yield
     finally:
-        for worker in workers:
+        # A worker whose power was cut has no cgroup any more.
+        for worker in (worker for worker in workers if worker.container.is_running):
             faults.limit_cpu(worker, None)
 
 

@@ -1,6 +1,7 @@
 """The metadata service of an instance with a role: it wants a token first, as IMDSv2 does."""
 
 import json
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler
@@ -8,13 +9,16 @@ from http.server import BaseHTTPRequestHandler
 from tests.doubles.serving import serving
 
 ROLE = "orchard-node"
+# More than the second that boto3 waits unless told.
+LATE_SECONDS = 1.4
 TOKEN = "token-of-the-test"
 CREDENTIALS_PATH = "/latest/meta-data/iam/security-credentials/"
 
 
 @contextmanager
-def instance_metadata(access_key: str, secret_key: str) -> Iterator[str]:
-    """The endpoint of a service whose role has these keys."""
+def instance_metadata(access_key: str, secret_key: str, late: int = 0) -> Iterator[str]:
+    """The endpoint of a service whose role has these keys; its first `late` answers come `LATE_SECONDS` late."""
+    waits = [LATE_SECONDS] * late
     credentials = {
         "Code": "Success",
         "Type": "AWS-HMAC",
@@ -34,6 +38,8 @@ def instance_metadata(access_key: str, secret_key: str) -> Iterator[str]:
             self._answer(answers.get(self.path) if self.headers.get("x-aws-ec2-metadata-token") == TOKEN else None)
 
         def _answer(self, body: str | None) -> None:
+            if waits:
+                time.sleep(waits.pop())
             self.send_response(404 if body is None else 200)
             self.send_header("Content-Length", str(len(body or "")))
             self.end_headers()

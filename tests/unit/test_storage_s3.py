@@ -256,12 +256,13 @@ def test_endpoint_and_keys_of_a_profile_are_used(
     assert stored.read("Apple/1.jpg") == DATA
 
 
+@pytest.mark.parametrize("late", [0, 3], ids=["at once", "late"])
 def test_the_role_of_an_instance_is_used_where_there_are_no_keys(
-    moto_bucket: str, aws_double: AwsDouble, lead: Lead, monkeypatch: pytest.MonkeyPatch
+    late: int, moto_bucket: str, aws_double: AwsDouble, lead: Lead, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_EC2_METADATA_DISABLED"):
         monkeypatch.delenv(name)
-    with instance_metadata("AKIAROLE", "secret") as endpoint:
+    with instance_metadata("AKIAROLE", "secret", late) as endpoint:
         lead({"AWS_EC2_METADATA_SERVICE_ENDPOINT": endpoint, "AWS_ENDPOINT_URL": aws_double.endpoint_url})
         storage = S3Storage.at(f"s3://{moto_bucket}/pictures")
         storage.write("Apple/1.jpg", DATA)
