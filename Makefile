@@ -33,8 +33,9 @@ setup: .venv/.dev ## Install everything into .venv and stop there
 test: .venv/.dev .venv-checkov/.checkov ## Run the tests that need no hosts
 	$(BIN)/python -m pytest
 
+TESTS ?= tests/cluster
 test-cluster: .venv/.dev ## Run the tests on real hosts booted on this machine (Linux, root)
-	@$(SANDBOX) tools && $(BIN)/python -m pytest tests/cluster
+	@$(SANDBOX) tools && $(BIN)/python -m pytest $(TESTS)
 
 BENCH = --images '$(IMAGES)' --weights '$(WEIGHTS)'
 bench: .venv/.dev ## Measure the job here, beside what people run today (IMAGES=folder WEIGHTS=file; an hour)
