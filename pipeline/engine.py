@@ -37,6 +37,8 @@ class OpenVinoEngine:
         options = {
             "INFERENCE_NUM_THREADS": 1,
             "NUM_STREAMS": 1,
+            # Left to itself OpenVINO ties every process's thread to the same core, and the others stay idle.
+            "ENABLE_CPU_PINNING": False,
             "INFERENCE_PRECISION_HINT": network.precision,
         }
         self._request = core.compile_model(steps.build(), "CPU", options).create_infer_request()

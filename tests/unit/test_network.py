@@ -1,7 +1,10 @@
 """pipeline.network, pipeline.weights and pipeline.engine: the numbers of the network, without Spark."""
 
+import os
 import subprocess
 import sys
+import threading
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -57,6 +60,19 @@ def test_a_picture_s_features_do_not_depend_on_its_batch() -> None:
     together = runner.features(pixels)
     assert together.shape == (BATCH, FEATURES)
     assert np.array_equal(runner.features(pixels[:3]), together[:3])
+
+
+@pytest.mark.skipif(sys.platform != "linux" or os.cpu_count() == 1, reason="no core to be tied to")
+def test_no_worker_is_tied_to_a_core_that_others_use_too() -> None:
+    runner = OpenVinoEngine(prepare_network(find_weights("random"), "openvino", "f32", 64))
+    pixels = np.zeros((BATCH, 64, 64, 3), np.uint8)
+    thread = threading.Thread(target=lambda: [runner.features(pixels) for _ in range(100)])
+    thread.start()
+    seen: set[frozenset[int]] = set()
+    while thread.is_alive():
+        with suppress(ProcessLookupError):
+            seen |= {frozenset(os.sched_getaffinity(thread.native_id or 0))}
+    assert seen == {frozenset(os.sched_getaffinity(0))}
 
 
 def test_random_weights_are_the_same_each_time() -> None:
