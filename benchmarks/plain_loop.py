@@ -13,7 +13,7 @@ from multiprocessing.synchronize import Barrier
 import numpy as np
 
 from pipeline.decode import decode
-from pipeline.engine import BATCH, engine_for
+from pipeline.engine import engine_for
 from pipeline.listing import list_pictures
 from pipeline.locations import open_storage
 from pipeline.network import Network, prepare_network
@@ -25,11 +25,11 @@ from pipeline.weights import find_weights
 def loop(network: Network, images: Storage, paths: list[str], ready: Barrier) -> None:
     """One process's share of the pictures."""
     engine = engine_for(network)
-    engine.features(np.zeros((BATCH, network.image_size, network.image_size, 3), np.uint8))
+    engine.features(np.zeros((engine.batch, network.image_size, network.image_size, 3), np.uint8))
     ready.wait()
     kept = []
-    for start in range(0, len(paths), BATCH):
-        pixels = [decode(images.read(path), network.image_size) for path in paths[start : start + BATCH]]
+    for start in range(0, len(paths), engine.batch):
+        pixels = [decode(images.read(path), network.image_size) for path in paths[start : start + engine.batch]]
         kept.append(engine.features(np.stack(pixels)))
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from pipeline import retries
 from pipeline.decode import BadPictureError, decode, read_failure
-from pipeline.engine import BATCH, Engine, engine_for
+from pipeline.engine import Engine, engine_for
 from pipeline.network import FEATURES, Network
 from pipeline.parallel import run_ahead
 from pipeline.parts import (
@@ -27,7 +27,7 @@ from pipeline.parts import (
 from pipeline.storage import Pictures, Storage
 
 # Pictures read and decoded ahead of the network, 150 KB each at 224 x 224: this bounds a worker's memory.
-LOOKAHEAD = 4 * BATCH
+LOOKAHEAD = 32
 # Pictures that a task reads at once. With answers 30 ms late, as from S3 within its region, more than this did not make
 # a task faster beyond the noise (benchmarks/s3_clients.md).
 FETCHES = 16
@@ -149,7 +149,7 @@ def _features_of(job: FeatureJob, task: FeatureTask, engine: Engine, seconds: di
             continue
         kept.append(row)
         batch.append(pixels)
-        if len(batch) == BATCH:
+        if len(batch) == engine.batch:
             run_batch()
     if batch:
         run_batch()

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pipeline.decode import decode
-from pipeline.engine import BATCH, OpenVinoEngine, TensorFlowEngine
+from pipeline.engine import OpenVinoEngine, TensorFlowEngine
 from pipeline.errors import InputError
 from pipeline.network import FEATURES, build_keras_model, prepare_network
 from pipeline.weights import KERAS_FILE, find_weights
@@ -49,23 +49,24 @@ def test_features_equal_keras_s_on_real_pictures(
 ) -> None:
     runner = kind(prepare_network(find_weights(str(imagenet_weights)), engine, "f32", 224))
     pixels = np.stack([decode(path.read_bytes(), 224) for path in some_pictures])
-    batches = [runner.features(pixels[start : start + BATCH]) for start in range(0, len(pixels), BATCH)]
+    batches = [runner.features(pixels[start : start + runner.batch]) for start in range(0, len(pixels), runner.batch)]
     assert np.abs(np.concatenate(batches) - keras_features).max() < 1e-4
     assert keras_features.std() > 0.1
 
 
 def test_a_picture_s_features_do_not_depend_on_its_batch() -> None:
     runner = OpenVinoEngine(prepare_network(find_weights("random"), "openvino", "f32", 64))
-    pixels = np.random.default_rng(1).integers(0, 256, (BATCH, 64, 64, 3), np.uint8)
+    pixels = np.random.default_rng(1).integers(0, 256, (runner.batch, 64, 64, 3), np.uint8)
     together = runner.features(pixels)
-    assert together.shape == (BATCH, FEATURES)
-    assert np.array_equal(runner.features(pixels[:3]), together[:3])
+    assert together.shape == (runner.batch, FEATURES)
+    for row in range(runner.batch):
+        assert np.array_equal(runner.features(pixels[row : row + 1]), together[row : row + 1])
 
 
 @pytest.mark.skipif(sys.platform != "linux" or os.cpu_count() == 1, reason="no core to be tied to")
 def test_no_worker_is_tied_to_a_core_that_others_use_too() -> None:
     runner = OpenVinoEngine(prepare_network(find_weights("random"), "openvino", "f32", 64))
-    pixels = np.zeros((BATCH, 64, 64, 3), np.uint8)
+    pixels = np.zeros((runner.batch, 64, 64, 3), np.uint8)
     thread = threading.Thread(target=lambda: [runner.features(pixels) for _ in range(100)])
     thread.start()
     seen: set[frozenset[int]] = set()
