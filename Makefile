@@ -4,8 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
 
-.PHONY: upload run follow runs stop-run results status ssh jupyter ui history logs help demo setup test test-cluster bench lint lock init plan up stop start scale credentials down sandbox-up sandbox-down
-.PHONY: help demo setup test test-cluster bench lint lock sandbox-up sandbox-down
+.PHONY: help demo setup test test-cluster bench lint lock init plan up stop start scale credentials down upload run follow runs stop-run results status ssh jupyter ui history logs sandbox-up sandbox-down
 
 help: ## Print this menu
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

@@ -1,7 +1,7 @@
 """Running the network in a worker: compiled once a process and kept between tasks."""
 
 from functools import lru_cache
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,31 +19,36 @@ class Engine(Protocol):
         """uint8 (n, size, size, 3) with n <= batch to float32 (n, 1280)."""
 
 
+def compile_graph(network: Network, batch: int, **more: object) -> Any:
+    """The converted model, compiled for one thread and a fixed batch; scaling to -1..1 is part of it."""
+    openvino = import_openvino()
+    from openvino.preprocess import PrePostProcessor
+
+    core = openvino.Core()
+    model = core.read_model(network.graph, network.constants)
+    model.reshape([batch, network.image_size, network.image_size, 3])
+    steps = PrePostProcessor(model)
+    steps.input().tensor().set_element_type(openvino.Type.u8)
+    # x / 127.5 - 1, as keras.applications.mobilenet_v2.preprocess_input
+    steps.input().preprocess().convert_element_type(openvino.Type.f32).scale(127.5).mean(1.0)
+    options = {
+        "INFERENCE_NUM_THREADS": 1,
+        "NUM_STREAMS": 1,
+        # Left to itself OpenVINO ties every process's thread to the same core, and the others stay idle.
+        "ENABLE_CPU_PINNING": False,
+        "INFERENCE_PRECISION_HINT": network.precision,
+    }
+    return core.compile_model(steps.build(), "CPU", options | more)
+
+
 class OpenVinoEngine:
-    """The converted model, compiled for a fixed batch; scaling to -1..1 is part of the graph."""
+    """The converted model, compiled for a fixed batch."""
 
     # What two pictures leave between layers stays in a core's own cache: 8 at once run a fifth slower at f32.
     batch = 2
 
     def __init__(self, network: Network) -> None:
-        openvino = import_openvino()
-        from openvino.preprocess import PrePostProcessor
-
-        core = openvino.Core()
-        model = core.read_model(network.graph, network.constants)
-        model.reshape([self.batch, network.image_size, network.image_size, 3])
-        steps = PrePostProcessor(model)
-        steps.input().tensor().set_element_type(openvino.Type.u8)
-        # x / 127.5 - 1, as keras.applications.mobilenet_v2.preprocess_input
-        steps.input().preprocess().convert_element_type(openvino.Type.f32).scale(127.5).mean(1.0)
-        options = {
-            "INFERENCE_NUM_THREADS": 1,
-            "NUM_STREAMS": 1,
-            # Left to itself OpenVINO ties every process's thread to the same core, and the others stay idle.
-            "ENABLE_CPU_PINNING": False,
-            "INFERENCE_PRECISION_HINT": network.precision,
-        }
-        self._request = core.compile_model(steps.build(), "CPU", options).create_infer_request()
+        self._request = compile_graph(network, self.batch).create_infer_request()
         self._batch = np.zeros((self.batch, network.image_size, network.image_size, 3), np.uint8)
 
     def features(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -54,7 +54,8 @@ class AwsDouble:
         self.port = port
         self._host = host
         self._process: subprocess.Popen[str] | None = None
-        self._log: Path | None = None
+        # Gone with the double, whoever forgets to stop it.
+        self._log = tempfile.NamedTemporaryFile("w", prefix="aws-double-", suffix=".log")  # noqa: SIM115
 
     @property
     def endpoint_url(self) -> str:
@@ -80,8 +81,6 @@ class AwsDouble:
 
     def start(self) -> Self:
         """Start the double's process and wait until it answers. Raises RuntimeError with its log when it does not."""
-        descriptor, log = tempfile.mkstemp(prefix="aws-double-", suffix=".log")
-        self._log = Path(log)
         command = [
             sys.executable,
             "-m",
@@ -94,10 +93,9 @@ class AwsDouble:
         ]
         if self._hosts:
             command += ["--hosts", str(self._hosts.folder), "--public-network", self._hosts.public_network]
-        with os.fdopen(descriptor, "w") as output:
-            self._process = subprocess.Popen(
-                command, cwd=HERE.parents[1], text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=output
-            )
+        self._process = subprocess.Popen(
+            command, cwd=HERE.parents[1], text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log
+        )
         assert self._process.stdout
         readable, _, _ = select.select([self._process.stdout], [], [], START_DEADLINE)
         line = self._process.stdout.readline() if readable else ""
@@ -122,7 +120,7 @@ class AwsDouble:
 
     def log(self) -> str:
         """What the server's process wrote: one line a request, tracebacks of calls moto does not implement."""
-        return self._log.read_text() if self._log else ""
+        return Path(self._log.name).read_text()
 
     def fail(self, action: str, **fault: Any) -> None:
         """Let calls fail from now on; the fields are those of `aws_server.Fault`."""
