@@ -111,6 +111,13 @@ class S3Server:
     ) -> None:
         self.stop()
 
+    def cpu_seconds(self) -> float:
+        """Processor time that the server has taken since its start. Linux only."""
+        assert self._process
+        # proc_pid_stat(5): fields 14 and 15, counted from the state, which follows the name in brackets.
+        fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def stop(self) -> None:
         """End the server and delete its data. Stopping twice is fine."""
         if self._process is not None:
