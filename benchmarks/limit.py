@@ -8,7 +8,7 @@ import argparse
 import os
 import statistics
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable
 from functools import partial
 from multiprocessing import get_context
@@ -17,7 +17,7 @@ from pathlib import Path
 
 os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
-import numpy as np  # reads how many threads it may have when it is imported
+import numpy as np  # reads the number of its threads when it is imported
 
 from benchmarks.machine import machine
 from pipeline.decode import decode
@@ -39,11 +39,12 @@ Work = Callable[[], int]
 def per_second(make: Callable[[], Work]) -> float:
     """Units of work a second of all cores together, the median of rounds; each core makes its own work first."""
     context, cores = get_context("fork"), os.cpu_count() or 1
-    barrier, results = context.Barrier(cores), context.Queue()
+    barrier = context.Barrier(cores)
+    results = context.Queue()
     workers = [context.Process(target=_measure, args=(make, barrier, results.put)) for _ in range(cores)]
     for worker in workers:
         worker.start()
-    rates = [results.get() for _ in workers]
+    rates: list[list[float]] = [results.get() for _ in workers]
     for worker in workers:
         worker.join()
     return statistics.median(sum(together) for together in zip(*rates, strict=True))
@@ -84,13 +85,13 @@ def by_layer(network: Network) -> list[tuple[str, float]]:
     """Kinds of layer and their milliseconds a picture on one core, as OpenVINO counts them, the longest first."""
     request = compile_graph(network, OpenVinoEngine.batch, PERF_COUNT=True).create_infer_request()
     pixels = np.random.default_rng(0).integers(0, 256, (OpenVinoEngine.batch, 224, 224, 3), np.uint8)
-    spent: Counter[str] = Counter()
+    spent: defaultdict[str, float] = defaultdict(float)
     for _ in range(CALLS):
         request.infer([pixels], share_inputs=True)
         for layer in request.profiling_info:
             kind = f"{layer.node_type}, {layer.exec_type}"
             spent[kind] += layer.real_time.total_seconds() * 1_000 / OpenVinoEngine.batch / CALLS
-    return spent.most_common(4)
+    return sorted(spent.items(), key=lambda one: -one[1])[:4]
 
 
 def page(pictures: list[bytes], weights: str, count: int) -> str:

@@ -31,9 +31,13 @@ class Listed:
     label: str
     batches: list[pa.RecordBatch]
 
-    def list(self) -> Iterator[pa.RecordBatch]:
-        """As Pictures.list."""
+    def list(self, prefix: str = "") -> Iterator[pa.RecordBatch]:  # noqa: ARG002
+        """As Pictures.list; the batches were asked for with a prefix or without."""
         return iter(self.batches)
+
+    def read(self, key: str) -> bytes:
+        """Nothing is read when a list is planned."""
+        raise FileNotFoundError(key)
 
 
 def main() -> None:

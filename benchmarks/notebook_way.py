@@ -47,7 +47,7 @@ def extract(spark: Any, images: str, weights_file: str, output: str) -> None:
         picture = Image.open(io.BytesIO(content)).convert("RGB").resize((224, 224))
         return keras.applications.mobilenet_v2.preprocess_input(np.array(picture, np.float32))
 
-    @pandas_udf("array<float>")
+    @pandas_udf("array<float>")  # type: ignore[untyped-decorator]
     def features(batches: Iterator[pd.Series]) -> Iterator[pd.Series]:
         own = network()
         own.set_weights(weights.value)

@@ -27,7 +27,7 @@ def extract(spark: Any, images: str, weights_file: str, output: str) -> None:
         model.load_weights(weights_file)
         return lambda pixels: model.predict(pixels.astype(np.float32) / 127.5 - 1, verbose=0)
 
-    @F.pandas_udf("array<float>")
+    @F.pandas_udf("array<float>")  # type: ignore[untyped-decorator]
     def decoded(content: pd.Series) -> pd.Series:
         def pixels(data: bytes) -> Any:
             return np.asarray(Image.open(io.BytesIO(data)).convert("RGB").resize((224, 224)), np.float32).ravel()

@@ -59,7 +59,7 @@ def readers(images: S3Storage, server: S3Server) -> dict[str, Read]:
 
     def by_arrow(key: str) -> bytes:
         with arrow.open_input_stream(f"{bucket}/{prefix}/{key}") as stream:
-            return stream.read()
+            return bytes(stream.read())
 
     return {
         "obstore": lambda key: bytes(obstore.get(store, f"{prefix}/{key}").bytes()),
@@ -71,7 +71,8 @@ def readers(images: S3Storage, server: S3Server) -> dict[str, Read]:
 
 def compare_clients(images: S3Storage, server: S3Server, keys: list[str]) -> dict[tuple[str, int], list[float]]:
     """GETs per second of each way with each number of threads, in turns."""
-    ways, rates = readers(images, server), {}
+    ways = readers(images, server)
+    rates: dict[tuple[str, int], list[float]] = {}
     for _ in range(ROUNDS):
         for threads in THREADS:
             for name, read in ways.items():

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import boto3
 from botocore.config import Config
@@ -67,7 +67,7 @@ class S3Server:
             "AWS_EC2_METADATA_DISABLED": "true",
         }
 
-    def client(self, **config: object):
+    def client(self, **config: object) -> Any:
         """A boto3 S3 client for this server; `config` goes to botocore's `Config`."""
         return boto3.client(
             "s3",
