@@ -47,7 +47,7 @@ def per_second(make: Callable[[], Work]) -> float:
     rates: list[list[float]] = [results.get() for _ in workers]
     for worker in workers:
         worker.join()
-    return statistics.median(sum(together) for together in zip(*rates, strict=True))
+    return float(statistics.median(sum(together) for together in zip(*rates, strict=True)))
 
 
 def _measure(make: Callable[[], Work], barrier: Barrier, tell: Callable[[list[float]], None]) -> None:
