@@ -36,7 +36,6 @@ def extract_features(
 
     rdd = context.parallelize(tasks, len(tasks)).mapPartitions(run_tasks)
     results: list[TaskResult] = run_job(context, rdd.collect, lambda: on_progress(min(done.value, inputs.num_rows)))
-    shared.unpersist()
     return results
 
 
@@ -84,7 +83,6 @@ def project_features(context: Any, run: Storage, model: PcaModel, tasks: int) ->
         lambda task: _project_part(run, pickle.loads(shared.value), task)  # noqa: S301  our own driver's
     )
     checksums: list[str] = run_job(context, rdd.collect)
-    shared.unpersist()
     return checksums
 
 

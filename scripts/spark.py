@@ -4,7 +4,6 @@ import json
 from dataclasses import dataclass
 
 from scripts.cluster import Cluster
-from scripts.errors import ConfigurationError
 from scripts.remote import Hosts
 
 MASTER_UI_PORT = 8080
@@ -23,7 +22,7 @@ class MasterState:
 
 
 def master_state(hosts: Hosts, cluster: Cluster) -> MasterState | None:
-    """None while the master does not answer. Raises HostError when its host cannot be reached."""
+    """None while the master does not answer as one. Raises HostError when its host cannot be reached."""
     url = f"http://{cluster.master.private_ip}:{MASTER_UI_PORT}/json/"
     done = hosts.run(cluster.master, ASK.format(url=url), check=False, timeout=30)
     if done.code:
@@ -31,9 +30,8 @@ def master_state(hosts: Hosts, cluster: Cluster) -> MasterState | None:
     try:
         told = json.loads(done.out)
     except ValueError:
-        raise ConfigurationError(
-            f"Port {MASTER_UI_PORT} of the master does not speak as Spark's master does."
-        ) from None
+        # While it starts, its page for people is there before the one for programs.
+        return None
     return MasterState(
         # The master goes on listing dead workers.
         alive=frozenset(worker["host"] for worker in told["workers"] if worker["state"] == "ALIVE"),

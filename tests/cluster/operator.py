@@ -153,7 +153,9 @@ class Operator:
         return self.cloud.host_named(f"orchard-{self.cluster_name}-{name}")
 
     def _environment(self, more: dict[str, str]) -> dict[str, str]:
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "TF_", "ORCHARD_"))}
+        # The tests may have been started by make, whose variables would speak to the make under test.
+        foreign = ("AWS_", "TF_", "ORCHARD_", "MAKE", "MFLAGS")
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
         return kept | self.environment | more
 
 

@@ -9,7 +9,8 @@ import pytest
 from scripts.cluster import Cluster, Host
 from scripts.follow import Progress
 from scripts.prices import Price
-from scripts.spark import MasterState
+from scripts.remote import Hosts, Result
+from scripts.spark import MasterState, master_state
 from scripts.status import RunStatus, lines, status_of
 
 STARTED = datetime(2026, 1, 1, tzinfo=UTC)
@@ -81,3 +82,9 @@ def test_a_host_that_is_no_more_is_said_to_be_gone() -> None:
 def test_without_a_known_price_it_says_so() -> None:
     told = lines(status_of(CLUSTER, instances(), ONE_ALIVE, (), None, NOW))
     assert told[-1] == "Price: not known for these instance types."
+
+
+@pytest.mark.parametrize("answer", [Result(1, "", "refused"), Result(0, "<html>", "")])
+def test_a_master_that_is_starting_has_no_state_yet(answer: Result, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Hosts, "run", lambda *_, **__: answer)
+    assert master_state(Hosts(CLUSTER), CLUSTER) is None
