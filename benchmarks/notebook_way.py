@@ -47,7 +47,6 @@ def extract(spark: Any, images: str, weights_file: str, output: str) -> None:
         picture = Image.open(io.BytesIO(content)).convert("RGB").resize((224, 224))
         return keras.applications.mobilenet_v2.preprocess_input(np.array(picture, np.float32))
 
-    @pandas_udf("array<float>")  # type: ignore[untyped-decorator]
     def features(batches: Iterator[pd.Series]) -> Iterator[pd.Series]:
         own = network()
         own.set_weights(weights.value)
@@ -55,6 +54,7 @@ def extract(spark: Any, images: str, weights_file: str, output: str) -> None:
             pixels = np.stack(batch.map(preprocess).to_list())
             yield pd.Series(list(own.predict(pixels, verbose=0)))
 
+    extracted = pandas_udf(features, "array<float>")
     pictures = (
         spark.read.format("binaryFile")
         .option("pathGlobFilter", "*.jpg")
@@ -62,7 +62,7 @@ def extract(spark: Any, images: str, weights_file: str, output: str) -> None:
         .load(images)
     )
     labelled = pictures.withColumn("label", F.element_at(F.split("path", "/"), -2)).repartition(20)
-    rows = labelled.select("path", "label", features("content").alias("features"))
+    rows = labelled.select("path", "label", extracted("content").alias("features"))
     rows.write.mode("overwrite").parquet(f"{output}/features")
 
 

@@ -27,7 +27,6 @@ def extract(spark: Any, images: str, weights_file: str, output: str) -> None:
         model.load_weights(weights_file)
         return lambda pixels: model.predict(pixels.astype(np.float32) / 127.5 - 1, verbose=0)
 
-    @F.pandas_udf("array<float>")  # type: ignore[untyped-decorator]
     def decoded(content: pd.Series) -> pd.Series:
         def pixels(data: bytes) -> Any:
             return np.asarray(Image.open(io.BytesIO(data)).convert("RGB").resize((224, 224)), np.float32).ravel()
@@ -41,7 +40,7 @@ def extract(spark: Any, images: str, weights_file: str, output: str) -> None:
     pictures = spark.read.format("binaryFile").option("pathGlobFilter", "*.jpg").option("recursiveFileLookup", "true")
     rows = pictures.load(images)
     labelled = rows.withColumn("label", F.element_at(F.split("path", "/"), -2))
-    pixels = labelled.select("path", "label", decoded("content").alias("pixels"))
+    pixels = labelled.select("path", "label", F.pandas_udf(decoded, "array<float>")("content").alias("pixels"))
     vectors = pixels.select("path", "label", features("pixels").alias("features"))
     vectors.write.mode("overwrite").parquet(f"{output}/features")
 

@@ -23,7 +23,7 @@ data "aws_ami" "debian" {
   for_each = var.ami_id == null ? toset(values(local.architecture)) : []
 
   most_recent = true
-  # Debian's own account (wiki.debian.org/Cloud/AmazonEC2Image): names can be copied, owners cannot.
+  # Debian's own account, as its wiki's page Cloud/AmazonEC2Image names it: names can be copied, owners cannot.
   owners = ["136693071363"]
 
   filter {

@@ -39,6 +39,7 @@ def instance_metadata(access_key: str, secret_key: str, late: int = 0) -> Iterat
 
         def _answer(self, body: str | None) -> None:
             if waits:
+                # Being late is the fault itself: there is no condition to wait for.
                 time.sleep(waits.pop())
             self.send_response(404 if body is None else 200)
             self.send_header("Content-Length", str(len(body or "")))

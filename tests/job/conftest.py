@@ -16,6 +16,8 @@ from tests.pictures import BROKEN, NOT_LISTED, ODD
 
 ROOT = Path(__file__).resolve().parents[2]
 CLASSES, PER_CLASS = 12, 25
+# Of the mixed pictures, those that must have features.
+GOOD = CLASSES * PER_CLASS + len(ODD)
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,7 @@ import pytest
 
 from pipeline.check import check_run
 from pipeline.locations import open_storage
-from tests.job.conftest import FinishedRun
-from tests.job.test_run import GOOD
+from tests.job.conftest import GOOD, FinishedRun
 from tests.pictures import BROKEN
 
 

@@ -17,11 +17,8 @@ from scipy.linalg import subspace_angles
 from sklearn.decomposition import PCA
 
 from pipeline.parts import vectors_of
-from tests.job.conftest import Ended, FinishedRun, Orchard, begin, kill
+from tests.job.conftest import GOOD, Ended, FinishedRun, Orchard, begin, kill
 from tests.pictures import BROKEN, ODD
-
-REAL = 300
-GOOD = REAL + len(ODD)
 
 
 def record(run: FinishedRun) -> dict[str, Any]:

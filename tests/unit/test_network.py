@@ -17,6 +17,7 @@ from pipeline.engine import OpenVinoEngine, TensorFlowEngine
 from pipeline.errors import InputError
 from pipeline.network import FEATURES, build_keras_model, prepare_network
 from pipeline.weights import KERAS_FILE, find_weights
+from tests.conftest import Need
 
 
 @pytest.fixture(scope="module")
@@ -63,8 +64,9 @@ def test_a_picture_s_features_do_not_depend_on_its_batch() -> None:
         assert np.array_equal(runner.features(pixels[row : row + 1]), together[row : row + 1])
 
 
-@pytest.mark.skipif(sys.platform != "linux" or os.cpu_count() == 1, reason="no core to be tied to")
-def test_no_worker_is_tied_to_a_core_that_others_use_too() -> None:
+def test_no_worker_is_tied_to_a_core_that_others_use_too(need: Need) -> None:
+    need(hasattr(os, "sched_getaffinity"), "this system does not tell which cores a thread may use")
+    need(len(os.sched_getaffinity(0)) > 1, "there is one core only, which every worker shares")
     runner = OpenVinoEngine(prepare_network(find_weights("random"), "openvino", "f32", 64))
     pixels = np.zeros((runner.batch, 64, 64, 3), np.uint8)
     thread = threading.Thread(target=lambda: [runner.features(pixels) for _ in range(100)])
