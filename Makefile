@@ -38,8 +38,8 @@ test-cluster: .venv/.dev ## Run the tests on real hosts booted on this machine (
 
 BENCH = --images '$(IMAGES)' --weights '$(WEIGHTS)'
 bench: .venv/.dev ## Measure the job here, beside what people run today (IMAGES=folder WEIGHTS=file; an hour)
-	$(BIN)/python -m scripts.bench $(BENCH) && $(BIN)/python -m benchmarks.limit $(BENCH)
-	$(BIN)/python -m tests.doubles.s3_server bench $(BIN)/python -m scripts.bench_ways $(BENCH) --s3 s3://bench
+	$(BIN)/python -m benchmarks.job $(BENCH) && $(BIN)/python -m benchmarks.limit $(BENCH)
+	$(BIN)/python -m tests.doubles.s3_server bench $(BIN)/python -m benchmarks.ways $(BENCH) --s3 s3://bench
 
 lint: .venv/.dev ## Check style and types
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy

@@ -9,7 +9,6 @@ import resource
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import pyarrow as pa
 
@@ -18,26 +17,29 @@ from pipeline.locations import open_storage
 from pipeline.outputs import write_inputs
 from pipeline.phases import packed_tasks
 from pipeline.settings import RunSettings
+from pipeline.storage import Pictures
 from pipeline.storage_local import LocalStorage
 
 CORES = 64
 
 
-@dataclass(frozen=True)
-class Listed:
-    """A list that has been read already, to time what comes after it by itself."""
+class TimedList:
+    """Pictures that tell how long their list took, to time what comes after it by itself."""
 
-    uri: str
-    label: str
-    batches: list[pa.RecordBatch]
+    def __init__(self, pictures: Pictures) -> None:
+        self._pictures = pictures
+        self.uri, self.label = pictures.uri, pictures.label
+        self.seconds = 0.0
 
-    def list(self, prefix: str = "") -> Iterator[pa.RecordBatch]:  # noqa: ARG002
-        """As Pictures.list; the batches were asked for with a prefix or without."""
-        return iter(self.batches)
+    def list(self, prefix: str = "") -> Iterator[pa.RecordBatch]:
+        """As Pictures.list."""
+        started = time.perf_counter()
+        yield from self._pictures.list(prefix)
+        self.seconds = time.perf_counter() - started
 
     def read(self, key: str) -> bytes:
-        """Nothing is read when a list is planned."""
-        raise FileNotFoundError(key)
+        """As Pictures.read."""
+        return self._pictures.read(key)
 
 
 def main() -> None:
@@ -47,17 +49,16 @@ def main() -> None:
     parser.add_argument("--plan", action="store_true")
     options = parser.parse_args()
     storage = open_storage(options.uri)
-    marks = [time.perf_counter()]
-    listed = Listed(storage.uri, storage.label, list(storage.list()))
-    marks.append(time.perf_counter())
-    answer = {"pictures": sum(batch.num_rows for batch in listed.batches), "list_seconds": marks[1] - marks[0]}
+    listed, settings = TimedList(storage), RunSettings(storage.uri, "")
+    started = time.perf_counter()
+    pictures = list_pictures(listed, settings)
+    answer = {"pictures": pictures.num_rows, "list_seconds": listed.seconds}
     if options.plan:
-        settings = RunSettings(storage.uri, "")
-        inputs = plan_tasks(list_pictures(listed, settings), CORES)
+        inputs = plan_tasks(pictures, CORES)
         with tempfile.TemporaryDirectory() as folder:
             write_inputs(LocalStorage.at(folder), inputs, settings)
         tasks = packed_tasks(inputs)
-        answer |= {"tasks": len(tasks), "plan_seconds": time.perf_counter() - marks[1]}
+        answer |= {"tasks": len(tasks), "plan_seconds": time.perf_counter() - started - listed.seconds}
     print(json.dumps({**answer, "peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}))
 
 

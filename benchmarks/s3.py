@@ -7,8 +7,6 @@ benchmarks/s3.json; benchmarks/s3.md is made of all of them.
 import argparse
 import json
 import os
-import statistics
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -16,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.machine import machine
+from benchmarks.programs import printed
+from benchmarks.spread import spread
 from pipeline.extract import FeatureJob
 from pipeline.listing import all_pictures, plan_tasks
 from pipeline.locations import open_pictures, open_storage
@@ -37,16 +37,6 @@ ROUNDS = 3
 KEYS = 100_000
 MANY = 1_000_000
 PREFIX = "pictures"
-
-
-def printed(*words: object, **environment: str) -> dict[str, Any]:
-    """The JSON object that a command of this project prints last."""
-    command = [sys.executable, "-m", *map(str, words)]
-    done = subprocess.run(
-        command, cwd=HERE.parent, env={**os.environ, **environment}, stdout=subprocess.PIPE, text=True, check=True
-    )
-    answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return answer
 
 
 def listing(_: argparse.Namespace) -> dict[str, Any]:
@@ -117,11 +107,6 @@ PARTS: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
 }
 
 
-def spread(values: list[float], form: str) -> str:
-    """Median and range."""
-    return f"{statistics.median(values):{form}} ({min(values):{form}} to {max(values):{form}})"
-
-
 def rows(figures: dict[str, Any]) -> Iterator[tuple[str, str, str, str]]:
     """What, measured, target, when and where."""
     if one := figures.get("listing"):
@@ -169,7 +154,6 @@ def page(figures: dict[str, Any]) -> str:
         "| what | measured | target | machine and day |",
         "| --- | --- | --- | --- |",
         *(f"| {' | '.join(row)} |" for row in rows(figures)),
-        *(f"\n{name}: {one['note']}" for name, one in figures.items() if one.get("note")),
     ]
     return "\n".join(lines) + "\n"
 
@@ -180,12 +164,11 @@ def main() -> None:
     parser.add_argument("--what", nargs="+", choices=PARTS, default=list(PARTS))
     parser.add_argument("--images", help="for features: a folder of about 2,000 pictures")
     parser.add_argument("--weights", help="for features")
-    parser.add_argument("--note", default="", help="what a reader should know of this measurement")
     options = parser.parse_args()
     kept = HERE / "s3.json"
     figures = json.loads(kept.read_text()) if kept.exists() else {}
     for name in options.what:
-        figures[name] = {"machine": machine(), "note": options.note, **PARTS[name](options)}
+        figures[name] = {"machine": machine(), **PARTS[name](options)}
         kept.write_text(json.dumps(figures, indent=1) + "\n")
     (HERE / "s3.md").write_text(page(figures))
     print(page(figures))

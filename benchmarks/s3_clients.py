@@ -16,7 +16,6 @@ from dataclasses import replace
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
-from statistics import median
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -24,6 +23,7 @@ import obstore
 import pyarrow.fs
 
 from benchmarks.machine import machine
+from benchmarks.spread import spread
 from pipeline import s3_connection
 from pipeline.extract import FETCHES, FeatureJob, FeatureTask, extract
 from pipeline.listing import all_pictures
@@ -135,11 +135,6 @@ def lead(environment: dict[str, str]) -> None:
         kept.cache_clear()
 
 
-def spread(values: list[float]) -> str:
-    """Median and range."""
-    return f"{median(values):,.0f} ({min(values):,.0f} to {max(values):,.0f})"
-
-
 def page(clients: dict[tuple[str, int], list[float]], fetches: dict[str, dict[int, list[float]]], keys: int) -> str:
     """The tables."""
     lines = [
@@ -155,7 +150,7 @@ def page(clients: dict[tuple[str, int], list[float]], fetches: dict[str, dict[in
         "| --- |" + " --- |" * len(THREADS),
     ]
     for name in dict.fromkeys(name for name, _ in clients):
-        lines.append(f"| {name} | " + " | ".join(spread(clients[name, threads]) for threads in THREADS) + " |")
+        lines.append(f"| {name} | " + " | ".join(spread(clients[name, threads], ",.0f") for threads in THREADS) + " |")
     lines += [
         "",
         f"## Images/s of one task by `--fetches`, {TASK_PICTURES} pictures, OpenVINO float32",
@@ -167,7 +162,7 @@ def page(clients: dict[tuple[str, int], list[float]], fetches: dict[str, dict[in
         "| --- |" + " --- |" * len(fetches),
     ]
     for count in FETCH_COUNTS:
-        lines.append(f"| {count} | " + " | ".join(spread(rates[count]) for rates in fetches.values()) + " |")
+        lines.append(f"| {count} | " + " | ".join(spread(rates[count], ",.0f") for rates in fetches.values()) + " |")
     return "\n".join(lines) + "\n"
 
 

@@ -15,7 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from scripts.bench import ROOT, call, machine, printed, spread
+from benchmarks.machine import machine
+from benchmarks.programs import ROOT, call, printed
+from benchmarks.spread import spread
 
 PHASES = ("start", "list", "read and decode", "features", "PCA fit", "write")
 COMPONENTS = 200
@@ -145,7 +147,7 @@ def table(measured: dict[str, Any], pictures: int) -> str:
     for label, runs in rounds.items():
         cells = [_median([one["seconds"].get(phase) for one in runs]) for phase in PHASES]
         totals = [one["total"] for one in runs]
-        times = spread([a / b for a, b in zip(slow, totals, strict=True)], "{:.1f}")
+        times = spread([a / b for a, b in zip(slow, totals, strict=True)], ".1f")
         vectors = compared[label[1]]
         differ = f"{vectors['largest_difference']:.1g}" if label.endswith("disk") else ""
         accuracy = f"{vectors['accuracy']:.1%}" if label.endswith("disk") else ""

@@ -7,34 +7,16 @@ by what they print.
 
 import argparse
 import json
-import os
-import platform
 import shutil
-import statistics
-import subprocess
-import sys
 import tempfile
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[1]
+from benchmarks.machine import machine
+from benchmarks.programs import ROOT, call, printed
+from benchmarks.spread import spread
+
 SMALL = 2_000
-
-
-def call(*words: object, **environment: str) -> str:
-    """Standard output of a command of this project. Raises CalledProcessError."""
-    command = [sys.executable, "-m", *map(str, words)]
-    done = subprocess.run(
-        command, cwd=ROOT, env={**os.environ, **environment}, stdout=subprocess.PIPE, text=True, check=True
-    )
-    return done.stdout
-
-
-def printed(*words: object) -> dict[str, Any]:
-    """The JSON object that a benchmark program prints."""
-    answer: dict[str, Any] = json.loads(call(*words).splitlines()[-1])
-    return answer
 
 
 class Job:
@@ -84,17 +66,17 @@ def table(measured: dict[str, Any]) -> str:
     peaks = [one["worker_peak_bytes"] / 2**20 for one in full]
     starts = [one["seconds"]["before_first_picture"] for one in full]
     rows = [
-        ("images/s, feature phase from the first picture on", spread(ours, "{:,.0f}"), ""),
-        ("images/s, whole feature phase", spread(phase, "{:,.0f}"), ""),
-        ("images/s, same engine in a plain loop", spread(loops, "{:,.0f}"), ""),
-        ("feature phase over plain loop", spread(over_loop, "{:.0%}"), ">= 85 %"),
-        (f"images/s at {SMALL:,} pictures over all", spread(flat, "{:.0%}"), "90 to 110 %"),
+        ("images/s, feature phase from the first picture on", spread(ours, ",.0f"), ""),
+        ("images/s, whole feature phase", spread(phase, ",.0f"), ""),
+        ("images/s, same engine in a plain loop", spread(loops, ",.0f"), ""),
+        ("feature phase over plain loop", spread(over_loop, ".0%"), ">= 85 %"),
+        (f"images/s at {SMALL:,} pictures over all", spread(flat, ".0%"), "90 to 110 %"),
         *_fit_rows("PCA fit", measured["fits"], ">= 8"),
         *_fit_rows("PCA fit, 100,000 rows", measured["fits_100k"], ">= 10"),
-        ("worker's peak memory, MiB", spread(peaks, "{:,.0f}"), "<= 1,024"),
-        ("seconds before the first picture", spread(starts, "{:.1f}"), "<= 8"),
+        ("worker's peak memory, MiB", spread(peaks, ",.0f"), "<= 1,024"),
+        ("seconds before the first picture", spread(starts, ".1f"), "<= 8"),
         ("the same, model not in the cache", f"{measured['cold']['seconds']['before_first_picture']:.1f}", "<= 20"),
-        ("seconds from start to end", spread([one["seconds"]["total"] for one in full], "{:.0f}"), ""),
+        ("seconds from start to end", spread([one["seconds"]["total"] for one in full], ".0f"), ""),
     ]
     lines = [f"| {what} | {value} | {target} |" for what, value, target in rows]
     head = f"{full[0]['counts']['listed']:,} pictures, {len(rounds)} rounds in turns; median (least to most)."
@@ -104,23 +86,10 @@ def table(measured: dict[str, Any]) -> str:
 def _fit_rows(name: str, fits: dict[str, Any], target: str) -> list[tuple[str, str, str]]:
     cold, *warm = [theirs / ours for ours, theirs in zip(fits["orchard"], fits["spark"], strict=True)]
     return [
-        (f"{name}: seconds", spread(fits["orchard"][1:], "{:.2f}"), ""),
-        (f"{name}: times faster than Spark's", spread(warm, "{:.1f}"), target),
+        (f"{name}: seconds", spread(fits["orchard"][1:], ".2f"), ""),
+        (f"{name}: times faster than Spark's", spread(warm, ".1f"), target),
         (f"{name}: the same for each way's first fit", f"{cold:.1f}", ""),
     ]
-
-
-def spread(values: list[float], form: str) -> str:
-    """Median (least to most), each in this format."""
-    least, middle, most = (form.format(value) for value in (min(values), statistics.median(values), max(values)))
-    return middle if len(values) == 1 else f"{middle} ({least} to {most})"
-
-
-def machine() -> str:
-    """The processor, its cores and today's date."""
-    names = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
-    name = names[0].partition(":")[2].strip() if names else platform.machine()
-    return f"{name}, {os.cpu_count()} cores, {datetime.now(UTC):%Y-%m-%d}"
 
 
 def main() -> None:
