@@ -3,8 +3,10 @@
 `apply()` is called once, in the server's process, before the first request.
 """
 
+from collections.abc import Callable
 from contextvars import ContextVar
 from fnmatch import fnmatchcase
+from threading import Lock
 from typing import Any
 
 from moto.core.authorization import ActionAuthenticatorMixin
@@ -23,6 +25,7 @@ def apply() -> None:
     _report_security_groups_of_the_first_interface()
     _delete_interfaces_with_their_instance()
     _change_shutdown_behaviour_without_wiping_security_groups()
+    show_instances_whole()
     _describe_rules_between_groups()
     _evaluate_policy_conditions()
     _list_no_service_specific_credentials()
@@ -66,6 +69,21 @@ def _change_shutdown_behaviour_without_wiping_security_groups() -> None:
         return True
 
     InstanceResponse._security_grp_instance_attribute_handler = handler
+
+
+def show_instances_whole() -> None:
+    """moto shows an instance as running before its launch has given it its profile, its disks and its lifecycle."""
+    lock = Lock()
+
+    def one_at_a_time(original: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        def call(self: Any) -> Any:
+            with lock:
+                return original(self)
+
+        return call
+
+    for name in ("run_instances", "describe_instances"):
+        setattr(InstanceResponse, name, one_at_a_time(getattr(InstanceResponse, name)))
 
 
 def _describe_rules_between_groups() -> None:

@@ -1,0 +1,46 @@
+"""The mends of moto that nothing else proves."""
+
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+from moto.ec2.models.iam_instance_profile import IamInstanceProfileAssociationBackend
+from moto.ec2.responses.instances import InstanceResponse
+
+from tests.doubles import moto_patches
+
+REGION = "eu-west-1"
+LOOK_SECONDS = 1  # as long as a launch waits for the look that is taken in its middle
+
+
+@pytest.fixture
+def shown_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The mend under test, taken back afterwards."""
+    for name in ("run_instances", "describe_instances"):
+        monkeypatch.setattr(InstanceResponse, name, getattr(InstanceResponse, name))
+    moto_patches.show_instances_whole()
+
+
+@pytest.mark.usefixtures("shown_whole")
+def test_an_instance_is_shown_whole_or_not_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    associate = IamInstanceProfileAssociationBackend.associate_iam_instance_profile
+    looks: list[Future[Any]] = []
+
+    with mock_aws(), ThreadPoolExecutor(1) as pool:
+        ec2, onlooker = boto3.client("ec2", REGION), boto3.client("ec2", REGION)
+        boto3.client("iam").create_instance_profile(InstanceProfileName="nodes")
+
+        def look_and_associate(*args: Any, **kwargs: Any) -> Any:
+            looks.append(pool.submit(onlooker.describe_instances))
+            wait(looks, LOOK_SECONDS)
+            return associate(*args, **kwargs)
+
+        monkeypatch.setattr(IamInstanceProfileAssociationBackend, "associate_iam_instance_profile", look_and_associate)
+        image = ec2.describe_images(Owners=["amazon"])["Images"][0]["ImageId"]
+        ec2.run_instances(ImageId=image, MinCount=1, MaxCount=1, IamInstanceProfile={"Name": "nodes"})
+        shown = looks[0].result()["Reservations"]
+    assert ["IamInstanceProfile" in reservation["Instances"][0] for reservation in shown] == [True]
