@@ -9,9 +9,9 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.csv
-import pyarrow.parquet as pq
 
-from pipeline.parts import PictureError, parquet_bytes, pca_key, vectors_of
+from pipeline.parquet import parquet_bytes, parquet_table
+from pipeline.parts import PictureError, pca_key, vectors_of
 from pipeline.settings import RunSettings
 from pipeline.storage import Storage
 
@@ -32,7 +32,7 @@ def write_inputs(run: Storage, inputs: pa.Table, settings: RunSettings) -> None:
 
 def read_inputs(run: Storage) -> tuple[pa.Table, dict[str, Any]]:
     """The list and the settings as `RunSettings.as_json` gave them. Raises FileNotFoundError where no run began."""
-    table = pq.read_table(io.BytesIO(run.read(INPUTS_KEY)))
+    table = parquet_table(run.read(INPUTS_KEY))
     return table, json.loads(table.schema.metadata[_SETTINGS])
 
 
@@ -45,12 +45,12 @@ def write_errors(run: Storage, errors: list[PictureError]) -> dict[str, int]:
 
 def read_errors(run: Storage) -> pa.Table:
     """errors.parquet."""
-    return pq.read_table(io.BytesIO(run.read(ERRORS_KEY)))
+    return parquet_table(run.read(ERRORS_KEY))
 
 
 def read_pca(run: Storage, task: int) -> pa.Table:
     """A task's projection part."""
-    return pq.read_table(io.BytesIO(run.read(pca_key(task))))
+    return parquet_table(run.read(pca_key(task)))
 
 
 def write_csv(run: Storage, tasks: int, components: int) -> None:

@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.errors import InputError
+from pipeline.parquet import parquet_bytes, parquet_table
 from pipeline.storage import LISTING_SCHEMA, Storage, join
 
 INDEX_KEY = "pack-index.parquet"
@@ -55,10 +56,7 @@ def shard_key(shard: int) -> str:
 def encode_index(index: pa.Table, pack: Pack) -> bytes:
     """The index as a Parquet file."""
     about = json.dumps({"label": pack.label, "shard_bytes": pack.shard_bytes}).encode()
-    sink = io.BytesIO()
-    table = index.replace_schema_metadata({_ABOUT: about})
-    pq.write_table(table, sink, compression="zstd", use_dictionary=["label", "shard", "row_group"])
-    return sink.getvalue()
+    return parquet_bytes(index.replace_schema_metadata({_ABOUT: about}), dictionary=["label", "shard", "row_group"])
 
 
 @dataclass(frozen=True)
@@ -121,7 +119,7 @@ class PackedPictures:
 
 
 def _read_index(storage: Storage) -> pa.Table:
-    return pq.read_table(io.BytesIO(storage.read(INDEX_KEY)))
+    return parquet_table(storage.read(INDEX_KEY))
 
 
 def _check_shards(storage: Storage, pack: Pack) -> None:

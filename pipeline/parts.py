@@ -1,15 +1,14 @@
 """The Parquet parts of a run: what a task writes, under a name that depends only on its place in the list."""
 
 import hashlib
-import io
 import json
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from pipeline.parquet import parquet_bytes, parquet_table
 from pipeline.storage import Storage
 
 _ERRORS_KEY = b"orchard.errors"
@@ -61,13 +60,6 @@ def vectors_of(table: pa.Table, column: str) -> NDArray[np.float32]:
     return flat.reshape(table.num_rows, -1)
 
 
-def parquet_bytes(table: pa.Table, dictionary: list[str] | bool = False) -> bytes:
-    """The table as one Parquet file, zstd."""
-    sink = io.BytesIO()
-    pq.write_table(table, sink, compression="zstd", use_dictionary=dictionary)
-    return sink.getvalue()
-
-
 def encode_features(part: FeaturePart) -> bytes:
     """The part as a Parquet file."""
     errors = [[error.path, error.reason, error.detail] for error in part.errors]
@@ -77,7 +69,7 @@ def encode_features(part: FeaturePart) -> bytes:
 
 def decode_features(data: bytes) -> FeaturePart:
     """The part as `encode_features` made it. Raises pyarrow.ArrowInvalid or KeyError for anything else."""
-    table = pq.read_table(io.BytesIO(data))
+    table = parquet_table(data)
     metadata = table.schema.metadata or {}
     errors = [PictureError(*row) for row in json.loads(metadata[_ERRORS_KEY])]
     return FeaturePart(table, errors, int(metadata[_LISTED_KEY]))

@@ -6,7 +6,7 @@ import time
 import numpy as np
 import pyarrow as pa
 
-from pipeline.parts import parquet_bytes
+from pipeline.parquet import parquet_bytes, parquet_table
 from pipeline.pca import PcaModel
 from pipeline.storage import Storage
 
@@ -121,11 +121,7 @@ def save(model: PcaModel, run: Storage, spark_version: str) -> None:
 
 def load(run: Storage) -> PcaModel:
     """Read it back. Raises OSError, KeyError or ValueError where it is not whole."""
-    import io
-
-    import pyarrow.parquet as pq
-
-    row = pq.read_table(io.BytesIO(run.read(f"{FOLDER}/data/part-00000.parquet"))).to_pylist()[0]
+    row = parquet_table(run.read(f"{FOLDER}/data/part-00000.parquet")).to_pylist()[0]
     matrix = row["pc"]
     components = np.array(matrix["values"]).reshape(matrix["numRows"], matrix["numCols"], order="F")
     mean = np.array(json.loads(run.read(MEAN_KEY))["mean"])

@@ -12,7 +12,8 @@ import pyarrow as pa
 from pipeline.extract import FeatureJob, FeatureTask, TaskResult, extract, pack_task, unpack_task
 from pipeline.listing import task_bounds
 from pipeline.network import FEATURES
-from pipeline.parts import parquet_bytes, pca_key, read_features, sha256, vector_table, vectors_of
+from pipeline.parquet import parquet_bytes
+from pipeline.parts import pca_key, read_features, sha256, vector_table, vectors_of
 from pipeline.pca import Moments, PcaModel
 from pipeline.session import run_job
 from pipeline.storage import Storage

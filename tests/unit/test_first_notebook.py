@@ -10,7 +10,8 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
 from pipeline.locations import open_storage
-from pipeline.parts import FeaturePart, encode_features, feature_key, parquet_bytes, pca_key, vector_table
+from pipeline.parquet import parquet_bytes
+from pipeline.parts import FeaturePart, encode_features, feature_key, pca_key, vector_table
 from pipeline.record import COMPLETE, TOO_MANY_BAD, RunRecord
 
 NOTEBOOK = Path(__file__).resolve().parents[2] / "ansible" / "roles" / "jupyter" / "files" / "first_look.ipynb"
