@@ -1,21 +1,23 @@
 """Orchard's job beside what people run today: the same pictures, the same cores, in turns.
 
-Ways (a) and (b) read from disk only: their S3 reader, hadoop-aws, is no Python package. Orchard's ways also read from
-and write to S3 when `--s3` names a prefix. Each repeat begins with another way, so that no way has a place of its own.
+With `--s3` the ways also read from a bucket and write to it. (a) and (b) do so by hadoop-aws, which is no Python
+package: they take part when `--s3a` names a folder whose spark-defaults.conf brings it. Each repeat
+begins with another way, so that no way has a place of its own.
 """
 
 import argparse
 import json
+import re
 import shutil
 import statistics
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks.machine import machine
+from benchmarks.machine import has, machine
 from benchmarks.programs import ROOT, call, printed
 from benchmarks.spread import spread
 
@@ -42,14 +44,17 @@ DISK = (
     Way("d", "Orchard, OpenVINO f32"),
     Way("e", "Orchard, OpenVINO bf16", options=("--precision", "bf16")),
 )
-S3 = tuple(Way(way.name, way.title, options=way.options, on_s3=True) for way in DISK if not way.program)
+S3 = tuple(replace(way, on_s3=True) for way in DISK)
 
 
 class Ways:
-    """Runs ways over one set of pictures: `images` on disk, `s3` the same in a bucket (empty: none)."""
+    """Runs ways over one set of pictures: `images` on disk, `s3` the same in a bucket (empty: none).
 
-    def __init__(self, images: Path, weights: Path, s3: str, folder: Path) -> None:
-        self.images, self.weights, self.s3, self.folder = images, weights, s3, folder
+    `s3a` is the SPARK_CONF_DIR that brings the baselines hadoop-aws.
+    """
+
+    def __init__(self, images: Path, weights: Path, folder: Path, s3: str = "", s3a: str = "") -> None:
+        self.images, self.weights, self.folder, self.s3, self.s3a = images, weights, folder, s3, s3a
 
     def run(self, way: Way) -> dict[str, Any]:
         """Seconds of one run by phase and, from outside, in all."""
@@ -64,16 +69,23 @@ class Ways:
         return self.folder / way.name
 
     def _baseline(self, way: Way) -> dict[str, Any]:
-        words = ("--images", self.images, "--weights", self.weights, "--output", self.output(way))
-        seconds = printed(way.program, *words)
+        images, output = (place.replace("s3://", "s3a://") for place in self._places(way))  # Hadoop's name for it
+        words = ("--images", images, "--weights", self.weights, "--output", f"{output}/{self._run_id(way)}")
+        seconds = printed(way.program, *words, **({"SPARK_CONF_DIR": self.s3a} if way.on_s3 else {}))
         return {"seconds": {"PCA fit" if name == "pca_fit" else name: value for name, value in seconds.items()}}
 
     def _orchard(self, way: Way) -> dict[str, Any]:
-        images, output = (self.s3, f"{self.s3}-runs") if way.on_s3 else (self.images, self.folder)
-        run_id = f"{way.name}-{time.time_ns()}" if way.on_s3 else way.name
+        images, output = self._places(way)
+        run_id = self._run_id(way)
         words = ("--images", images, "--output", output, "--weights", self.weights, "--run-id", run_id)
         call("pipeline", "run", *words, "--no-report", "--components", COMPONENTS, *way.options)
         return _phases(_record(f"{output}/{run_id}"))
+
+    def _places(self, way: Way) -> tuple[str, str]:
+        return (self.s3, f"{self.s3}-runs") if way.on_s3 else (str(self.images), str(self.folder))
+
+    def _run_id(self, way: Way) -> str:
+        return f"{way.name}-{time.time_ns()}" if way.on_s3 else way.name
 
 
 def _record(run: str) -> dict[str, Any]:
@@ -115,11 +127,6 @@ def spread_sample(images: Path, count: int, folder: Path) -> Path:
     return folder
 
 
-def has_bf16() -> bool:
-    """Whether this processor has bf16 arithmetic."""
-    return "avx512_bf16" in Path("/proc/cpuinfo").read_text()
-
-
 def measure(ways: Ways, chosen: list[Way], repeats: int) -> dict[str, Any]:
     """Every way `repeats` times in turns, then the vectors compared with the first way's."""
     rounds: dict[str, list[dict[str, Any]]] = {_label(way): [] for way in chosen}
@@ -136,10 +143,9 @@ def _label(way: Way) -> str:
     return f"({way.name}) {way.title}, {'S3' if way.on_s3 else 'disk'}"
 
 
-def table(measured: dict[str, Any], pictures: int) -> str:
-    """Medians of the seconds, and how many times faster than (a) round by round."""
+def table(measured: dict[str, Any]) -> str:
+    """Medians of the seconds, and round by round how many times faster than (a), from S3 if that was measured, too."""
     rounds, compared = measured["rounds"], measured["compared"]
-    slow = [one["total"] for one in next(iter(rounds.values()))]
     lines = [
         f"| way | {' | '.join(PHASES)} | in all, s | times (a) | features differ by | accuracy |",
         f"| --- |{' ---: |' * (len(PHASES) + 4)}",
@@ -147,14 +153,15 @@ def table(measured: dict[str, Any], pictures: int) -> str:
     for label, runs in rounds.items():
         cells = [_median([one["seconds"].get(phase) for one in runs]) for phase in PHASES]
         totals = [one["total"] for one in runs]
-        times = spread([a / b for a, b in zip(slow, totals, strict=True)], ".1f")
+        slow = rounds.get(_label(replace(NOTEBOOK, on_s3=label.endswith("S3"))), rounds[_label(NOTEBOOK)])
+        times = spread([a["total"] / b for a, b in zip(slow, totals, strict=True)], ".1f")
         vectors = compared[label[1]]
         differ = f"{vectors['largest_difference']:.1g}" if label.endswith("disk") else ""
         accuracy = f"{vectors['accuracy']:.1%}" if label.endswith("disk") else ""
         row = [label, *cells, f"{statistics.median(totals):.0f}", times, differ, accuracy]
         lines.append(f"| {' | '.join(row)} |")
-    count = len(slow)
-    head = f"{pictures:,} pictures, {count} {'round' if count == 1 else 'rounds in turns'}."
+    count = len(rounds[_label(NOTEBOOK)])
+    head = f"{measured['pictures']:,} pictures, {count} {'round' if count == 1 else 'rounds in turns'}."
     return "\n".join([head, "", *lines, ""])
 
 
@@ -185,48 +192,61 @@ def chart(measured: dict[str, Any], file: Path) -> None:
 
 
 def main() -> None:
-    """Measure and write benchmarks/ways.md, ways.json and ways.svg."""
+    """Measure and write a page, its figures and its chart: benchmarks/ways.md, ways.json and ways.svg."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", required=True, type=Path)
     parser.add_argument("--weights", required=True, type=Path)
     parser.add_argument("--s3", default="", help="a bucket for the S3 half, s3://bucket")
-    parser.add_argument("--sample", type=int, default=4_000, help="pictures of the repeated rounds")
+    parser.add_argument("--s3a", default="", help="a SPARK_CONF_DIR that brings (a) and (b) hadoop-aws")
+    parser.add_argument("--sample", type=int, default=2_000, help="pictures that every way is given")
+    parser.add_argument("--page", default="ways", help="name of the page, where the usual one is to stay")
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--repeats-of-all", type=int, default=1, help="rounds over all pictures, of (a), (d) and (e)")
     options = parser.parse_args()
-    chosen = [way for way in [*DISK, *(S3 if options.s3 else ())] if way.name != "e" or has_bf16()]
+    on_s3 = [way for way in S3 if options.s3 and (options.s3a or not way.program)]
+    chosen = [way for way in [*DISK, *on_s3] if way.name != "e" or has("avx512_bf16")]
+    fast = [way for way in chosen if way.name in "ade"]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         sample = spread_sample(options.images, options.sample, folder / "pictures")
-        every = [way for way in chosen if way.name in "ade"]
-        results = {}
+        measured = []
         for title, images, ways, repeats in (
             ("sample", sample, chosen, options.repeats),
-            ("all", options.images, every, 1),
+            ("all", options.images.absolute(), fast, options.repeats_of_all),
         ):
             s3 = _uploaded(images, options.s3, title)
-            measured = measure(Ways(images.absolute(), options.weights.absolute(), s3, folder / title), ways, repeats)
-            results[title] = {**measured, "pictures": sum(1 for _ in images.rglob("*.jpg"))}
-    _write(results)
+            among = Ways(images, options.weights.absolute(), folder / title, s3, options.s3a)
+            pictures = sum(1 for _ in images.rglob("*.jpg"))
+            measured.append({"pictures": pictures, **measure(among, ways, repeats)})
+            _write(options.page, measured, _hadoop_aws(options.s3a))
 
 
 def _uploaded(images: Path, bucket: str, title: str) -> str:
     if not bucket:
         return ""
     target = f"{bucket}/{title}"
-    call("pipeline", "upload", images.absolute(), target)
+    call("pipeline", "upload", images, target)
     return target
 
 
-def _write(results: dict[str, Any]) -> None:
+def _hadoop_aws(configuration: str) -> str:
+    """Name and version of the baselines' S3 reader, as Spark's configuration has it."""
+    if not configuration:
+        return ""
+    found = re.search(r"hadoop-aws[-:][\d.]*\d", (Path(configuration) / "spark-defaults.conf").read_text())
+    return found.group() if found else ""
+
+
+def _write(name: str, measured: list[dict[str, Any]], s3a: str) -> None:
     folder = ROOT / "benchmarks"
-    pages = [table(result, result["pictures"]) for result in results.values()]
-    head = (
-        f"# The job beside what people run today\n\n{machine()}. Reading overlaps the network: its column is the wait."
-    )
-    page = "\n".join([head, "", "![seconds of each way by phase](ways.svg)", "", *pages])
-    (folder / "ways.md").write_text(page)
-    (folder / "ways.json").write_text(json.dumps({"machine": machine(), **results}, indent=1) + "\n")
-    chart(results["all"], folder / "ways.svg")
+    head = f"{machine()}. Reading overlaps the network: its column is the wait."
+    if s3a:
+        head += f" (a) and (b) read S3 by {s3a}."
+    parts = ["# The job beside what people run today", "", head, "", f"![seconds of each way by phase]({name}.svg)", ""]
+    page = "\n".join([*parts, *map(table, measured)])
+    (folder / f"{name}.md").write_text(page)
+    (folder / f"{name}.json").write_text(json.dumps({"machine": machine(), "measured": measured}, indent=1) + "\n")
+    chart(measured[-1], folder / f"{name}.svg")
     print(page)
 
 
