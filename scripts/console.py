@@ -59,12 +59,12 @@ def log(text: str) -> None:
     with log_file().open("a") as file:
         file.write(text.rstrip("\n") + "\n")
     if _session.verbose:
-        _console.print(text.rstrip("\n"))
+        _print(_console, text.rstrip("\n"))
 
 
 def say(text: str = "") -> None:
     """Print a line, or several."""
-    _console.print(text)
+    _print(_console, text)
 
 
 def is_terminal() -> bool:
@@ -74,7 +74,7 @@ def is_terminal() -> bool:
 
 def warn(text: str) -> None:
     """Print a line on standard error."""
-    _errors.print(text)
+    _print(_errors, text)
 
 
 class Phase:
@@ -92,7 +92,7 @@ class Phase:
         if self._status is not None:
             self._status.update(f"{self.name:<{NAME_WIDTH}}{text}")
         else:
-            _console.print(f"  {text}")
+            _print(_console, f"  {text}")
 
 
 @contextmanager
@@ -112,7 +112,7 @@ def phase(name: str) -> Iterator[Phase]:
         _session.status = None
         if status is not None:
             status.stop()
-        _console.print(f"{name:<{NAME_WIDTH}}{time.monotonic() - started:>4.0f} s  {ended}".rstrip())
+        _print(_console, f"{name:<{NAME_WIDTH}}{time.monotonic() - started:>4.0f} s  {ended}".rstrip())
 
 
 class Bar:
@@ -163,3 +163,13 @@ def enquire(question: str, default: str = "") -> str:
             raise InputError(f"There is no answer to: {question}")
         return default
     return input(f"{question} [{default}] ").strip() or default
+
+
+def _print(console: Console, text: str) -> None:
+    try:
+        console.print(text)
+    except KeyboardInterrupt:
+        # Rich keeps a line that Ctrl-C broke off, and would print it again with the next one.
+        with console.capture():
+            pass
+        raise

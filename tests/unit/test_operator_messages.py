@@ -1,6 +1,8 @@
 """What the operator is told when AWS, Terraform, Ansible or a host says no: word for word."""
 
+import io
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -182,3 +184,22 @@ def test_without_a_terminal_a_question_is_an_answer_short(monkeypatch: pytest.Mo
     assert told.value.code == 8
     monkeypatch.setenv("YES", "1")
     assert console.ask("Take the cluster down?")
+
+
+class InterruptedOnce(io.StringIO):
+    """A terminal whose person types Ctrl-C while the first line comes."""
+
+    interrupted = False
+
+    def flush(self) -> None:
+        if not self.interrupted:
+            self.interrupted = True
+            raise KeyboardInterrupt
+
+
+def test_a_line_that_ctrl_c_met_is_not_said_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdout", screen := InterruptedOnce())
+    with pytest.raises(KeyboardInterrupt):
+        console.say("Ctrl-C closes it.")
+    console.say("Closed.")
+    assert screen.getvalue() == "Ctrl-C closes it.\nClosed.\n"
