@@ -37,16 +37,16 @@ test-cluster: .venv/.dev ## Run the tests on real hosts booted on this machine (
 	@$(SANDBOX) tools && $(BIN)/python -m pytest $(TESTS)
 
 BENCH = --images '$(IMAGES)' --weights '$(WEIGHTS)'
-bench: .venv/.dev ## Measure the job here, beside what people run today (IMAGES=folder WEIGHTS=file; an hour)
+bench: .venv/.dev ## Measure the job here, beside what people run today (IMAGES=folder WEIGHTS=file S3A=folder; an hour)
 	$(BIN)/python -m benchmarks.job $(BENCH) && $(BIN)/python -m benchmarks.limit $(BENCH)
-	$(BIN)/python -m tests.doubles.s3_server bench $(BIN)/python -m benchmarks.ways $(BENCH) --s3 s3://bench
+	$(BIN)/python -m tests.doubles.s3_server bench $(BIN)/python -m benchmarks.ways $(BENCH) --s3 s3://bench $(if $(S3A),--s3a '$(S3A)')
 
 lint: .venv/.dev ## Check style and types
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 	cd ansible && PATH=$(CURDIR)/$(BIN):$$PATH && yamllint --strict . && ansible-lint --strict
 
 lock: $(BIN)/uv ## Make the locks again from pyproject.toml
-	scripts/lock.sh $(BIN)/uv
+	requirements/lock.sh $(BIN)/uv
 
 FAB = $(BIN)/fab -r scripts
 # `make up V=1` shows what the tools print.

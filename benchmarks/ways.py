@@ -1,8 +1,12 @@
 """Orchard's job beside what people run today: the same pictures, the same cores, in turns.
 
 With `--s3` the ways also read from a bucket and write to it. (a) and (b) do so by hadoop-aws, which is no Python
-package: they take part when `--s3a` names a folder whose spark-defaults.conf brings it. Each repeat
-begins with another way, so that no way has a place of its own.
+package: they take part when `--s3a` names a folder whose spark-defaults.conf brings it. Each repeat begins with another
+way, so that no way has a place of its own.
+
+Beside a newer Hadoop, hadoop-aws 3.3 cannot read the defaults' durations with a unit: the same file sets
+spark.hadoop.fs.s3a.threads.keepalivetime to 60 and connection.establish.timeout, connection.timeout and
+multipart.purge.age to plain numbers, too.
 """
 
 import argparse

@@ -56,10 +56,11 @@ def log_file() -> Path:
 
 def log(text: str) -> None:
     """Keep text in the log file; show it too when asked to be verbose."""
+    text = text.rstrip("\n")
     with log_file().open("a") as file:
-        file.write(text.rstrip("\n") + "\n")
+        file.write(f"{text}\n")
     if _session.verbose:
-        _print(_console, text.rstrip("\n"))
+        _print(_console, text)
 
 
 def say(text: str = "") -> None:
