@@ -115,7 +115,7 @@ history: .venv/.operator ## The page of jobs that have ended, until Ctrl-C (PORT
 logs: .venv/.operator ## Every host's logs into a folder (FOLDER=logs)
 	@$(FAB) logs $(FLAGS) $(call given,FOLDER)
 
-SANDBOX = $(BIN)/python -m tests.cluster.sandbox
+SANDBOX = $(BIN)/python -m tests.sandbox
 HOSTS ?= 3
 
 sandbox-up: .venv/.dev ## Boot HOSTS=3 real Debian hosts on this machine (Linux, root)

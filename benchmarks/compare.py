@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow.dataset as ds
 from numpy.typing import NDArray
 
-from pipeline.neighbours import nearest_neighbour_accuracy
+from pipeline.run_folder.nearest_neighbour import nearest_neighbour_accuracy
 
 
 def table(folder: Path, column: str) -> dict[str, NDArray[np.float32]]:

@@ -20,10 +20,10 @@ os.environ["OPENBLAS_NUM_THREADS"] = "1"
 import numpy as np  # reads the number of its threads when it is imported
 
 from benchmarks.machine import machine
-from pipeline.decode import decode
-from pipeline.engine import OpenVinoEngine, compile_graph
-from pipeline.network import Network, prepare_network
-from pipeline.weights import find_weights
+from pipeline.network.engine import OpenVinoEngine, compile_graph
+from pipeline.network.keras_model import Network, prepare_network
+from pipeline.network.weights import find_weights
+from pipeline.pictures.decode import decode
 
 ROUNDS, SECONDS = 5, 2.0
 # Multiply-adds of MobileNetV2 1.0 at 224 x 224: table 4 of Sandler et al., "MobileNetV2" (2018).

@@ -12,13 +12,13 @@ from collections.abc import Iterator
 
 import pyarrow as pa
 
-from pipeline.listing import list_pictures, plan_tasks
-from pipeline.locations import open_storage
-from pipeline.outputs import write_inputs
-from pipeline.phases import packed_tasks
+from pipeline.job.spark_jobs import packed_tasks
+from pipeline.pictures.listing import list_pictures, plan_tasks
+from pipeline.run_folder.outputs import write_inputs
 from pipeline.settings import RunSettings
-from pipeline.storage import Pictures
-from pipeline.storage_local import LocalStorage
+from pipeline.storage.base import Pictures
+from pipeline.storage.local import LocalStorage
+from pipeline.storage.opening import open_storage
 
 CORES = 64
 

@@ -4,7 +4,7 @@ import os
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pipeline.record import cpu_name
+from pipeline.run_folder.record import cpu_name
 
 # By Linux's names, the widest first: how fast a network is depends on them more than on the clock.
 VECTORS = {"avx512_bf16": "AVX-512 with bf16", "avx512f": "AVX-512", "avx2": "AVX2"}

@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.locations import open_storage
-from pipeline.parts import FeaturePart, encode_features, feature_key, read_features, vector_table, vectors_of
-from pipeline.pca import fit
-from pipeline.phases import sum_moments
-from pipeline.session import default_master, spark_context
-from pipeline.storage import Storage
+from pipeline.job.session import default_master, spark_context
+from pipeline.job.spark_jobs import sum_moments
+from pipeline.pca.fit import fit
+from pipeline.run_folder.parts import FeaturePart, encode_features, feature_key, read_features, vector_table, vectors_of
+from pipeline.storage.base import Storage
+from pipeline.storage.opening import open_storage
 
 
 def grown(run: Storage, parts: int, rows: int, folder: str) -> Storage:

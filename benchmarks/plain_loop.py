@@ -12,14 +12,14 @@ from multiprocessing.synchronize import Barrier
 
 import numpy as np
 
-from pipeline.decode import decode
-from pipeline.engine import engine_for
-from pipeline.listing import list_pictures
-from pipeline.locations import open_storage
-from pipeline.network import Network, prepare_network
+from pipeline.network.engine import engine_for
+from pipeline.network.keras_model import Network, prepare_network
+from pipeline.network.weights import find_weights
+from pipeline.pictures.decode import decode
+from pipeline.pictures.listing import list_pictures
 from pipeline.settings import RunSettings
-from pipeline.storage import Storage
-from pipeline.weights import find_weights
+from pipeline.storage.base import Storage
+from pipeline.storage.opening import open_storage
 
 
 def loop(network: Network, images: Storage, paths: list[str], ready: Barrier) -> None:

@@ -16,19 +16,20 @@ from typing import Any
 from benchmarks.machine import machine
 from benchmarks.programs import printed
 from benchmarks.spread import spread
-from pipeline.extract import FeatureJob
-from pipeline.listing import all_pictures, plan_tasks
-from pipeline.locations import open_pictures, open_storage
-from pipeline.network import prepare_network
-from pipeline.pack import pack
+from pipeline.job.extract import FeatureJob
+from pipeline.job.session import default_master, spark_context
+from pipeline.job.spark_jobs import extract_features
+from pipeline.network.keras_model import prepare_network
+from pipeline.network.weights import find_weights
 from pipeline.parallel import run_ahead
-from pipeline.phases import extract_features
+from pipeline.pictures.listing import all_pictures, plan_tasks
+from pipeline.pictures.opening import open_pictures
+from pipeline.pictures.pack_writer import pack
 from pipeline.progress import Narrator
-from pipeline.session import default_master, spark_context
-from pipeline.storage_local import LocalStorage
-from pipeline.storage_s3 import S3Storage
-from pipeline.transfer import upload
-from pipeline.weights import find_weights
+from pipeline.storage.local import LocalStorage
+from pipeline.storage.opening import open_storage
+from pipeline.storage.s3 import S3Storage
+from pipeline.storage.transfer import upload
 from tests.doubles.listing_s3 import key_of, listing_s3
 from tests.doubles.s3_server import S3Server
 

@@ -24,15 +24,15 @@ import pyarrow.fs
 
 from benchmarks.machine import machine
 from benchmarks.spread import spread
-from pipeline import s3_connection
-from pipeline.extract import FETCHES, FeatureJob, FeatureTask, extract
-from pipeline.listing import all_pictures
-from pipeline.network import prepare_network
+from pipeline.job.extract import FETCHES, FeatureJob, FeatureTask, extract
+from pipeline.network.keras_model import prepare_network
+from pipeline.network.weights import find_weights
+from pipeline.pictures.listing import all_pictures
 from pipeline.progress import Narrator
-from pipeline.storage_local import LocalStorage
-from pipeline.storage_s3 import S3Storage
-from pipeline.transfer import upload
-from pipeline.weights import find_weights
+from pipeline.storage import s3_connection
+from pipeline.storage.local import LocalStorage
+from pipeline.storage.s3 import S3Storage
+from pipeline.storage.transfer import upload
 from tests.doubles.s3_server import REGION, S3Server
 
 ROUNDS = 3

@@ -9,23 +9,24 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
-from pipeline import network
-from pipeline.check import check_run
 from pipeline.errors import InputError, InterruptedRunError, OrchardError
-from pipeline.extract import FETCHES, MOST_FETCHES
-from pipeline.locations import open_pictures, open_storage
-from pipeline.pack import pack
+from pipeline.job.extract import FETCHES, MOST_FETCHES
+from pipeline.job.run import RunRequest, new_run_id, run
+from pipeline.job.session import default_master
+from pipeline.network import keras_model
+from pipeline.network.weights import IMAGENET, RANDOM, Weights, find_weights
+from pipeline.pictures.opening import open_pictures
+from pipeline.pictures.pack_writer import pack
 from pipeline.progress import Narrator
-from pipeline.record import RunRecord, read_record
-from pipeline.report import REPORT_KEY, write_report
-from pipeline.run import RunRequest, new_run_id, run
-from pipeline.session import default_master
+from pipeline.run_folder.check import check_run
+from pipeline.run_folder.record import RunRecord, read_record
+from pipeline.run_folder.report import REPORT_KEY, write_report
 from pipeline.settings import ENGINES, PRECISIONS, RunSettings
-from pipeline.storage import is_local, join
-from pipeline.storage_local import LocalStorage
-from pipeline.storage_s3 import S3Storage
-from pipeline.transfer import Summary, download, upload
-from pipeline.weights import IMAGENET, RANDOM, Weights, find_weights
+from pipeline.storage.base import is_local, join
+from pipeline.storage.local import LocalStorage
+from pipeline.storage.opening import open_storage
+from pipeline.storage.s3 import S3Storage
+from pipeline.storage.transfer import Summary, download, upload
 
 DEFAULT_COMPONENTS = 200
 FETCHES_HELP = "pictures that a task reads at once, more where S3 is far away; default: %(default)s"
@@ -106,11 +107,11 @@ def _add_run_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output", required=True, metavar="URI", help="where the run's folder is made")
     parser.add_argument("--weights", default=IMAGENET, metavar="FILE|imagenet|random", help="default: %(default)s")
     size = parser.add_mutually_exclusive_group()
-    size.add_argument("--components", type=_whole(1, network.FEATURES), metavar="K", help="default: 200")
+    size.add_argument("--components", type=_whole(1, keras_model.FEATURES), metavar="K", help="default: 200")
     size.add_argument("--variance", type=_share, metavar="SHARE", help="as many components as explain this share")
     parser.add_argument("--engine", choices=ENGINES, default=ENGINES[0], help="default: %(default)s")
     parser.add_argument("--precision", choices=PRECISIONS, default=PRECISIONS[0], help="default: %(default)s")
-    sizes = _whole(network.SMALLEST_SIZE, network.LARGEST_SIZE)
+    sizes = _whole(keras_model.SMALLEST_SIZE, keras_model.LARGEST_SIZE)
     parser.add_argument("--image-size", type=sizes, default=224, metavar="PIXELS", help="default: %(default)s")
     parser.add_argument("--classes", nargs="+", default=(), metavar="GLOB", help="only classes of these names")
     parser.add_argument("--limit", type=_whole(1), metavar="N", help="only N pictures, spread over the classes")
@@ -153,7 +154,7 @@ def _run(options: argparse.Namespace) -> int:
 def _demo(options: argparse.Namespace) -> int:
     notes = []
     if options.images is None:
-        from pipeline.drawn import draw_pictures
+        from pipeline.pictures.demo_pictures import draw_pictures
 
         options.images = join(options.output, "demo-pictures")
         draw_pictures(Path(options.images))

@@ -6,14 +6,12 @@ from pathlib import Path
 # Fabric puts this folder on the path and not the checkout that it is a package of.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from scripts import cluster, job, logs, power, results, runs, shell, status, tunnels, upload
-from scripts import credentials as access
-from scripts import down as removal
-from scripts import init as settings
-from scripts import scale as size
-from scripts import up as creation
-from scripts.submission import DEFAULT_SIZE, SIZES
+from scripts.hosts import logs, shell, tunnels
+from scripts.lifecycle import credentials, down, init, plan, power, scale, status, up
+from scripts.runs import results, start, table, upload
+from scripts.runs.submission import DEFAULT_SIZE, SIZES
 from scripts.tasks import task
+from scripts.terraform import outputs
 
 ADMIN_CIDR = {"admin-cidr": "network to open SSH to, as 203.0.113.7/32, instead of asking AWS for your address"}
 
@@ -32,7 +30,7 @@ PORT = {"port": "port of this machine to open it on (default: one that is free)"
         "email": "address for AWS's budget warnings, - for none",
     }
 )
-def init(
+def init_(
     name: str = "",
     owner: str = "",
     region: str = "",
@@ -43,7 +41,7 @@ def init(
     email: str = "",
 ) -> None:
     """Write terraform.tfvars from a few questions or these flags, and check tools, credentials and quotas."""
-    settings.init(
+    init.init(
         cluster_name=name,
         owner=owner,
         region=region,
@@ -56,15 +54,15 @@ def init(
 
 
 @task(ADMIN_CIDR)
-def plan(admin_cidr: str = "") -> None:
+def plan_(admin_cidr: str = "") -> None:
     """Say what `up` would do, and the price per hour and day."""
-    creation.plan(admin_cidr)
+    plan.plan(admin_cidr)
 
 
 @task(ADMIN_CIDR)
-def up(admin_cidr: str = "") -> None:
+def up_(admin_cidr: str = "") -> None:
     """Create the cluster, or mend and change it to what terraform.tfvars says."""
-    creation.up(admin_cidr)
+    up.up(admin_cidr)
 
 
 @task()
@@ -74,33 +72,33 @@ def stop() -> None:
 
 
 @task()
-def start() -> None:
+def start_() -> None:
     """Start them again, and verify the cluster."""
     power.start()
 
 
 @task({"workers": "how many workers the cluster is to have"} | ADMIN_CIDR)
-def scale(workers: str, admin_cidr: str = "") -> None:
+def scale_(workers: str, admin_cidr: str = "") -> None:
     """Add workers, or take some away once they have handed over what they are at."""
-    size.scale(workers, admin_cidr)
+    scale.scale(workers, admin_cidr)
 
 
 @task()
-def credentials() -> None:
+def credentials_() -> None:
     """Make an access key for the bucket, in an AWS profile on this machine; the older key is retired."""
-    access.credentials()
+    credentials.credentials()
 
 
 @task({"purge": "delete the bucket, too, with everything in it"})
-def down(purge: bool = False) -> None:
+def down_(purge: bool = False) -> None:
     """Save the logs, take the cluster away, and check that nothing is left; the bucket stays."""
-    removal.down(purge)
+    down.down(purge)
 
 
 @task({"data": "folder with a folder of pictures for each class"})
 def upload_(data: str = "") -> None:
     """Bring pictures to the bucket; what is there already is left."""
-    upload.upload(cluster.current(), data)
+    upload.upload(outputs.current(), data)
 
 
 @task(
@@ -113,64 +111,64 @@ def upload_(data: str = "") -> None:
 )
 def run(size: str = "", args: str = "", run: str = "", weights: str = "") -> None:
     """Begin the job on the cluster and follow it to its end; Ctrl-C leaves it running."""
-    job.run(cluster.current(), job.Asked(size, args, run, weights))
+    start.run(outputs.current(), start.Asked(size, args, run, weights))
 
 
 @task({"run": "the run's name (default: the latest)"})
 def follow(run: str = "") -> None:
     """Follow a run to its end; Ctrl-C leaves it running."""
-    job.attach(cluster.current(), run)
+    start.attach(outputs.current(), run)
 
 
 @task({"run": "the run's name (default: the one that is under way)"})
 def stop_run(run: str = "") -> None:
     """End a run kindly; it can go on later."""
-    job.stop(cluster.current(), run)
+    start.stop(outputs.current(), run)
 
 
 @task()
 def runs_() -> None:
     """List the runs: state, pictures, time, cost."""
-    runs.show(cluster.current())
+    table.show(outputs.current())
 
 
 @task({"run": "the run's name (default: the one that ended last)", "folder": "where to (default: results)"})
 def results_(run: str = "", folder: str = "results") -> None:
     """Fetch a run's report, CSV, components and record."""
-    results.fetch(cluster.current(), run, folder)
+    results.fetch(outputs.current(), run, folder)
 
 
 @task({"json": "print it for programs"})
 def status_(json: bool = False) -> None:
     """Say what there is: hosts, workers alive, runs, time and cost."""
-    status.show(cluster.current(), json)
+    status.show(outputs.current(), json)
 
 
 @task({"host": "master, worker-1 and so on (default: master)"})
 def ssh(host: str = "master") -> None:
     """Open a shell on a host."""
-    shell.open_shell(cluster.current(), host)
+    shell.open_shell(outputs.current(), host)
 
 
 @task(PORT)
 def jupyter(port: str = "") -> None:
     """Open JupyterLab to this machine until Ctrl-C, and print its URL with the token."""
-    tunnels.jupyter(cluster.current(), port)
+    tunnels.jupyter(outputs.current(), port)
 
 
 @task(PORT)
 def ui(port: str = "") -> None:
     """Open the pages of Spark's master and of the jobs at work to this machine until Ctrl-C."""
-    tunnels.ui(cluster.current(), port)
+    tunnels.ui(outputs.current(), port)
 
 
 @task(PORT)
 def history(port: str = "") -> None:
     """Open the page of jobs that have ended to this machine until Ctrl-C."""
-    tunnels.history(cluster.current(), port)
+    tunnels.history(outputs.current(), port)
 
 
 @task({"folder": "where to (default: logs)"})
 def logs_(folder: str = "logs") -> None:
     """Fetch the logs of every host: daemons, runs, executors, first boot."""
-    logs.collect(cluster.current(), folder)
+    logs.collect(outputs.current(), folder)

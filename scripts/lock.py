@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO
 
-from scripts import commands, console, settings
+from scripts import console, processes, tfvars
 from scripts.errors import BusyError
 
 PATIENCE_SECONDS = 1200
@@ -17,18 +17,18 @@ LOOK = 0.5
 @contextmanager
 def changing(cluster_name: str, task: str) -> Iterator[None]:
     """Hold the cluster's lock. Terraform and Ansible inherit it, so it is held until they, too, have ended."""
-    folder = settings.state_folder(cluster_name)
+    folder = tfvars.state_folder(cluster_name)
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     with (folder / "lock").open("a+") as file:
         _acquire(file, cluster_name)
         file.truncate(0)
         file.write(f"`make {task}` (process {os.getpid()})")
         file.flush()
-        commands.inherited.add(file.fileno())
+        processes.inherited.add(file.fileno())
         try:
             yield
         finally:
-            commands.inherited.discard(file.fileno())
+            processes.inherited.discard(file.fileno())
 
 
 def _acquire(file: IO[str], cluster_name: str) -> None:

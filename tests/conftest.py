@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.doubles.s3_server import S3Server
+from tests.pictures import encoded
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -48,3 +49,13 @@ def s3_server() -> Iterator[S3Server]:
     """A real S3 server on loopback; take a bucket of your own with `s3_server.bucket()`."""
     with S3Server() as server:
         yield server
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    """A folder with three pictures of one class."""
+    folder = tmp_path / "images" / "Apple"
+    folder.mkdir(parents=True)
+    for number in range(3):
+        (folder / f"{number}.jpg").write_bytes(encoded())
+    return folder.parent

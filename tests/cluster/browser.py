@@ -26,7 +26,7 @@ QUIET = [
 def chromium(need: Need) -> Iterator[Browser]:
     """A browser for the time of the block."""
     program = shutil.which("chromium")
-    need(program, "Chromium is not installed: python -m tests.cluster.sandbox tools")
+    need(program, "Chromium is not installed: python -m tests.sandbox tools")
     with sync_playwright() as playwright:
         yield playwright.chromium.launch(executable_path=program, args=QUIET)
 

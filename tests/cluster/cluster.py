@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.cluster.sandbox import handle
-from tests.cluster.sandbox.host import Host
-from tests.cluster.sandbox.sandbox import Sandbox
-from tests.cluster.sandbox.ssh import Shell
+from tests.sandbox import handle
+from tests.sandbox.host import Host
+from tests.sandbox.sandbox import Sandbox
+from tests.sandbox.ssh import Shell
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent

@@ -8,11 +8,11 @@ import pytest
 
 from tests.cluster import reference
 from tests.cluster.operator import Operator, prepared_cloud
-from tests.cluster.sandbox import handle, machine
-from tests.cluster.sandbox.machine import SandboxError
-from tests.cluster.sandbox.sandbox import Sandbox
-from tests.cluster.sandbox.ssh import Shell
 from tests.conftest import Need
+from tests.sandbox import handle, machine
+from tests.sandbox.machine import SandboxError
+from tests.sandbox.sandbox import Sandbox
+from tests.sandbox.ssh import Shell
 
 
 @pytest.fixture(scope="session", autouse=True)

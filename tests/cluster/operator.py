@@ -16,13 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from scripts.settings import literal
-from tests.cluster.sandbox import layers
-from tests.cluster.sandbox.cloud import Cloud
-from tests.cluster.sandbox.host import Host
-from tests.cluster.sandbox.metadata import RoleCredentials
-from tests.cluster.sandbox.sandbox import Sandbox
+from scripts.tfvars import literal
 from tests.doubles.provider_mirror import cli_config
+from tests.sandbox import layers
+from tests.sandbox.cloud import Cloud
+from tests.sandbox.host import Host
+from tests.sandbox.metadata import RoleCredentials
+from tests.sandbox.sandbox import Sandbox
 
 ROOT = Path(__file__).resolve().parents[2]
 DEADLINE = 600  # seconds for one task that hangs; the longest, a first `up`, is to take 180

@@ -15,13 +15,13 @@ import pytest
 
 from tests.cluster import reference
 from tests.cluster.cluster import PYTHON, Cluster, Played
-from tests.cluster.sandbox import faults, handle, layers
-from tests.cluster.sandbox.container import OPEN_FILES
-from tests.cluster.sandbox.host import Host
-from tests.cluster.sandbox.metadata import RoleCredentials
-from tests.cluster.sandbox.sandbox import Sandbox
 from tests.cluster.waiting import wait_until
 from tests.doubles.s3_server import S3Server
+from tests.sandbox import faults, handle, layers
+from tests.sandbox.container import OPEN_FILES
+from tests.sandbox.host import Host
+from tests.sandbox.metadata import RoleCredentials
+from tests.sandbox.sandbox import Sandbox
 
 UNITS = {"master": {"spark-master", "spark-history", "jupyter"}, "worker": {"spark-worker"}}
 WEIGHTS = "/var/tmp/weights.h5"

@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 from tests.cluster.operator import Operator
-from tests.cluster.sandbox import faults
-from tests.cluster.sandbox.ssh import Shell
 from tests.cluster.waiting import wait_until
 from tests.doubles.leftovers import leftovers
+from tests.sandbox import faults
+from tests.sandbox.ssh import Shell
 
 # A job of rounds, each with a known sum, that goes on until it is told that it is enough.
 JOB = """

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from tests.cluster.cluster import Cluster
-from tests.cluster.sandbox import handle
-from tests.cluster.sandbox.host import Host
-from tests.cluster.sandbox.sandbox import MIB, Sandbox
+from tests.sandbox import handle
+from tests.sandbox.host import Host
+from tests.sandbox.sandbox import MIB, Sandbox
 
 ENOUGH, TOO_LITTLE = 2048 * MIB, 512 * MIB
 

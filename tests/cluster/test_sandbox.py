@@ -11,15 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.sandbox import faults, firewall, machine, network, runs, sweep
-from tests.cluster.sandbox.host import Host
-from tests.cluster.sandbox.machine import SandboxError
-from tests.cluster.sandbox.metadata import Identity
-from tests.cluster.sandbox.runs import Run
-from tests.cluster.sandbox.sandbox import MIB, Sandbox
-from tests.cluster.sandbox.ssh import Shell
 from tests.cluster.waiting import wait_until
 from tests.conftest import Need
+from tests.sandbox import faults, firewall, machine, network, runs, sweep
+from tests.sandbox.host import Host
+from tests.sandbox.machine import SandboxError
+from tests.sandbox.metadata import Identity
+from tests.sandbox.runs import Run
+from tests.sandbox.sandbox import MIB, Sandbox
+from tests.sandbox.ssh import Shell
 
 ROOT = Path(__file__).resolve().parents[2]
 # What a caller is told where nobody answers.
@@ -28,7 +28,7 @@ TOKEN = "http://169.254.169.254/latest/api/token"
 # A run in a process of its own, which a test kills: it prints its number once its host answers.
 ANOTHER_RUN = """
 import sys, time
-from tests.cluster.sandbox.sandbox import Sandbox
+from tests.sandbox.sandbox import Sandbox
 with Sandbox() as sandbox:
     [host] = sandbox.add_plain(["other"], sys.argv[1])
     host.wait_until_ready()
@@ -244,7 +244,7 @@ def test_stop_leaves_nothing(public_key: str) -> None:
 
 
 def by_hand(*words: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "tests.cluster.sandbox", *words]
+    command = [sys.executable, "-m", "tests.sandbox", *words]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
 

@@ -18,11 +18,11 @@ import pytest
 from tests.cluster import reference
 from tests.cluster.browser import chromium, keep_picture
 from tests.cluster.operator import Operator
-from tests.cluster.sandbox import faults
-from tests.cluster.sandbox.ssh import Shell
 from tests.cluster.waiting import wait_until
 from tests.conftest import Need
 from tests.doubles.leftovers import leftovers
+from tests.sandbox import faults
+from tests.sandbox.ssh import Shell
 
 NOTEBOOK_SECONDS = 180
 # Of a worker's cores: slow enough that what a test does falls into the work, and no slower.

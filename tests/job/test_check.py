@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.check import check_run
-from pipeline.locations import open_storage
+from pipeline.run_folder.check import check_run
+from pipeline.storage.opening import open_storage
 from tests.job.conftest import GOOD, FinishedRun
 from tests.pictures import BROKEN
 

@@ -16,7 +16,7 @@ import pytest
 from scipy.linalg import subspace_angles
 from sklearn.decomposition import PCA
 
-from pipeline.parts import vectors_of
+from pipeline.run_folder.parts import vectors_of
 from tests.job.conftest import GOOD, Ended, FinishedRun, Orchard, begin, kill
 from tests.pictures import BROKEN, ODD
 

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.parts import vectors_of
+from pipeline.run_folder.parts import vectors_of
 from tests.doubles.faulty_s3 import Fault, FaultyS3
 from tests.doubles.s3_server import S3Server
 from tests.job.conftest import Ended, FinishedRun, Orchard, begin, kill

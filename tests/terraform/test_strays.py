@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from scripts import aws as clients
-from scripts import leftovers, strays
+from scripts.aws import clients as clients
+from scripts.aws import resource_removal, resources
 from tests.doubles import leftovers as census
 from tests.doubles.aws import AwsDouble
 
@@ -81,15 +81,15 @@ def test_everything_of_a_lost_cluster_is_found_and_taken_away_and_nothing_else(a
     build(account, "lost-two", OTHER, "10.8.0.0/24")
     others = census.leftovers(account.client, "lost-two")
     build(account, NAME, TAGS, "10.9.0.0/24")
-    found = leftovers.of_cluster(account.region, NAME)
+    found = resources.of_cluster(account.region, NAME)
     kinds = {thing.kind for thing in found}
     assert kinds >= {"instance", "VPC", "subnet", "internet gateway", "route table", "VPC endpoint", "security group"}
     assert kinds >= {"key pair", "instance profile", "IAM role", "IAM user"}
-    strays.remove(account.region, found)
-    assert leftovers.of_cluster(account.region, NAME) == []
+    resource_removal.remove(account.region, found)
+    assert resources.of_cluster(account.region, NAME) == []
     assert census.leftovers(account.client, NAME) == []
     assert census.leftovers(account.client, "lost-two") == others
-    strays.remove(account.region, leftovers.of_cluster(account.region, "lost-two"))
+    resource_removal.remove(account.region, resources.of_cluster(account.region, "lost-two"))
 
 
 def test_buckets_are_found_by_their_tags_and_not_by_how_their_names_begin(account: AwsDouble) -> None:
@@ -99,4 +99,4 @@ def test_buckets_are_found_by_their_tags_and_not_by_how_their_names_begin(accoun
         s3.create_bucket(Bucket=bucket, **region)
         if tags:
             s3.put_bucket_tagging(Bucket=bucket, Tagging={"TagSet": tags})
-    assert leftovers.buckets(account.region, NAME) == ["orchard-lost-1"]
+    assert resources.buckets(account.region, NAME) == ["orchard-lost-1"]

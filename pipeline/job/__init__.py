@@ -1,0 +1,1 @@
+"""One run on Spark, from the list of pictures to run.json."""

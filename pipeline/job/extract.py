@@ -1,0 +1,188 @@
+"""The feature phase: each task reads, decodes and runs its pictures and writes one part."""
+
+import resource
+import socket
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from pipeline.network.engine import Engine, engine_for
+from pipeline.network.keras_model import FEATURES, Network
+from pipeline.parallel import run_ahead
+from pipeline.pictures.decode import BadPictureError, decode, read_failure
+from pipeline.run_folder.parts import (
+    FeaturePart,
+    PictureError,
+    encode_features,
+    feature_key,
+    sha256,
+    vector_table,
+    whole_part,
+)
+from pipeline.storage import retries
+from pipeline.storage.base import Pictures, Storage
+
+# Pictures read and decoded ahead of the network, 150 KB each at 224 x 224: this bounds a worker's memory.
+LOOKAHEAD = 32
+# Pictures that a task reads at once. With answers 30 ms late, as from S3 within its region, more than this did not make
+# a task faster beyond the noise (benchmarks/s3_clients.md).
+FETCHES = 16
+MOST_FETCHES = 64
+
+
+@dataclass(frozen=True)
+class FeatureJob:
+    """What all tasks of a run share."""
+
+    images: Pictures
+    run: Storage
+    network: Network
+    resume: bool
+    fetches: int = FETCHES
+
+
+@dataclass(frozen=True)
+class FeatureTask:
+    """One task's share of the list: paths and labels, row by row."""
+
+    number: int
+    paths: list[str]
+    labels: list[str]
+
+
+@dataclass
+class TaskResult:
+    """What a task tells the driver. Seconds are the task's own; `peak_bytes` is its process's resident peak."""
+
+    number: int
+    listed: int
+    errors: list[PictureError]
+    sha256: str
+    kept: bool = False
+    first_picture_at: float = 0.0
+    ended_at: float = 0.0
+    seconds: dict[str, float] = field(default_factory=dict)
+    peak_bytes: int = 0
+    host: str = ""
+    retries: int = 0
+
+    @property
+    def features(self) -> int:
+        """Pictures with features."""
+        return self.listed - len(self.errors)
+
+
+Decoded = NDArray[np.uint8] | BadPictureError
+
+
+def extract(job: FeatureJob, task: FeatureTask) -> TaskResult:
+    """Write the task's part, or find it there already when resuming."""
+    if job.resume and (kept := _kept_part(job, task)):
+        return kept
+    retried = retries.count()
+    seconds = dict.fromkeys(("engine", "wait", "network", "write"), 0.0)
+    with _timed(seconds, "engine"):
+        engine = engine_for(job.network)
+    first_picture_at = time.time()
+    part = _features_of(job, task, engine, seconds)
+    data = encode_features(part)
+    with _timed(seconds, "write"):
+        job.run.write(feature_key(task.number), data)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return TaskResult(
+        task.number,
+        part.listed,
+        part.errors,
+        sha256(data),
+        first_picture_at=first_picture_at,
+        ended_at=time.time(),
+        seconds=seconds,
+        peak_bytes=peak,
+        host=socket.gethostname(),
+        retries=retries.count() - retried,
+    )
+
+
+def _kept_part(job: FeatureJob, task: FeatureTask) -> TaskResult | None:
+    try:
+        data = job.run.read(feature_key(task.number))
+    except OSError:
+        return None
+    part = whole_part(data, task.paths)
+    return TaskResult(task.number, part.listed, part.errors, sha256(data), kept=True) if part else None
+
+
+class _timed:  # noqa: N801  # reads as a word in a with statement
+    """Adds the block's wall seconds to a phase."""
+
+    def __init__(self, seconds: dict[str, float], phase: str) -> None:
+        self._seconds, self._phase = seconds, phase
+
+    def __enter__(self) -> None:
+        self._started = time.perf_counter()
+
+    def __exit__(self, *_: object) -> None:
+        self._seconds[self._phase] += time.perf_counter() - self._started
+
+
+def _features_of(job: FeatureJob, task: FeatureTask, engine: Engine, seconds: dict[str, float]) -> FeaturePart:
+    errors: list[PictureError] = []
+    kept: list[int] = []
+    vectors = np.empty((len(task.paths), FEATURES), np.float32)
+    batch: list[NDArray[np.uint8]] = []
+
+    def run_batch() -> None:
+        with _timed(seconds, "network"):
+            vectors[len(kept) - len(batch) : len(kept)] = engine.features(np.stack(batch))
+        batch.clear()
+
+    decoded = _read_ahead(job, task.paths)
+    for row in range(len(task.paths)):
+        with _timed(seconds, "wait"):
+            pixels = next(decoded)
+        if isinstance(pixels, BadPictureError):
+            errors.append(PictureError(task.paths[row], pixels.reason.value, pixels.detail))
+            continue
+        kept.append(row)
+        batch.append(pixels)
+        if len(batch) == engine.batch:
+            run_batch()
+    if batch:
+        run_batch()
+    paths, labels = [task.paths[row] for row in kept], [task.labels[row] for row in kept]
+    table = vector_table(paths, labels, "features", vectors[: len(kept)])
+    return FeaturePart(table, errors, len(task.paths))
+
+
+def _read_ahead(job: FeatureJob, paths: list[str]) -> Iterator[Decoded]:
+    """The decoded pictures in the list's order, at most LOOKAHEAD of them waiting, or as many as are read at once."""
+    return run_ahead(lambda path: _read_and_decode(job, path), paths, job.fetches, max(LOOKAHEAD, job.fetches))
+
+
+def _read_and_decode(job: FeatureJob, path: str) -> Decoded:
+    try:
+        return decode(job.images.read(path), job.network.image_size)
+    except BadPictureError as error:
+        return error
+    except OSError as error:
+        return read_failure(error)
+
+
+def pack_task(task: FeatureTask) -> bytes:
+    """The task's rows as compressed Arrow: a list of a million paths stays small on the driver and in the JVM."""
+    batch = pa.record_batch({"path": pa.array(task.paths, pa.string()), "label": pa.array(task.labels, pa.string())})
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, batch.schema, options=pa.ipc.IpcWriteOptions(compression="zstd")) as stream:
+        stream.write_batch(batch)
+    rows: bytes = sink.getvalue().to_pybytes()
+    return task.number.to_bytes(4, "big") + rows
+
+
+def unpack_task(data: bytes) -> FeatureTask:
+    """The inverse of `pack_task`."""
+    table = pa.ipc.open_stream(data[4:]).read_all()
+    return FeatureTask(int.from_bytes(data[:4], "big"), table["path"].to_pylist(), table["label"].to_pylist())

@@ -1,0 +1,129 @@
+"""The Spark session: settings that the job needs wherever it runs."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import urlparse
+
+from pipeline.errors import InputError, SparkError
+from pipeline.job.java import find_java_home
+from pipeline.storage.base import is_local
+
+Result = TypeVar("Result")
+
+POLL_SECONDS = 0.2
+# One lost worker costs a task one attempt; locally, too, a task may be tried again.
+TASK_ATTEMPTS = 4
+
+
+def default_master() -> str:
+    """Every core of this machine."""
+    return f"local[{os.cpu_count() or 1},{TASK_ATTEMPTS}]"
+
+
+def check_master(master: str, uris: dict[str, str]) -> None:
+    """Raise InputError where a folder of this machine would be read or written by other machines."""
+    if not master.startswith("spark://"):
+        return
+    if (urlparse(master).hostname or "") in ("localhost", "127.0.0.1", "::1"):
+        return
+    for option, uri in uris.items():
+        if is_local(uri):
+            raise InputError(
+                f"{option} {uri} is a folder of this machine, which the workers of {master} do not see; "
+                "upload it and give an s3:// address."
+            )
+
+
+@contextmanager
+def spark_context(master: str, name: str) -> Iterator[Any]:
+    """A SparkContext on this master, stopped at the end. Raises InputError without Java, SparkError without Spark."""
+    java_home = find_java_home()
+    if java_home:
+        os.environ["JAVA_HOME"] = java_home
+    os.environ["PYSPARK_PYTHON"] = os.environ.get("PYSPARK_PYTHON", sys.executable)
+    from pyspark import SparkConf, SparkContext
+    from pyspark.java_gateway import launch_gateway
+
+    conf = SparkConf().setMaster(master).setAppName(name)
+    for key, value in _settings(master).items():
+        conf.setIfMissing(key, value)
+    try:
+        # On a laptop the JVM's warnings are nothing to act on; on a cluster they belong to the journal.
+        quiet = {"stderr": subprocess.DEVNULL} if master.startswith("local") else {}
+        gateway = SparkContext._gateway or launch_gateway(conf, popen_kwargs=quiet)
+        context = SparkContext(conf=conf, gateway=gateway)
+    except Exception as error:  # py4j and pyspark raise many kinds
+        raise SparkError(
+            f"Spark did not start on {master} ({_first_line(error)}); is the master up and its address right?"
+        ) from error
+    # PySpark's own handler would cancel the jobs from inside whatever call it interrupts; `run_job` does it better.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield context
+    finally:
+        context.stop()
+
+
+def _settings(master: str) -> dict[str, str]:
+    room = Path(__file__).parent
+    settings = {
+        "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile=file:{room / 'log4j2.properties'}",
+        # Progress is Orchard's own bar.
+        "spark.ui.showConsoleProgress": "false",
+        "spark.python.worker.reuse": "true",
+        "spark.task.maxFailures": str(TASK_ATTEMPTS),
+    }
+    if master.startswith("local"):
+        # From a checkout the package lies beside the caller's folder, not in site-packages.
+        path = os.pathsep.join([str(room.parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])])
+        settings |= {
+            "spark.ui.enabled": "false",
+            "spark.driver.host": "127.0.0.1",
+            "spark.driver.bindAddress": "127.0.0.1",
+            "spark.executorEnv.PYTHONPATH": path,
+        }
+    return settings
+
+
+def run_job(context: Any, action: Callable[[], Result], poll: Callable[[], None] = lambda: None) -> Result:
+    """The result of a Spark action; `poll` is called now and then while it runs, and once at its end.
+
+    The action runs in a thread of its own, so that an interrupt finds the main thread at rest and not inside the
+    connection to the JVM. Raises SparkError where Spark gives the job up, KeyboardInterrupt once the job is cancelled.
+    """
+    with ThreadPoolExecutor(1) as thread:
+        future = thread.submit(action)
+        try:
+            while not wait([future], POLL_SECONDS).done:
+                poll()
+        except KeyboardInterrupt:
+            context.cancelAllJobs()
+            wait([future])
+            raise
+    poll()
+    try:
+        return future.result()
+    except Exception as error:  # py4j and pyspark raise many kinds
+        raise SparkError(
+            f"Spark gave the job up ({_cause(error)}); the finished parts are kept, go on with --resume."
+        ) from error
+
+
+def _cause(error: Exception) -> str:
+    """The Python error of the task that failed last, where the JVM's account names one; else its first line."""
+    told = re.findall(r"^(?:\w+\.)*(\w*(?:Error|Exception): .+)$", str(error), re.MULTILINE)
+    own = [line for line in told if not line.startswith(("SparkException", "Py4J", "PythonException"))]
+    return own[0].rstrip(".") if own else _first_line(error)
+
+
+def _first_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0].rstrip(".") if lines else type(error).__name__

@@ -1,0 +1,96 @@
+"""The Spark phases of a run: features, moments for the fit, projection."""
+
+import pickle
+from collections.abc import Callable, Iterable
+from functools import reduce
+from operator import add
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from pipeline.job.extract import FeatureJob, FeatureTask, TaskResult, extract, pack_task, unpack_task
+from pipeline.job.session import run_job
+from pipeline.network.keras_model import FEATURES
+from pipeline.pca.fit import Moments, PcaModel
+from pipeline.pictures.listing import task_bounds
+from pipeline.run_folder.parts import pca_key, read_features, sha256, vector_table, vectors_of
+from pipeline.storage.base import Storage
+from pipeline.storage.parquet import parquet_bytes
+
+# Rows that are multiplied at once: enough for BLAS to run at full speed, 20 MB as float64.
+GRAM_ROWS = 2048
+
+
+def extract_features(
+    context: Any, job: FeatureJob, inputs: pa.Table, on_progress: Callable[[int], None]
+) -> list[TaskResult]:
+    """Run every task of the list; `on_progress` hears how many pictures are accounted for so far."""
+    tasks = packed_tasks(inputs)
+    shared, done = context.broadcast(job), context.accumulator(0)
+
+    def run_tasks(packed: Iterable[bytes]) -> Iterable[TaskResult]:
+        for data in packed:
+            result = extract(shared.value, unpack_task(data))
+            done.add(result.listed)
+            yield result
+
+    rdd = context.parallelize(tasks, len(tasks)).mapPartitions(run_tasks)
+    results: list[TaskResult] = run_job(context, rdd.collect, lambda: on_progress(min(done.value, inputs.num_rows)))
+    return results
+
+
+def packed_tasks(inputs: pa.Table) -> list[bytes]:
+    """Each task's rows of the list, as `unpack_task` takes them."""
+    paths, labels = inputs["path"], inputs["label"]
+    return [
+        pack_task(FeatureTask(number, paths.slice(*bound).to_pylist(), labels.slice(*bound).to_pylist()))
+        for number, bound in enumerate(task_bounds(inputs))
+    ]
+
+
+def sum_moments(context: Any, run: Storage, tasks: int) -> Moments:
+    """The moments of all features of the run, one pass, each core over its share of the parts."""
+    groups = min(tasks, context.defaultParallelism)
+    shares = [list(range(tasks))[start::groups] for start in range(groups)]
+    rdd = context.parallelize(shares, groups).map(lambda share: _moments_of_parts(run, share))
+    moments: Moments = run_job(context, lambda: rdd.treeReduce(add))
+    return moments
+
+
+def _moments_of_parts(run: Storage, tasks: list[int]) -> Moments:
+    total = Moments(0, np.zeros(FEATURES), np.zeros((FEATURES, FEATURES)))
+    waiting: list[Any] = []
+
+    def flush() -> Moments:
+        rows = np.concatenate(waiting)
+        waiting.clear()
+        return Moments.of(rows)
+
+    for task in tasks:
+        table = read_features(run, task).table
+        if table.num_rows:
+            waiting.append(vectors_of(table, "features"))
+        if sum(map(len, waiting)) >= GRAM_ROWS:
+            total += flush()
+    return reduce(add, [flush()] if waiting else [], total)
+
+
+def project_features(context: Any, run: Storage, model: PcaModel, tasks: int) -> list[str]:
+    """Write the projection part of every task; returns the parts' SHA-256 in the tasks' order."""
+    # As bytes: with encryption on, PySpark 4.3 cannot broadcast an array, whose pickle it measures by len().
+    shared = context.broadcast(pickle.dumps(model))
+    rdd = context.parallelize(range(tasks), tasks).map(
+        lambda task: _project_part(run, pickle.loads(shared.value), task)  # noqa: S301  our own driver's
+    )
+    checksums: list[str] = run_job(context, rdd.collect)
+    return checksums
+
+
+def _project_part(run: Storage, model: PcaModel, task: int) -> str:
+    table = read_features(run, task).table
+    rows = vectors_of(table, "features").reshape(-1, FEATURES)
+    projected = vector_table(table["path"].to_pylist(), table["label"].to_pylist(), "pca", model.project(rows))
+    data = parquet_bytes(projected, dictionary=["label"])
+    run.write(pca_key(task), data)
+    return sha256(data)

@@ -1,0 +1,71 @@
+"""The network's weights: where they come from and what they are, without importing TensorFlow where a file is given."""
+
+import hashlib
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.errors import InputError
+from pipeline.network.frameworks import import_keras
+from pipeline.storage.base import is_local, split_parent
+from pipeline.storage.opening import open_storage
+
+IMAGENET = "imagenet"
+RANDOM = "random"
+# The name under which Keras keeps MobileNetV2 1.0 at 224 without the classifier.
+KERAS_FILE = "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224_no_top.h5"
+RANDOM_SEED = 20
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A weight file on this machine (None: drawn at random from RANDOM_SEED) and the SHA-256 of its content."""
+
+    name: str
+    file: Path | None
+    sha256: str
+
+
+def find_weights(given: str) -> Weights:
+    """The weights for `--weights`: a file, an object, `imagenet` or `random`. Raises InputError."""
+    if given == RANDOM:
+        return Weights(RANDOM, None, hashlib.sha256(f"random {RANDOM_SEED}".encode()).hexdigest())
+    if given == IMAGENET:
+        return _of_file(IMAGENET, _imagenet_file())
+    if is_local(given):
+        return _of_file(given, Path(given.removeprefix("file://")).expanduser())
+    parent, name = split_parent(given)
+    try:
+        data = open_storage(parent).read(name)
+    except OSError as error:
+        raise InputError(f"The weights {given} cannot be read ({error}); check the name with --weights.") from None
+    with tempfile.NamedTemporaryFile(suffix=Path(name).suffix, delete=False) as copy:
+        copy.write(data)
+    return _of_file(given, Path(copy.name))
+
+
+def _of_file(name: str, file: Path) -> Weights:
+    try:
+        with file.open("rb") as stream:
+            return Weights(name, file, hashlib.file_digest(stream, "sha256").hexdigest())
+    except OSError as error:
+        raise InputError(
+            f"The weights file {file} cannot be read ({error.strerror}); check the path given with --weights."
+        ) from None
+
+
+def _imagenet_file() -> Path:
+    home = Path(os.environ.get("KERAS_HOME", Path.home() / ".keras"))
+    cached = home / "models" / KERAS_FILE
+    if cached.is_file():
+        return cached
+    keras = import_keras()
+    try:
+        keras.applications.MobileNetV2(include_top=False, weights=IMAGENET, input_shape=(224, 224, 3))
+    except Exception as error:  # Keras raises a bare Exception for a failed download
+        raise InputError(
+            "Keras's ImageNet weights are neither in its cache nor to be downloaded from here; "
+            f"give a file with --weights, or put it at {cached}."
+        ) from error
+    return cached

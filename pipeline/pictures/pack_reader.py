@@ -1,0 +1,199 @@
+"""Pictures packed into Parquet shards: later runs read tens of objects where there were tens of thousands.
+
+Below the pack's URI lie `shards/part-00000.parquet` ... with the columns `path`, `label`, `bytes`, in small row groups,
+and `pack-index.parquet`, written last: which row group holds which picture. Without the index there is no pack.
+"""
+
+import io
+import json
+from bisect import bisect_right
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from dataclasses import dataclass
+from functools import lru_cache
+from threading import Lock
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from pipeline.errors import InputError
+from pipeline.storage.base import LISTING_SCHEMA, Storage, join
+from pipeline.storage.parquet import parquet_bytes, parquet_table
+
+INDEX_KEY = "pack-index.parquet"
+SHARDS = "shards/"
+# Readers of one task stand in one row group or the next; a group is about 1 MiB, or one large picture.
+GROUPS_KEPT = 4
+INDEX_SCHEMA = pa.schema([*LISTING_SCHEMA, ("label", pa.string()), ("shard", pa.int32()), ("row_group", pa.int32())])
+_ABOUT = b"orchard.pack"
+
+
+@dataclass(frozen=True)
+class Pack:
+    """What the index says of the whole: the label of pictures that lay in no folder, and each shard's bytes."""
+
+    label: str
+    shard_bytes: list[int]
+
+
+@dataclass(frozen=True)
+class RowGroup:
+    """Where a row group lies and which path it begins with; paths are sorted all through the pack."""
+
+    first_path: str
+    shard: int
+    number: int
+
+
+def shard_key(shard: int) -> str:
+    """The key of a shard."""
+    return f"{SHARDS}part-{shard:05d}.parquet"
+
+
+def encode_index(index: pa.Table, pack: Pack) -> bytes:
+    """The index as a Parquet file."""
+    about = json.dumps({"label": pack.label, "shard_bytes": pack.shard_bytes}).encode()
+    return parquet_bytes(index.replace_schema_metadata({_ABOUT: about}), dictionary=["label", "shard", "row_group"])
+
+
+@dataclass(frozen=True)
+class PackedPictures:
+    """The pictures of a pack, listed and read by their paths as if they lay there one by one."""
+
+    storage: Storage
+    pack: Pack
+    groups: tuple[RowGroup, ...]
+
+    @classmethod
+    def at(cls, storage: Storage) -> "PackedPictures":
+        """The pack in this storage. Raises InputError where it is damaged."""
+        try:
+            index = _read_index(storage)
+            pack = Pack(**json.loads(index.schema.metadata[_ABOUT]))
+        except (pa.ArrowException, KeyError, TypeError, ValueError) as error:
+            raise InputError(f"{join(storage.uri, INDEX_KEY)} is broken ({error}); pack the pictures again.") from error
+        _check_shards(storage, pack)
+        places = np.stack([index["shard"].to_numpy(), index["row_group"].to_numpy()])
+        firsts = np.flatnonzero(np.r_[True, (np.diff(places) != 0).any(axis=0)])
+        paths = index["path"].take(pa.array(firsts)).to_pylist()
+        groups = zip(paths, *places[:, firsts].tolist(), strict=True)
+        return cls(storage, pack, tuple(RowGroup(*group) for group in groups))
+
+    @property
+    def uri(self) -> str:
+        return self.storage.uri
+
+    @property
+    def label(self) -> str:
+        return self.pack.label
+
+    def list(self, prefix: str = "") -> Iterator[pa.RecordBatch]:
+        """Every picture whose path begins with `prefix`, from the index."""
+        for batch in _read_index(self.storage).select(LISTING_SCHEMA.names).to_batches():
+            yield batch.filter(pc.starts_with(batch["path"], prefix)).replace_schema_metadata()
+
+    def read(self, key: str) -> bytes:
+        """A picture, from the row group that holds it. Raises as `Storage.read`."""
+        place = bisect_right(self.groups, key, key=lambda group: group.first_path) - 1
+        if place < 0:
+            raise FileNotFoundError(2, "no such picture in the pack", key)
+        group = self.groups[place]
+        pictures = _kept_groups.get((self.uri, group.shard, group.number), lambda: self._read_group(group))
+        if key not in pictures:
+            raise FileNotFoundError(2, "no such picture in the pack", key)
+        data = pictures[key]
+        if data is None:
+            raise PermissionError(13, "could not be read when it was packed", key)
+        return data
+
+    def _read_group(self, group: RowGroup) -> dict[str, bytes | None]:
+        key, size = shard_key(group.shard), self.pack.shard_bytes[group.shard]
+        shard = pa.PythonFile(_Ranges(self.storage, key, size), "r")
+        # Unbuffered, each column of the group is read by one request.
+        file = pq.ParquetFile(shard, metadata=_footer(self.storage, key, size), pre_buffer=False)
+        table = file.read_row_group(group.number, columns=["path", "bytes"], use_threads=False)
+        return dict(zip(table["path"].to_pylist(), table["bytes"].to_pylist(), strict=True))
+
+
+def _read_index(storage: Storage) -> pa.Table:
+    return parquet_table(storage.read(INDEX_KEY))
+
+
+def _check_shards(storage: Storage, pack: Pack) -> None:
+    there = {
+        path: size for batch in storage.list(SHARDS) for path, size in zip(*batch.to_pydict().values(), strict=True)
+    }
+    for shard, size in enumerate(pack.shard_bytes):
+        if there.get(shard_key(shard)) != size:
+            raise InputError(
+                f"{join(storage.uri, shard_key(shard))} is not as {INDEX_KEY} says; pack the pictures again."
+            )
+
+
+class _Ranges(io.RawIOBase):
+    """A shard as a file whose every read is a request for a range."""
+
+    def __init__(self, storage: Storage, key: str, size: int) -> None:
+        super().__init__()
+        self._storage, self._key, self._size = storage, key, size
+        self._position = 0
+
+    def seekable(self) -> bool:
+        return True
+
+    def readable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._position
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
+        self._position = base + offset
+        return self._position
+
+    def read(self, length: int | None = -1) -> bytes:
+        left = self._size - self._position
+        wanted = left if length is None or length < 0 else min(length, left)
+        data = self._storage.read_range(self._key, self._position, wanted) if wanted > 0 else b""
+        self._position += len(data)
+        return data
+
+
+@lru_cache(maxsize=16)
+def _footer(storage: Storage, key: str, size: int) -> pq.FileMetaData:
+    return pq.read_metadata(pa.PythonFile(_Ranges(storage, key, size), "r"))
+
+
+class _GroupCache:
+    """The row groups that were read last. Readers that want the same one wait for the first of them to read it."""
+
+    def __init__(self, kept: int) -> None:
+        self._kept = kept
+        self._lock = Lock()
+        self._groups: OrderedDict[tuple[str, int, int], Future[dict[str, bytes | None]]] = OrderedDict()
+
+    def get(self, name: tuple[str, int, int], read: Callable[[], dict[str, bytes | None]]) -> dict[str, bytes | None]:
+        """The group of this name, read where it is not kept. A failed reading is not kept."""
+        with self._lock:
+            future = self._groups.get(name)
+            mine = future is None
+            if future is None:
+                future = self._groups[name] = Future()
+                if len(self._groups) > self._kept:
+                    self._groups.popitem(last=False)
+            self._groups.move_to_end(name)
+        if mine:
+            try:
+                future.set_result(read())
+            except BaseException as error:
+                with self._lock:
+                    self._groups.pop(name, None)
+                future.set_exception(error)
+        return future.result()
+
+
+_kept_groups = _GroupCache(GROUPS_KEPT)

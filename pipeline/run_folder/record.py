@@ -1,0 +1,81 @@
+"""run.json: what a run was, was asked, and came to."""
+
+import json
+import platform
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from pipeline import __version__
+from pipeline.storage.base import Storage
+
+KEY = "run.json"
+COMPLETE = "complete"
+TOO_MANY_BAD = "too many bad pictures"
+_PACKAGES = ("pyspark", "openvino", "tensorflow-cpu", "tensorflow", "keras", "numpy", "pyarrow", "pillow", "obstore")
+
+
+@dataclass
+class RunRecord:
+    """The content of run.json. Seconds are wall-clock, sizes bytes; `parts` holds each task's rows and checksums.
+
+    `images_per_second` counts from the first picture to the last one's part, so that starting up does not blur it;
+    `fetches` is how many pictures a task read at once.
+    """
+
+    run_id: str
+    status: str
+    exit_status: int
+    settings: dict[str, Any]
+    weights: str
+    master: str
+    counts: dict[str, int]
+    error_reasons: dict[str, int] = field(default_factory=dict)
+    components: int = 0
+    explained_variance: float = 0.0
+    explained_variance_ratio: list[float] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=dict)
+    worker_seconds: dict[str, float] = field(default_factory=dict)
+    images_per_second: float = 0.0
+    worker_peak_bytes: int = 0
+    retries: int = 0
+    started_at: str = ""
+    ended_at: str = ""
+    hosts: list[str] = field(default_factory=list)
+    cpu: str = ""
+    cores: int = 0
+    fetches: int = 0
+    versions: dict[str, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    parts: list[dict[str, Any]] = field(default_factory=list)
+
+    def write(self, run: Storage) -> None:
+        """Put run.json: the run counts as ended from here on."""
+        run.write(KEY, (json.dumps(asdict(self), indent=1) + "\n").encode())
+
+
+def read_record(run: Storage) -> RunRecord:
+    """The record of an ended run. Raises FileNotFoundError, ValueError or TypeError."""
+    return RunRecord(**json.loads(run.read(KEY)))
+
+
+def installed_versions() -> dict[str, str]:
+    """Versions of Python, Orchard and the packages that the numbers depend on."""
+    found = {"python": platform.python_version(), "orchard": __version__}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def cpu_name() -> str:
+    """The processor's name as the kernel tells it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()

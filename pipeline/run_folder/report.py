@@ -1,0 +1,176 @@
+"""report.html: one file that needs no network, made from the run folder (and the pictures, where they can be read)."""
+
+import base64
+import colorsys
+import io
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from numpy.typing import NDArray
+from PIL import Image
+
+from pipeline.errors import OrchardError
+from pipeline.pictures.decode import BadPictureError, decode
+from pipeline.pictures.opening import open_pictures
+from pipeline.run_folder.nearest_neighbour import nearest_neighbour_accuracy
+from pipeline.run_folder.outputs import read_errors, read_inputs, read_pca
+from pipeline.run_folder.parts import vectors_of
+from pipeline.run_folder.record import RunRecord
+from pipeline.storage.base import Storage
+
+REPORT_KEY = "report.html"
+# Bounds that keep the page at a few MB and its making at seconds, whatever the size of the run.
+ROWS_FOR_NEIGHBOURS = 25_000
+POINTS_ON_MAP = 1_500
+THUMBNAIL_PIXELS = 40
+SPRITE_COLUMNS = 40
+ERRORS_SHOWN = 100
+READERS = 16
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Some of the run's rows, spread evenly over the list: vectors (n, k) with their paths and labels."""
+
+    paths: list[str]
+    labels: NDArray[np.str_]
+    vectors: NDArray[np.float32]
+    whole: bool
+
+
+def write_report(run: Storage, record: RunRecord) -> None:
+    """Write report.html into the run."""
+    run.write(REPORT_KEY, render(run, record).encode())
+
+
+def render(run: Storage, record: RunRecord) -> str:
+    """The page. Raises FileNotFoundError where a part of the run is missing."""
+    inputs, _ = read_inputs(run)
+    sample = _sample(run, record)
+    errors = read_errors(run)
+    environment = Environment(
+        loader=PackageLoader("pipeline.run_folder", "."), autoescape=True, undefined=StrictUndefined
+    )
+    environment.filters["size"] = _mebibytes
+    page: str = environment.get_template("report.html.j2").render(
+        record=record,
+        classes=_class_rows(inputs, sample),
+        neighbours_of_all=sample.whole,
+        neighbour_rows=len(sample.paths),
+        scree=_scree(record.explained_variance_ratio),
+        map=_map(sample, record),
+        errors=errors.slice(0, ERRORS_SHOWN).to_pylist(),
+    )
+    return page
+
+
+def _mebibytes(size: float) -> str:
+    return f"{size / 2**20:,.0f} MiB"
+
+
+def _sample(run: Storage, record: RunRecord) -> Sample:
+    total = record.counts["features"]
+    step = max(1, -(-total // ROWS_FOR_NEIGHBOURS))
+    paths: list[str] = []
+    labels: list[str] = []
+    vectors = []
+    seen = 0
+    for table in _pca_parts(run, record):
+        rows = np.arange(-seen % step, table.num_rows, step)
+        seen += table.num_rows
+        if len(rows):
+            chosen = table.take(pa.array(rows))
+            paths += chosen["path"].to_pylist()
+            labels += chosen["label"].to_pylist()
+            vectors.append(vectors_of(chosen, "pca"))
+    return Sample(paths, np.array(labels), np.concatenate(vectors), step == 1)
+
+
+def _pca_parts(run: Storage, record: RunRecord) -> Iterator[pa.Table]:
+    with ThreadPoolExecutor(READERS) as pool:
+        tasks = [part["task"] for part in record.parts]
+        for start in range(0, len(tasks), READERS):
+            yield from pool.map(lambda task: read_pca(run, task), tasks[start : start + READERS])
+
+
+def _class_rows(inputs: pa.Table, sample: Sample) -> list[dict[str, Any]]:
+    correct = nearest_neighbour_accuracy(sample.vectors, sample.labels)
+    counts = {row["values"]: row["counts"] for row in inputs["label"].value_counts().to_pylist()}
+    rows = []
+    for label in sorted(counts):
+        mine = sample.labels == label
+        accuracy = float(correct[mine].mean()) if mine.any() else None
+        rows.append({"label": label, "count": counts[label], "accuracy": accuracy})
+    return rows
+
+
+def _colours(labels: list[str]) -> dict[str, str]:
+    """A colour for each class: hues a golden angle apart, so that neighbours in the list differ."""
+    colours = {}
+    for number, label in enumerate(labels):
+        red, green, blue = colorsys.hls_to_rgb(number * 0.618034 % 1, (0.40, 0.55, 0.66)[number % 3], 0.65)
+        colours[label] = f"#{round(red * 255):02x}{round(green * 255):02x}{round(blue * 255):02x}"
+    return colours
+
+
+def _scree(ratios: list[float]) -> dict[str, Any]:
+    """The scree plot's points in a 640 x 240 box: each ratio as a bar, the cumulated ratio as a line."""
+    width, height = 640, 240
+    cumulated = np.cumsum(ratios)
+    step = width / len(ratios)
+    highest = max(ratios) or 1.0
+    bars = [
+        {"x": number * step, "w": max(step * 0.8, 0.6),
+         "y": height * (1 - ratio / highest), "h": height * ratio / highest,
+         "text": f"pc{number + 1}: {ratio:.2%}, together {cumulated[number]:.2%}"}
+        for number, ratio in enumerate(ratios)
+    ]  # fmt: skip
+    line = " ".join(f"{(number + 0.4) * step:.1f},{height * (1 - value):.1f}" for number, value in enumerate(cumulated))
+    marks = {goal: int(np.argmax(cumulated >= goal)) + 1 for goal in (0.5, 0.8, 0.9, 0.95) if cumulated[-1] >= goal}
+    return {"bars": bars, "line": line, "highest": highest, "marks": marks, "count": len(ratios)}
+
+
+def _map(sample: Sample, record: RunRecord) -> dict[str, Any]:
+    """The points of pc1 and pc2 for the page's script, with one sprite of thumbnails where pictures can be read."""
+    step = max(1, -(-len(sample.paths) // POINTS_ON_MAP))
+    paths, labels = sample.paths[::step], sample.labels[::step].tolist()
+    planar = sample.vectors[::step, :2].astype(float)
+    if planar.shape[1] < 2:
+        planar = np.hstack([planar, np.zeros((len(planar), 1))])
+    low, high = planar.min(axis=0), planar.max(axis=0)
+    names = sorted(set(labels))
+    return {
+        # As shares of the map's width and height: features may be of any scale.
+        "points": np.round((planar - low) / np.where(high > low, high - low, 1), 4).tolist(),
+        "paths": paths,
+        "labels": [names.index(label) for label in labels],
+        "names": names,
+        "colours": list(_colours(names).values()),
+        "sprite": _sprite(record.settings["images"], paths),
+        "tile": THUMBNAIL_PIXELS,
+        "columns": SPRITE_COLUMNS,
+        "total": record.counts["features"],
+    }
+
+
+def _sprite(images_uri: str, paths: list[str]) -> str:
+    """All thumbnails side by side as one data URI; empty where the pictures are no longer there."""
+    try:
+        images = open_pictures(images_uri)
+        with ThreadPoolExecutor(READERS) as pool:
+            tiles = list(pool.map(lambda path: decode(images.read(path), THUMBNAIL_PIXELS), paths))
+    except (OSError, OrchardError, BadPictureError):
+        return ""
+    rows = -(-len(tiles) // SPRITE_COLUMNS)
+    sheet = np.full((rows * THUMBNAIL_PIXELS, SPRITE_COLUMNS * THUMBNAIL_PIXELS, 3), 255, np.uint8)
+    for number, tile in enumerate(tiles):
+        top, left = (place * THUMBNAIL_PIXELS for place in divmod(number, SPRITE_COLUMNS))
+        sheet[top : top + THUMBNAIL_PIXELS, left : left + THUMBNAIL_PIXELS] = tile
+    jpeg = io.BytesIO()
+    Image.fromarray(sheet).save(jpeg, "JPEG", quality=80)
+    return "data:image/jpeg;base64," + base64.b64encode(jpeg.getvalue()).decode()

@@ -1,0 +1,1 @@
+"""Where pictures are read and results are written: folders and S3 behind one interface, and copies between them."""

@@ -1,0 +1,199 @@
+"""Copies a folder to a bucket and back: only what is missing or different, many files at once.
+
+A copy that stops is gone on with by starting it again: each file is there whole or not at all, and what is there with
+the same size and MD5 is not sent again. Nothing is ever deleted.
+"""
+
+import errno
+import hashlib
+import mimetypes
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from pipeline.errors import IncompleteTransferError, InputError, StorageError
+from pipeline.parallel import run_ahead
+from pipeline.progress import Narrator
+from pipeline.storage.local import LocalStorage
+from pipeline.storage.s3 import CHUNK_BYTES, MD5, S3Storage
+
+# Small files wait for the network, so many go at once; large ones fill it, and each takes a few chunks of memory.
+SMALL_AT_ONCE = 32
+LARGE_AT_ONCE = 4
+FAULTS_TOLD = 5
+# What the standard library does not know on every machine.
+CONTENT_TYPES = {".webp": "image/webp", ".parquet": "application/vnd.apache.parquet", ".csv": "text/csv"}
+
+
+@dataclass(frozen=True)
+class Copy:
+    """One file to copy: its key below either end, its bytes, and what the bucket's list said of the object, if any."""
+
+    key: str
+    size: int
+    object_size: int | None
+    etag: str = ""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one: bytes sent, None where it was there already; or why it could not be copied."""
+
+    key: str
+    sent: int | None
+    fault: str = ""
+
+
+@dataclass
+class Summary:
+    """Counts, bytes and wall-clock seconds of a copy."""
+
+    files: int = 0
+    sent: int = 0
+    bytes: int = 0
+    seconds: float = 0.0
+    faults: list[Outcome] = field(default_factory=list)
+
+    @property
+    def kept(self) -> int:
+        """Files that were there already."""
+        return self.files - self.sent - len(self.faults)
+
+    def sentence(self, verb: str, target: str) -> str:
+        """What was done, in one line."""
+        rate = self.sent / self.seconds if self.seconds else 0
+        return (
+            f"{verb} {self.sent:,} of {self.files:,} files ({self.bytes:,} bytes) to {target} in {self.seconds:.1f} s "
+            f"({rate:,.0f} files/s); {self.kept:,} were there already."
+        )
+
+
+def upload(folder: LocalStorage, target: S3Storage, narrator: Narrator) -> Summary:
+    """Copy the folder's files to the prefix.
+
+    Raises InputError, StorageError where the server fails, IncompleteTransferError where single files cannot be sent.
+    """
+    sizes = {key: size for batch in folder.list() for key, size in zip(*batch.to_pydict().values(), strict=True)}
+    if not sizes:
+        raise InputError(f"{folder.root} holds no file; give the folder whose files are to be uploaded.")
+    target.check_writable()
+    there = {key: (size, etag) for key, size, etag in target.list_objects() if key in sizes}
+    copies = [Copy(key, size, *there.get(key, (None, ""))) for key, size in sorted(sizes.items())]
+    return _copy(copies, partial(_send, folder, target), "Uploading", narrator)
+
+
+def download(source: S3Storage, folder: LocalStorage, narrator: Narrator) -> Summary:
+    """Copy the prefix's objects into the folder; 0-byte "folder" objects are left out. Raises as `upload`."""
+    copies = [Copy(key, size, size, etag) for key, size, etag in source.list_objects()]
+    if not copies:
+        raise InputError(f"There is no object below {source.uri}; check the prefix.")
+    folder.check_writable()
+    return _copy(copies, partial(_fetch, source, folder), "Downloading", narrator)
+
+
+def _copy(copies: list[Copy], one: Callable[[Copy], int | None], doing: str, narrator: Narrator) -> Summary:
+    started, summary = time.perf_counter(), Summary(len(copies))
+    with narrator.counted("copy", doing, len(copies), "files", "files/s") as report:
+        for done, outcome in enumerate(_outcomes(copies, one), 1):
+            if outcome.fault:
+                summary.faults.append(outcome)
+            elif outcome.sent is not None:
+                summary.sent += 1
+                summary.bytes += outcome.sent
+            report(done)
+    summary.seconds = time.perf_counter() - started
+    if summary.faults:
+        raise IncompleteTransferError(_told(summary))
+    return summary
+
+
+def _outcomes(copies: Iterable[Copy], one: Callable[[Copy], int | None]) -> Iterator[Outcome]:
+    small = [copy for copy in copies if copy.size < CHUNK_BYTES]
+    large = [copy for copy in copies if copy.size >= CHUNK_BYTES]
+    for group, threads in ((small, SMALL_AT_ONCE), (large, LARGE_AT_ONCE)):
+        yield from run_ahead(partial(_outcome, one), group, threads, 2 * threads)
+
+
+def _outcome(one: Callable[[Copy], int | None], copy: Copy) -> Outcome:
+    try:
+        return Outcome(copy.key, one(copy))
+    except StorageError:
+        raise
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise InputError("The disk is full; make room and start the same command again.") from error
+        return Outcome(copy.key, None, error.strerror or str(error))
+
+
+def _told(summary: Summary) -> str:
+    some = "; ".join(f"{fault.key}: {fault.fault}" for fault in summary.faults[:FAULTS_TOLD])
+    more = "; ..." if len(summary.faults) > FAULTS_TOLD else ""
+    return (
+        f"{len(summary.faults):,} of {summary.files:,} files could not be copied ({some}{more}); "
+        "mend them and start the same command again: it sends only these."
+    )
+
+
+def _send(folder: LocalStorage, target: S3Storage, copy: Copy) -> int | None:
+    if copy.size >= CHUNK_BYTES:
+        return _send_large(folder, target, copy)
+    data = folder.read(copy.key)
+    md5 = hashlib.md5(data, usedforsecurity=False).hexdigest()
+    if copy.object_size == len(data) and _is_object(target, copy, md5):
+        return None
+    target.send(copy.key, data, _attributes(copy.key, md5))
+    return len(data)
+
+
+def _send_large(folder: LocalStorage, target: S3Storage, copy: Copy) -> int | None:
+    md5 = _md5_of_file(folder.root / copy.key)
+    if copy.object_size == copy.size and _is_object(target, copy, md5):
+        return None
+    with (folder.root / copy.key).open("rb") as file:
+        target.send_file(copy.key, file, _attributes(copy.key, md5))
+    return copy.size
+
+
+def _is_object(storage: S3Storage, copy: Copy, md5: str) -> bool:
+    """Whether the object has this MD5: by the list's ETag, or where that is none, by the MD5 that the upload left."""
+    return md5 == copy.etag or md5 == storage.remote(copy.key).md5
+
+
+def _attributes(key: str, md5: str) -> dict[str, str]:
+    suffix = Path(key).suffix.lower()
+    kind = CONTENT_TYPES.get(suffix) or mimetypes.guess_type(f"x{suffix}")[0] or "application/octet-stream"
+    # The ETag is no MD5 where a bucket encrypts by KMS or the object came in parts.
+    return {"Content-Type": kind, MD5: md5}
+
+
+def _fetch(source: S3Storage, folder: LocalStorage, copy: Copy) -> int | None:
+    if any(name in ("", ".", "..") for name in copy.key.split("/")) or "\0" in copy.key:
+        raise OSError(errno.EINVAL, "no file of the folder can have that name")
+    file = folder.root / copy.key
+    if file.is_file() and file.stat().st_size == copy.size and _is_object(source, copy, _md5_of_file(file)):
+        return None
+    if copy.size < CHUNK_BYTES:
+        data = source.read(copy.key)
+        folder.write(copy.key, data)
+        return len(data)
+    return _fetch_large(source, folder, copy)
+
+
+def _fetch_large(source: S3Storage, folder: LocalStorage, copy: Copy) -> int:
+    digest = hashlib.md5(usedforsecurity=False)
+    with folder.writer(copy.key) as stream:
+        for start in range(0, copy.size, CHUNK_BYTES):
+            piece = source.read_range(copy.key, start, min(CHUNK_BYTES, copy.size - start))
+            digest.update(piece)
+            stream.write(piece)
+        now = source.remote(copy.key)
+        if now.size != copy.size or now.md5 not in (None, digest.hexdigest()):
+            raise StorageError("it changed while it was read", f"{source.uri}/{copy.key}")
+    return copy.size
+
+
+def _md5_of_file(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()

@@ -1,0 +1,108 @@
+"""The cluster's bucket as the operator's side uses it: where things lie in it, and objects to and fro."""
+
+import hashlib
+import json
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from scripts.aws import clients
+from scripts.aws.errors import told
+from scripts.cluster import Cluster
+from scripts.errors import InputError
+
+PICTURES = "pictures"
+RUNS = "runs"
+WEIGHTS = "weights"
+RECORD = "run.json"
+CONNECTIONS = 8
+ABSENT = {"NoSuchKey", "404"}
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """One bucket, reached with the person's own AWS credentials. Methods raise AwsError or MissingError."""
+
+    name: str
+    region: str
+
+    @property
+    def _client(self) -> Any:
+        return clients.client("s3", self.region)
+
+    def uri(self, key: str) -> str:
+        """The address of a key in it."""
+        return f"s3://{self.name}/{key}"
+
+    def run_ids(self) -> list[str]:
+        """Names of the run folders, sorted; the names that Orchard gives sort by time."""
+        with told(f"list {self.uri(RUNS)}"):
+            pages = self._pages(f"{RUNS}/", Delimiter="/")
+            return sorted(entry["Prefix"].split("/")[1] for page in pages for entry in page.get("CommonPrefixes", []))
+
+    def keys(self, prefix: str) -> list[str]:
+        """Every key below a prefix."""
+        with told(f"list {self.uri(prefix)}"):
+            return [entry["Key"] for page in self._pages(prefix) for entry in page.get("Contents", [])]
+
+    def read_json(self, key: str) -> Any:
+        """An object's content; None where there is no such object."""
+        with told(f"read {self.uri(key)}"):
+            try:
+                return json.loads(self._client.get_object(Bucket=self.name, Key=key)["Body"].read())
+            except ClientError as error:
+                if error.response["Error"]["Code"] in ABSENT:
+                    return None
+                raise
+
+    def read_many(self, keys: list[str]) -> list[Any]:
+        """`read_json` of each, a few at a time."""
+        with ThreadPoolExecutor(CONNECTIONS) as pool:
+            return list(pool.map(self.read_json, keys))
+
+    def write_json(self, key: str, content: Any) -> None:
+        """Put an object."""
+        with told(f"write {self.uri(key)}"):
+            self._client.put_object(Bucket=self.name, Key=key, Body=json.dumps(content, indent=1).encode())
+
+    def fetch(self, key: str, file: Path) -> None:
+        """Copy an object to a file, which is there when all of it has come, or not at all."""
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with told(f"give {self.uri(key)}"):
+            self._client.download_file(self.name, key, str(file))
+
+    def send_weights(self, file: Path) -> str:
+        """Have a file of weights in the bucket, once for each content; its address. Raises InputError without it."""
+        try:
+            with file.open("rb") as stream:
+                digest = hashlib.file_digest(stream, "sha256").hexdigest()
+        except OSError as error:
+            raise InputError(
+                f"The weights {file} cannot be read ({error.strerror}): give WEIGHTS=file.h5, imagenet or random."
+            ) from None
+        key = f"{WEIGHTS}/{digest[:16]}/{file.name}"
+        if key not in self.keys(key):
+            with told(f"take {self.uri(key)}"):
+                self._client.upload_file(str(file), self.name, key)
+        return self.uri(key)
+
+    def _pages(self, prefix: str, **more: str) -> Any:
+        return self._client.get_paginator("list_objects_v2").paginate(Bucket=self.name, Prefix=prefix, **more)
+
+
+def bucket_of(cluster: Cluster) -> Bucket:
+    """The cluster's bucket."""
+    return Bucket(cluster.bucket, cluster.region)
+
+
+def inputs_key(run_id: str) -> str:
+    """Where a run keeps its list of pictures from its beginning: without it there is nothing to go on with."""
+    return f"{RUNS}/{run_id}/inputs.parquet"
+
+
+def record_key(run_id: str) -> str:
+    """Where a run's record lies once it has ended."""
+    return f"{RUNS}/{run_id}/{RECORD}"

@@ -1,0 +1,26 @@
+"""boto3 clients of the cluster's region, with the person's own credentials. AWS_ENDPOINT_URL is honoured by boto3."""
+
+from functools import cache
+from typing import Any
+
+import boto3
+from botocore.config import Config
+
+from scripts.aws.errors import told
+
+CONFIG = Config(retries={"max_attempts": 6, "mode": "standard"}, connect_timeout=10, read_timeout=60)
+# For what can be done without.
+IN_A_HURRY = Config(connect_timeout=3, read_timeout=8, retries={"max_attempts": 1, "mode": "standard"})
+
+
+@cache
+def client(service: str, region: str, config: Config = CONFIG) -> Any:
+    """A client; one for each service and region."""
+    with told(f"let {service} be used"):
+        return boto3.session.Session(region_name=region).client(service, config=config)
+
+
+def account(region: str) -> str:
+    """Number of the account that the credentials belong to. Raises MissingError when AWS does not take them."""
+    with told("say whose credentials these are"):
+        return str(client("sts", region).get_caller_identity()["Account"])

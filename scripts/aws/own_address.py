@@ -1,0 +1,51 @@
+"""From where this person logs in: the networks that SSH is opened to."""
+
+import ipaddress
+import urllib.error
+import urllib.request
+
+from scripts import console, tfvars
+from scripts.errors import InputError, OperatorError
+
+WHAT_IS_MY_ADDRESS = "https://checkip.amazonaws.com"
+SECONDS = 8
+
+
+def admin_cidrs(given: str = "") -> list[str]:
+    """The networks of terraform.tfvars, and the address that this machine is seen at (or `given`) if not in them."""
+    known = [_network(cidr) for cidr in tfvars.read().get("admin_cidrs") or []]
+    if given:
+        return _with(known, _network(given))
+    try:
+        return _with(known, _network(own_address()))
+    except OperatorError as error:
+        if not known:
+            raise
+        console.warn(f"{error} Going on with admin_cidrs of terraform.tfvars.")
+        return [str(network) for network in known]
+
+
+def own_address() -> str:
+    """This machine's public IPv4 address, by AWS's own service. Raises OperatorError when it gives none."""
+    advice = "give your address yourself: ADMIN_CIDR=203.0.113.7/32."
+    try:
+        with urllib.request.urlopen(WHAT_IS_MY_ADDRESS, timeout=SECONDS) as answer:
+            told = answer.read(64).decode(errors="replace").strip()
+        return str(ipaddress.IPv4Address(told))
+    except ValueError:
+        raise InputError(f"{WHAT_IS_MY_ADDRESS} gives no IPv4 address ({told}): {advice}") from None
+    except (urllib.error.URLError, OSError) as error:
+        reason = getattr(error, "reason", error)
+        raise InputError(f"{WHAT_IS_MY_ADDRESS} does not tell this machine's address ({reason}): {advice}") from None
+
+
+def _network(cidr: str) -> ipaddress.IPv4Network:
+    try:
+        return ipaddress.IPv4Network(cidr, strict=False)
+    except ValueError:
+        raise InputError(f"{cidr} is no IPv4 network: write it as 203.0.113.7/32.") from None
+
+
+def _with(known: list[ipaddress.IPv4Network], own: ipaddress.IPv4Network) -> list[str]:
+    covered = any(own.subnet_of(network) for network in known)
+    return [str(network) for network in (known if covered else [*known, own])]

@@ -1,0 +1,120 @@
+"""What there is of a cluster in AWS, asked of the API and of nothing else: no state file, no memory.
+
+By the tags Project and Cluster that everything carries. The account's budget is left to Terraform.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from scripts.aws import clients
+from scripts.aws.errors import told
+
+PROJECT = "orchard"
+# What a tag filter finds: call, the list in its answer, the name of an item.
+TAGGED = (
+    ("volume", "describe_volumes", "Volumes", "VolumeId"),
+    ("network interface", "describe_network_interfaces", "NetworkInterfaces", "NetworkInterfaceId"),
+    ("VPC endpoint", "describe_vpc_endpoints", "VpcEndpoints", "VpcEndpointId"),
+    ("security group", "describe_security_groups", "SecurityGroups", "GroupId"),
+    ("subnet", "describe_subnets", "Subnets", "SubnetId"),
+    ("internet gateway", "describe_internet_gateways", "InternetGateways", "InternetGatewayId"),
+    ("route table", "describe_route_tables", "RouteTables", "RouteTableId"),
+    ("VPC", "describe_vpcs", "Vpcs", "VpcId"),
+)
+
+
+@dataclass(frozen=True, order=True)
+class Thing:
+    """Something in AWS, as `instance i-0123`."""
+
+    kind: str
+    id: str
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.id}"
+
+
+def of_cluster(region: str, cluster_name: str) -> list[Thing]:
+    """Everything of the cluster except its bucket."""
+    with told("say what there is of the cluster"):
+        return [
+            *_in_ec2(clients.client("ec2", region), cluster_name),
+            *_in_iam(clients.client("iam", region), cluster_name),
+        ]
+
+
+def shutting_down(region: str, cluster_name: str) -> list[Thing]:
+    """Instances of the cluster that are on their way out, and hold what they use until they are gone."""
+    with told("describe the instances"):
+        return list(_instances(clients.client("ec2", region), _by_tags(cluster_name), ["shutting-down"]))
+
+
+def buckets(region: str, cluster_name: str) -> list[str]:
+    """The cluster's buckets: those of its name that carry its tags."""
+    s3 = clients.client("s3", region)
+    with told("list the account's buckets"):
+        names = [bucket["Name"] for bucket in s3.list_buckets()["Buckets"]]
+        # The prefix is a cluster's whose name goes on after a hyphen, too: the tag decides.
+        return [name for name in names if name.startswith(_prefix(cluster_name)) and _is_ours(s3, name, cluster_name)]
+
+
+def _in_ec2(ec2: Any, cluster_name: str) -> Iterator[Thing]:
+    filters = _by_tags(cluster_name)
+    yield from _instances(ec2, filters, ["pending", "running", "shutting-down", "stopping", "stopped"])
+    for kind, call, listed, identity in TAGGED:
+        for page in ec2.get_paginator(call).paginate(Filters=filters):
+            # A deleted endpoint is listed for a while; nothing else has a state of this name.
+            found = (item for item in page[listed] if item.get("State") not in ("deleted", "deleting"))
+            yield from (Thing(kind, item[identity]) for item in found)
+    for pair in ec2.describe_key_pairs(Filters=filters)["KeyPairs"]:
+        yield Thing("key pair", pair["KeyName"])
+    for request in ec2.describe_spot_instance_requests(Filters=filters)["SpotInstanceRequests"]:
+        if request["State"] in ("open", "active"):
+            yield Thing("spot request", request["SpotInstanceRequestId"])
+
+
+def _instances(ec2: Any, filters: list[dict[str, Any]], states: list[str]) -> Iterator[Thing]:
+    in_state = {"Name": "instance-state-name", "Values": states}
+    for page in ec2.get_paginator("describe_instances").paginate(Filters=[*filters, in_state]):
+        for reservation in page["Reservations"]:
+            yield from (Thing("instance", instance["InstanceId"]) for instance in reservation["Instances"])
+
+
+def _by_tags(cluster_name: str) -> list[dict[str, Any]]:
+    tags = {"Project": PROJECT, "Cluster": cluster_name}
+    return [{"Name": f"tag:{key}", "Values": [value]} for key, value in tags.items()]
+
+
+def _in_iam(iam: Any, cluster_name: str) -> Iterator[Thing]:
+    for kind, name, listed in (
+        ("instance profile", "InstanceProfile", "list_instance_profiles"),
+        ("IAM role", "Role", "list_roles"),
+        ("IAM user", "User", "list_users"),
+    ):
+        get = {"InstanceProfile": iam.get_instance_profile, "Role": iam.get_role, "User": iam.get_user}[name]
+        for page in iam.get_paginator(listed).paginate():
+            for found in (item[f"{name}Name"] for item in page[f"{name}s"]):
+                # The lists leave tags out.
+                if found.startswith(_prefix(cluster_name)):
+                    tags = _tags(get(**{f"{name}Name": found})[name].get("Tags", []))
+                    if tags.get("Project") == PROJECT and tags.get("Cluster") == cluster_name:
+                        yield Thing(kind, found)
+
+
+def _is_ours(s3: Any, bucket: str, cluster_name: str) -> bool:
+    try:
+        tags = _tags(s3.get_bucket_tagging(Bucket=bucket)["TagSet"])
+    except s3.exceptions.ClientError as error:
+        if error.response["Error"]["Code"] in ("NoSuchTagSet", "NoSuchBucket", "AccessDenied"):
+            return False
+        raise
+    return tags.get("Project") == PROJECT and tags.get("Cluster") == cluster_name
+
+
+def _prefix(cluster_name: str) -> str:
+    return f"{PROJECT}-{cluster_name}-"
+
+
+def _tags(listed: list[dict[str, str]]) -> dict[str, str]:
+    return {tag["Key"]: tag["Value"] for tag in listed}

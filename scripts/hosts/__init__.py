@@ -1,0 +1,1 @@
+"""What is done on the hosts: SSH with pinned keys, Ansible, Spark's master, tunnels, logs."""

@@ -1,0 +1,218 @@
+"""The one place that talks to hosts: SSH by Fabric, with host keys that were pinned before and nothing else.
+
+with Hosts(cluster) as hosts:
+    hosts.run(cluster.master, "uptime").out
+"""
+
+import io
+import socket
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from fabric import Config, Connection
+from invoke.exceptions import CommandTimedOut
+from paramiko import RejectPolicy
+from paramiko.ssh_exception import (
+    AuthenticationException,
+    BadHostKeyException,
+    NoValidConnectionsError,
+    PasswordRequiredException,
+    SSHException,
+)
+
+from scripts import console, processes
+from scripts.cluster import Cluster, Host
+from scripts.errors import ConfigurationError, HostError, MissingError, OperatorError
+
+CONNECT_SECONDS = 10
+KEEPALIVE_SECONDS = 15
+DEAD_LINE_SECONDS = 5  # for an answer to come that is on its way when time is up
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a command on a host ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+class Hosts:
+    """Connections to the hosts of a cluster, opened when first used and closed at the end of the `with` block."""
+
+    def __init__(self, cluster: Cluster, connect_seconds: float = CONNECT_SECONDS) -> None:
+        self.cluster = cluster
+        self._connect_seconds = connect_seconds
+        self._open: dict[str, Connection] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close every connection."""
+        for connection in self._open.values():
+            connection.close()
+        self._open.clear()
+
+    def run(
+        self,
+        host: Host,
+        command: str,
+        *,
+        check: bool = True,
+        timeout: float | None = 60,
+        text: str = "",
+        log: bool = True,
+    ) -> Result:
+        """Run a command; `text` is its standard input. Raises HostError, and ConfigurationError when it fails and
+        `check` says that it must not. `log` off keeps what it prints out of the log file.
+        """
+        with _told(self.cluster, host), _closed_after(self._connection(host), timeout) as connection:
+            done = connection.run(
+                command, hide=True, warn=True, timeout=timeout, in_stream=io.StringIO(text) if text else False
+            )
+        if log:
+            console.log(f"{host.name}$ {command}\n{done.stdout}{done.stderr}")
+        if check and done.exited:
+            last = (done.stderr or done.stdout).strip().rpartition("\n")[2] or "it gave no reason"
+            raise ConfigurationError(
+                f"On {host.name}, `{command[:80]}` failed ({last}): see {console.log_file()}.", last
+            )
+        return Result(done.exited, done.stdout, done.stderr)
+
+    def put(self, host: Host, source: Path | io.BytesIO, target: str) -> None:
+        """Copy a file, or bytes, to the host."""
+        with _told(self.cluster, host):
+            self._connection(host).put(source if isinstance(source, io.BytesIO) else str(source), remote=target)
+
+    def get(self, host: Host, source: str, target: Path) -> None:
+        """Copy a file from the host."""
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with _told(self.cluster, host):
+            self._connection(host).get(source, local=str(target))
+
+    def shell(self, host: Host) -> int:
+        """A shell on the host for the person at this terminal, by OpenSSH. Gives its exit code."""
+        return subprocess.call(self.ssh_words(host))
+
+    def ssh_words(self, host: Host) -> list[str]:
+        """The OpenSSH command that logs in to the host, as strict as this is."""
+        options = {
+            "UserKnownHostsFile": f'"{self.cluster.known_hosts}"',
+            "StrictHostKeyChecking": "yes",
+            "IdentitiesOnly": "yes",
+        }
+        words = [processes.need("ssh"), "-i", str(self.cluster.ssh_key_path)]
+        words += [word for name, value in options.items() for word in ("-o", f"{name}={value}")]
+        return [*words, f"{self.cluster.ssh_user}@{host.address}"]
+
+    def _connection(self, host: Host) -> Connection:
+        connection = self._open.get(host.name)
+        if connection is None or not connection.is_connected:
+            connection = self._connect(host)
+            self._open[host.name] = connection
+        return connection
+
+    def _connect(self, host: Host) -> Connection:
+        # The person's own SSH settings know nothing of these hosts, and must not loosen what is asked of them.
+        config = Config(overrides={"load_ssh_configs": False})
+        connection = Connection(
+            host.address,
+            user=self.cluster.ssh_user,
+            config=config,
+            connect_timeout=self._connect_seconds,
+            connect_kwargs={
+                "key_filename": str(self.cluster.ssh_key_path),
+                "look_for_keys": False,
+                "allow_agent": False,
+                "banner_timeout": self._connect_seconds,
+                "auth_timeout": self._connect_seconds,
+            },
+        )
+        connection.client.set_missing_host_key_policy(RejectPolicy())
+        if self.cluster.known_hosts.exists():
+            connection.client.load_host_keys(str(self.cluster.known_hosts))
+        connection.open()
+        connection.transport.set_keepalive(KEEPALIVE_SECONDS)
+        return connection
+
+
+@contextmanager
+def _closed_after(connection: Connection, seconds: float | None) -> Iterator[Connection]:
+    """Close the connection when time is well up: on a line that went dead, SSH's own requests wait for an hour."""
+    if seconds is None:
+        yield connection
+        return
+    watch = threading.Timer(seconds + DEAD_LINE_SECONDS, connection.close)
+    watch.daemon = True
+    watch.start()
+    try:
+        yield connection
+    finally:
+        watch.cancel()
+
+
+def free_port() -> int:
+    """A local port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def _told(cluster: Cluster, host: Host) -> Iterator[None]:
+    """Turn what SSH raises into one sentence."""
+    try:
+        yield
+    except CommandTimedOut as error:
+        raise HostError(
+            f"{host.name} did not end `{error.result.command[:80]}` within {error.timeout} s: try again."
+        ) from None
+    except (OSError, EOFError, SSHException) as error:
+        raise _explain(cluster, host, error) from None
+
+
+def _explain(cluster: Cluster, host: Host, error: Exception) -> OperatorError:
+    key = cluster.ssh_key_path
+    if isinstance(error, FileNotFoundError) and not key.exists():
+        return MissingError(
+            f"There is no private key at {key}: put it there, or `make down` and `make up` with another."
+        )
+    if isinstance(error, PasswordRequiredException):
+        return MissingError(
+            f"The private key {key} has a passphrase and nobody is asked for it here: give a key without."
+        )
+    if isinstance(error, BadHostKeyException):
+        return HostError(
+            f"{host.name} at {host.address} shows another host key than the one pinned in {cluster.known_hosts}: "
+            "somebody may be in between; `make down` and `make up` if the host was replaced on purpose."
+        )
+    if isinstance(error, AuthenticationException):
+        sentence = f"{host.name} does not take the key {key} for {cluster.ssh_user}: is it the cluster's key?"
+        return MissingError(sentence, "it does not take the key")
+    if isinstance(error, SSHException) and "not found in known_hosts" in str(error):
+        return HostError(f"{host.name}'s host key is not pinned yet: `make up` reads it from the console and pins it.")
+    why = reason(error)
+    return HostError(f"{host.name} at {host.address} cannot be reached ({why}): `make up` checks and mends.", why)
+
+
+def reason(error: Exception) -> str:
+    """Why a connection failed, in few words."""
+    if isinstance(error, NoValidConnectionsError):
+        return reason(next(iter(error.errors.values())))
+    if isinstance(error, TimeoutError):
+        return "no answer"
+    if isinstance(error, EOFError):
+        return "the connection broke"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror.lower()
+    return str(error).lower() or type(error).__name__

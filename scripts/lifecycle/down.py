@@ -1,0 +1,151 @@
+"""`make down`: logs saved, the cluster taken away and looked for once more; the bucket stays unless PURGE=1."""
+
+import time
+from typing import Any
+
+import boto3
+
+from scripts import console, lock, processes, tfvars
+from scripts.aws import clients, prices, resource_removal, resources
+from scripts.aws.errors import told
+from scripts.aws.resources import Thing
+from scripts.cluster import Cluster
+from scripts.errors import AwsError, BusyError, NoClusterError
+from scripts.hosts import host_keys, log_saving
+from scripts.lifecycle import plan
+from scripts.runs import at_work
+from scripts.terraform import outputs, workspace
+from scripts.terraform.diagnostics import Event
+
+GONE_SECONDS = 120
+PAUSE = 1.0
+# A page has 1,000 objects; whoever has more is told "more than".
+PAGES_COUNTED = 20
+MEGABYTE = 10**6
+
+
+def down(purge: bool = False) -> None:
+    """Take the cluster away, whatever of it is there. Raises AwsError when something is left in the end."""
+    name = tfvars.read()["cluster_name"]
+    processes.need("terraform")
+    region = plan.check_region()
+    clients.account(region)
+    with lock.changing(name, "down"):
+        up_now = _current()
+        if up_now:
+            at_work.ask_before(up_now, "Take the cluster down all the same?")
+        if purge:
+            _ask_before_purge(region, name)
+        if up_now:
+            with console.phase("Logs") as under_way:
+                log_saving.save_logs(up_now, under_way)
+        with console.phase("Destroy") as under_way:
+            under_way.result = _destroy(under_way)
+        with console.phase("Check") as under_way:
+            under_way.result = _check(region, name, under_way)
+        if up_now:
+            host_keys.forget(up_now.known_hosts, up_now.hosts)
+    if purge:
+        _purge(region, name)
+    else:
+        _tell_of_buckets(region, name)
+
+
+def _current() -> Cluster | None:
+    try:
+        return outputs.current()
+    except NoClusterError:
+        return None
+
+
+def _destroy(under_way: console.Phase) -> str:
+    """Destroy all that Terraform knows but the bucket, which is taken out of its hands first."""
+    known = workspace.state_list()
+    workspace.forget([address for address in known if address.startswith("aws_s3_")])
+    total = sum(1 for address in known if not address.startswith("aws_s3_"))
+    done = 0
+
+    def hear(event: Event) -> None:
+        nonlocal done
+        if event.get("type") == "apply_complete":
+            done += 1
+            if console.is_terminal():
+                under_way.note(f"{done} of {total}: {event['hook']['resource']['addr']}")
+
+    if not total:
+        return "Terraform knows of nothing"
+    workspace.destroy(hear)
+    return f"{done} resources destroyed"
+
+
+def _check(region: str, name: str, under_way: console.Phase) -> str:
+    """Look through the API for what is left; what the state did not know of is taken away when that is allowed."""
+    there = _wait_until_gone(region, name, under_way)
+    if there:
+        listed = ", ".join(map(str, there))
+        if not console.ask(f"Terraform's state did not know of {listed}, which carry the cluster's tags. Delete them?"):
+            raise BusyError(f"Still there, and paid for: {listed}. `make down` again asks again.")
+        resource_removal.remove(region, there)
+        there = _wait_until_gone(region, name, under_way)
+    if there:
+        raise AwsError(
+            f"Still there, and paid for: {', '.join(map(str, there))}: `make down` again, or the AWS console."
+        )
+    return f"nothing of cluster {name} is left in {region}"
+
+
+def _wait_until_gone(region: str, name: str, under_way: console.Phase) -> list[Thing]:
+    """What stays; what is on its way out, such as an instance that shuts down, is waited for."""
+    deadline = time.monotonic() + GONE_SECONDS
+    while there := resources.of_cluster(region, name):
+        going = resources.shutting_down(region, name)
+        if not going or time.monotonic() > deadline:
+            return there
+        under_way.note(f"waiting for {going[0]} to be gone")
+        time.sleep(PAUSE)
+    return []
+
+
+def _ask_before_purge(region: str, name: str) -> None:
+    for bucket in resources.buckets(region, name):
+        question = f"Delete the bucket {bucket} with {_contents(region, bucket)}, for good?"
+        if not console.ask(question):
+            raise BusyError("Nothing was changed. Without PURGE=1 the bucket stays.")
+
+
+def _purge(region: str, name: str) -> None:
+    for bucket in resources.buckets(region, name):
+        with console.phase("Purge") as under_way, told(f"delete the bucket {bucket}"):
+            under_way.note(f"deleting every object and version in {bucket}")
+            found = boto3.session.Session(region_name=region).resource("s3").Bucket(bucket)
+            found.object_versions.delete()
+            found.delete()
+            under_way.result = f"bucket {bucket} deleted"
+
+
+def _tell_of_buckets(region: str, name: str) -> None:
+    for bucket in resources.buckets(region, name):
+        size, _ = _size(region, bucket)
+        cost = prices.of_storage(region, size)
+        console.say(
+            f"The bucket {bucket} stays with {_contents(region, bucket)}: about {cost:.2f} {prices.currency()} a "
+            "month. The next `make up` takes it over; `make down PURGE=1` deletes it."
+        )
+
+
+def _contents(region: str, bucket: str) -> str:
+    size, objects = _size(region, bucket)
+    more = "more than " if objects >= PAGES_COUNTED * 1000 else ""
+    return f"{more}{objects:,} objects and versions ({size / MEGABYTE:,.1f} MB)"
+
+
+def _size(region: str, bucket: str) -> tuple[int, int]:
+    """Bytes and number of the objects and versions in it, counted so far."""
+    s3: Any = clients.client("s3", region)
+    size = objects = 0
+    with told(f"list the bucket {bucket}"):
+        pages = s3.get_paginator("list_object_versions").paginate(Bucket=bucket)
+        for _, page in zip(range(PAGES_COUNTED), pages, strict=False):
+            size += sum(version["Size"] for version in page.get("Versions", []))
+            objects += len(page.get("Versions", []))
+    return size, objects

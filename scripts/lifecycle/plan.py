@@ -1,0 +1,112 @@
+"""`make plan`: what the settings would make of the cluster, and its price; and what must be true before that."""
+
+from typing import Any
+
+from scripts import console, lock, processes, tfvars
+from scripts.aws import clients, own_address, prices, resources
+from scripts.aws.prices import Price
+from scripts.errors import BusyError, InputError
+from scripts.hosts import host_keys
+from scripts.terraform import workspace
+from scripts.terraform.workspace import Plan
+
+TOOLS = ("terraform", "ansible-playbook", "ssh", "ssh-keygen")
+
+
+def plan(admin_cidr: str = "") -> None:
+    """Say in a few lines what `up` would do and what the cluster costs; changes nothing but makes the key pair."""
+    name = tfvars.read()["cluster_name"]
+    check(name)
+    with lock.changing(name, "plan"), console.phase("Plan") as under_way:
+        host_keys.ensure_pair(name)
+        planned = plan_for(name, admin_cidr)
+        under_way.result = counts(planned)
+    for line in groups(planned):
+        console.say(f"  {line}")
+    console.say(f"Price: {price_of(planned) or 'unknown for these instance types: see aws.amazon.com/ec2/pricing'}")
+    console.say("Next: make up")
+
+
+def check(name: str) -> str:
+    """Tools, region and credentials; gives the account. Raises InputError or MissingError with what to do."""
+    for tool in TOOLS:
+        processes.need(tool)
+    region = check_region()
+    account = clients.account(region)
+    return f"cluster {name} in {region}, account {account}"
+
+
+def check_region() -> str:
+    """The region that is set. Raises InputError when it is not one of those allowed."""
+    region, allowed = tfvars.setting("region"), tfvars.setting("allowed_regions")
+    if region not in allowed:
+        raise InputError(
+            f"The region {region} is not among allowed_regions ({', '.join(allowed)}): choose one of these in "
+            "terraform.tfvars, or add it to allowed_regions on purpose."
+        )
+    return str(region)
+
+
+def price_of(planned: Plan) -> Price | None:
+    """The price of the cluster that the plan leads to."""
+    values = planned.variables
+    return prices.of_cluster(
+        region=values["region"],
+        master_type=values["master_instance_type"],
+        worker_type=values["worker_instance_type"],
+        workers=int(values["worker_count"]),
+        spot=bool(values["worker_spot"]),
+        root_gb=int(values["root_volume_gb"]),
+    )
+
+
+def counts(planned: Plan) -> str:
+    """How much a plan creates, changes and destroys."""
+    verbs = {"create": "to create", "update": "to change", "replace": "to replace", "delete": "to destroy"}
+    counts = [f"{count} {verb}" for action, verb in verbs.items() if (count := planned.count(action))]
+    return ", ".join(counts) or "nothing to change"
+
+
+def groups(planned: Plan) -> list[str]:
+    """What is to be done, one line for each action and what machines it concerns."""
+    lines = []
+    for action in ("create", "update", "replace", "delete"):
+        addresses = [address for address, planned_action in planned.changes.items() if planned_action == action]
+        if addresses:
+            hosts = [_host(address) for address in addresses if address.startswith("aws_instance.")]
+            others = len(addresses) - len(hosts)
+            parts = [*hosts, f"{others} parts of network, access and storage"] if others else hosts
+            lines.append(f"{action}: {', '.join(parts)}")
+    return lines
+
+
+def plan_for(name: str, admin_cidr: str) -> Plan:
+    """Plan by the settings in force; a bucket that an earlier cluster of this name left is taken over."""
+    workspace.use(name)
+    variables: dict[str, Any] = {"admin_cidrs": own_address.admin_cidrs(admin_cidr)}
+    planned = workspace.plan(variables)
+    if planned.changes.get("aws_s3_bucket.data") == "create":
+        region = str(planned.variables["region"])
+        if planned.values["aws_s3_bucket.data"]["bucket"] in resources.buckets(region, name):
+            planned = workspace.plan(variables | {"bucket_adopt": True})
+    if "create" in planned.changes.values():
+        _refuse_strays(str(planned.variables["region"]), name)
+    return planned
+
+
+def _refuse_strays(region: str, name: str) -> None:
+    """A second cluster of the same name would clash with the first, or be paid for unseen."""
+    there = resources.of_cluster(region, name)
+    state = workspace.state_text() if there else ""
+    strays = [str(thing) for thing in there if f'"{thing.id}"' not in state]
+    if strays:
+        more = f" and {len(strays) - 3} more" if len(strays) > 3 else ""
+        raise BusyError(
+            f"AWS has {', '.join(strays[:3])}{more} of a cluster {name} that Terraform's state here does not know: "
+            "another laptop's, or left by something that was killed. Choose another cluster_name, or run `make down`."
+        )
+
+
+def _host(address: str) -> str:
+    index = address.partition("[")[2].rstrip("]")
+    return f"worker-{int(index) + 1}" if index else "master"

@@ -1,0 +1,175 @@
+"""What there is now: hosts, workers, runs, time and cost, for people and for programs."""
+
+import json
+import time
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from scripts import console
+from scripts.aws import clients, prices
+from scripts.aws.errors import told
+from scripts.aws.prices import Price
+from scripts.cluster import Cluster
+from scripts.errors import HostError
+from scripts.hosts.spark_master import MasterState, master_state
+from scripts.hosts.ssh import Hosts
+from scripts.runs import systemd_unit
+from scripts.runs.follow import Progress, last_progress, span
+from scripts.runs.table import money
+
+RUNNING = "running"
+
+
+@dataclass(frozen=True)
+class HostStatus:
+    """A host: its instance's state as EC2 tells it, and whether the master has it as a worker alive."""
+
+    name: str
+    id: str
+    state: str
+    type: str
+    public_ip: str | None
+    private_ip: str
+    is_alive: bool | None
+
+
+@dataclass(frozen=True)
+class RunStatus:
+    """A run that goes on. `seconds` since it began; `progress` is None before the first picture."""
+
+    run_id: str
+    seconds: float
+    progress: Progress | None
+
+
+@dataclass(frozen=True)
+class Status:
+    """The cluster now. Costs are since the master's last start, in `currency`, None where no price is known."""
+
+    cluster: str
+    region: str
+    bucket: str
+    state: str
+    hosts: tuple[HostStatus, ...]
+    workers: int
+    workers_alive: int | None
+    runs: tuple[RunStatus, ...]
+    uptime_seconds: float | None
+    price_per_hour: float | None
+    cost_so_far: float | None
+    currency: str
+
+
+def show(cluster: Cluster, as_json: bool) -> None:
+    """Print it."""
+    status = ask(cluster)
+    if as_json:
+        console.say(json.dumps(asdict(status), indent=1))
+        return
+    for line in lines(status):
+        console.say(line)
+
+
+def ask(cluster: Cluster) -> Status:
+    """Ask EC2, then the master where it runs. A master that runs and cannot be reached leaves its part unknown."""
+    instances = _instances(cluster)
+    state: MasterState | None = None
+    runs: tuple[RunStatus, ...] = ()
+    if _state_of(instances, cluster.master.id) == RUNNING:
+        try:
+            with Hosts(cluster) as hosts:
+                state, runs = master_state(hosts, cluster), _runs(hosts)
+        except HostError as error:
+            console.warn(str(error))
+    return status_of(cluster, instances, state, runs, prices.of(cluster), time.time())
+
+
+def status_of(
+    cluster: Cluster,
+    instances: dict[str, dict[str, Any]],
+    state: MasterState | None,
+    runs: tuple[RunStatus, ...],
+    price: Price | None,
+    now: float,
+) -> Status:
+    """Put together what was asked. `instances` are EC2's descriptions by instance id."""
+    hosts = tuple(
+        HostStatus(
+            name=host.name,
+            id=host.id,
+            state=_state_of(instances, host.id),
+            type=instances.get(host.id, {}).get("InstanceType", ""),
+            public_ip=instances.get(host.id, {}).get("PublicIpAddress"),
+            private_ip=host.private_ip,
+            is_alive=None if state is None or host is cluster.master else host.private_ip in state.alive,
+        )
+        for host in cluster.hosts
+    )
+    is_up = hosts[0].state == RUNNING
+    uptime = now - instances[cluster.master.id]["LaunchTime"].timestamp() if is_up else None
+    stopped = prices.of_disks(cluster.region, len(hosts), cluster.root_volume_gb)
+    per_hour = stopped if not is_up else price.per_hour if price else None
+    return Status(
+        cluster=cluster.name,
+        region=cluster.region,
+        bucket=cluster.bucket,
+        state=hosts[0].state,
+        hosts=hosts,
+        workers=len(cluster.workers),
+        workers_alive=None if state is None else sum(host.is_alive is True for host in hosts),
+        runs=runs,
+        uptime_seconds=uptime,
+        price_per_hour=per_hour,
+        cost_so_far=None if uptime is None or per_hour is None else per_hour * uptime / 3600,
+        currency=prices.currency(),
+    )
+
+
+def lines(status: Status) -> list[str]:
+    """The status as a person reads it."""
+    alive = "unknown" if status.workers_alive is None else f"{status.workers_alive} of {status.workers}"
+    since = "" if status.uptime_seconds is None else f" for {span(status.uptime_seconds)}"
+    told = [f"Cluster {status.cluster} in {status.region}: {status.state}{since}; workers alive: {alive}"]
+    for host in status.hosts:
+        note = {True: "alive", False: "not alive", None: ""}[host.is_alive]
+        address = host.public_ip or "-"
+        told.append(
+            f"  {host.name:<11}{host.state:<12}{host.type:<14}{address:<17}{host.private_ip:<17}{note}".rstrip()
+        )
+    told += [f"Run {run.run_id} for {span(run.seconds)}: {run.progress or 'starting'}" for run in status.runs]
+    if not status.runs:
+        told.append("No run is under way.")
+    if status.price_per_hour is None:
+        told.append("Price: not known for these instance types.")
+    else:
+        so_far = (
+            ""
+            if status.cost_so_far is None
+            else f"; about {money(status.cost_so_far, status.currency)} since its start"
+        )
+        told.append(f"Price: {money(status.price_per_hour, status.currency)} an hour{so_far}.")
+    return told
+
+
+def _instances(cluster: Cluster) -> dict[str, dict[str, Any]]:
+    with told("describe the hosts"):
+        # By filter: an id that is no more would be an error.
+        pages = (
+            clients.client("ec2", cluster.region)
+            .get_paginator("describe_instances")
+            .paginate(Filters=[{"Name": "instance-id", "Values": [host.id for host in cluster.hosts]}])
+        )
+        found = [instance for page in pages for group in page["Reservations"] for instance in group["Instances"]]
+    return {instance["InstanceId"]: instance for instance in found}
+
+
+def _state_of(instances: dict[str, dict[str, Any]], instance_id: str) -> str:
+    return str(instances.get(instance_id, {}).get("State", {}).get("Name", "gone"))
+
+
+def _runs(hosts: Hosts) -> tuple[RunStatus, ...]:
+    now = time.time()
+    return tuple(
+        RunStatus(going.run_id, going.seconds(now), last_progress(systemd_unit.look(hosts, going.run_id).lines))
+        for going in systemd_unit.running(hosts)
+    )

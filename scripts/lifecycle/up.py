@@ -1,0 +1,56 @@
+"""`make up`: from settings to a cluster that works, converging from wherever the last time stopped."""
+
+from scripts import console, lock, tfvars
+from scripts.cluster import Cluster
+from scripts.hosts import ansible, host_keys, readiness
+from scripts.lifecycle import plan, power, summary
+from scripts.terraform import outputs, workspace
+from scripts.terraform.diagnostics import Event
+from scripts.terraform.workspace import Plan
+
+
+def up(admin_cidr: str = "") -> None:
+    """Create or mend the cluster; ends with its addresses, its price and the next command."""
+    name = tfvars.read()["cluster_name"]
+    with console.phase("Checks") as under_way:
+        under_way.result = plan.check(name)
+    with lock.changing(name, "up"):
+        cluster = converge(name, admin_cidr)
+    summary.say(cluster)
+
+
+def converge(name: str, admin_cidr: str = "") -> Cluster:
+    """Make the cluster as the settings say, whatever is there of it. The lock is held."""
+    with console.phase("Plan") as under_way:
+        key = host_keys.ensure_pair(name)
+        planned = plan.plan_for(name, admin_cidr)
+        under_way.result = f"{plan.counts(planned)}; {key}"
+    with console.phase("Machines") as under_way:
+        under_way.result = apply(planned, under_way)
+        cluster = outputs.current()
+        if power.start_stopped(cluster, under_way):
+            cluster = outputs.current()
+    readiness.connect(cluster)
+    with console.phase("Software") as under_way:
+        changed = ansible.configure(under_way.note)
+        under_way.result = f"{changed} changes" if changed else "nothing to change"
+    readiness.verify(cluster)
+    return cluster
+
+
+def apply(planned: Plan, under_way: console.Phase) -> str:
+    """Carry the plan out, and say how far it is on the way."""
+    if not planned.applicable:
+        return "as planned already"
+    total, done = len(planned.changes), 0
+
+    def hear(event: Event) -> None:
+        nonlocal done
+        # Data sources that are read late are told of as well.
+        if event.get("type") == "apply_complete" and event["hook"]["resource"]["addr"] in planned.changes:
+            done += 1
+            if console.is_terminal():
+                under_way.note(f"{done} of {total}: {event['hook']['resource']['addr']}")
+
+    workspace.apply(planned, hear)
+    return f"{done} of {total} done"

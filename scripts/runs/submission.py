@@ -1,0 +1,85 @@
+"""What is asked of the job: size and words, as `make run` takes them and as the bucket keeps them beside the run."""
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from scripts.aws.bucket import PICTURES
+from scripts.aws.bucket import RUNS
+from scripts.aws.bucket import Bucket
+from scripts.errors import InputError
+
+# The course's four sizes; the README's table is held to this one by a test.
+SIZES: dict[str, tuple[str, ...]] = {
+    "mini": ("--limit", "300"),
+    "class": ("--classes", "Apple Braeburn", "--components", "50"),
+    "apples": ("--classes", "Apple*"),
+    "full": (),
+}
+DEFAULT_SIZE = "mini"
+IMAGENET = "imagenet"
+RANDOM = "random"
+PYTHON = "/opt/orchard/venv/bin/python"
+
+
+@dataclass(frozen=True)
+class Submission:
+    """One run as it was asked for: enough to go on with it in the same words, and to tell what it cost.
+
+    `price_per_hour` is the whole cluster's when the run was begun, in `currency`; None where no price was known.
+    """
+
+    run_id: str
+    size: str
+    words: tuple[str, ...]
+    weights: str
+    submitted_at: str
+    price_per_hour: float | None
+    currency: str
+
+    def command(self, bucket: str, more: Sequence[str] = ()) -> list[str]:
+        """The job's command line on the master; `more` comes last, and the last word of an option counts."""
+        where = ["--images", f"s3://{bucket}/{PICTURES}", "--output", f"s3://{bucket}/{RUNS}"]
+        asked = ["--run-id", self.run_id, "--weights", self.weights, *self.words, *more]
+        # systemd puts in the address that Ansible wrote to the unit's environment, and takes `$$` for a dollar.
+        own = ["--master", "${ORCHARD_MASTER}"]
+        return [PYTHON, "-m", "pipeline", "run", *own, *(word.replace("$", "$$") for word in where + asked)]
+
+    def store(self, bucket: Bucket) -> None:
+        """Keep it in the bucket, outside of the run's own folder, which the job makes."""
+        bucket.write_json(_key(self.run_id), asdict(self))
+
+
+def new_run_id() -> str:
+    """A name that sorts by time, as the job's own."""
+    return datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
+
+
+def words_of(size: str, arguments: str) -> tuple[str, ...]:
+    """The job's options for a size and the person's own ARGS. Raises InputError for what is no size or no words."""
+    if size not in SIZES:
+        raise InputError(f"{size} is no size: give SIZE={', '.join(list(SIZES)[:-1])} or {list(SIZES)[-1]}.")
+    return (*SIZES[size], *split_arguments(arguments))
+
+
+def split_arguments(arguments: str) -> tuple[str, ...]:
+    """ARGS as a shell splits it. Raises InputError where a quotation mark is left open."""
+    try:
+        return tuple(shlex.split(arguments))
+    except ValueError as error:
+        raise InputError(f"ARGS cannot be split into words ({error}): close the quotation mark.") from None
+
+
+def stored_submissions(bucket: Bucket, run_ids: list[str]) -> list[Submission | None]:
+    """What the bucket keeps for each of these runs; None for one that was begun without `make run`."""
+    return [_parse(stored) for stored in bucket.read_many([_key(run_id) for run_id in run_ids])]
+
+
+def _parse(stored: dict[str, Any] | None) -> Submission | None:
+    return Submission(**{**stored, "words": tuple(stored["words"])}) if stored else None
+
+
+def _key(run_id: str) -> str:
+    return f"submissions/{run_id}.json"

@@ -1,0 +1,134 @@
+"""The list of runs: what the bucket keeps of each, and what the master knows of those since it started."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from scripts import console
+from scripts.runs import systemd_unit
+from scripts.aws.bucket import Bucket
+from scripts.aws.bucket import bucket_of
+from scripts.aws.bucket import record_key
+from scripts.cluster import Cluster
+from scripts.runs.follow import Progress
+from scripts.runs.follow import last_progress
+from scripts.runs.follow import span
+from scripts.hosts.ssh import Hosts
+from scripts.runs.submission import Submission
+from scripts.runs.submission import stored_submissions
+from scripts.runs.systemd_unit import Unit
+
+RUNNING = "running"
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of `make runs`. `seconds` are the last attempt's; `cost` is None where no price was known."""
+
+    run_id: str
+    state: str
+    size: str
+    done: int | None
+    total: int | None
+    bad: int | None
+    seconds: float | None
+    cost: float | None
+    currency: str
+
+
+def show(cluster: Cluster) -> None:
+    """Print them."""
+    listed = every(cluster)
+    for line in table(listed) if listed else ["There are no runs yet: `make run` begins one."]:
+        console.say(line)
+
+
+def every(cluster: Cluster) -> list[Row]:
+    """All runs, in the bucket and on the master, sorted by name."""
+    bucket = bucket_of(cluster)
+    with Hosts(cluster) as hosts:
+        units = systemd_unit.known(hosts)
+        told = {
+            going.run_id: last_progress(systemd_unit.look(hosts, going.run_id).lines) for going in units if going.is_running
+        }
+    return rows(bucket, units, sorted({*bucket.run_ids(), *(known.run_id for known in units)}), told)
+
+
+def rows(
+    bucket: Bucket, units: Sequence[Unit], run_ids: list[str], told: dict[str, Progress | None] | None = None
+) -> list[Row]:
+    """Rows for these runs, from what the bucket keeps, the master's units and the progress that the job told."""
+    of_run = {known.run_id: known for known in units}
+    records = bucket.read_many([record_key(run_id) for run_id in run_ids])
+    submissions = stored_submissions(bucket, run_ids)
+    return [
+        row(run_id, submission, record, of_run.get(run_id), (told or {}).get(run_id), time.time())
+        for run_id, submission, record in zip(run_ids, submissions, records, strict=True)
+    ]
+
+
+def row(
+    run_id: str,
+    submission: Submission | None,
+    record: dict[str, Any] | None,
+    known: Unit | None,
+    progress: Progress | None,
+    now: float,
+) -> Row:
+    """One run's row. `record` is its run.json, which the job writes at its end."""
+    counts = record["counts"] if record else {}
+    seconds = record["seconds"].get("total") if record else None
+    if known and (known.is_running or seconds is None):
+        seconds = known.seconds(now)
+    per_hour = submission.price_per_hour if submission else None
+    return Row(
+        run_id=run_id,
+        state=_state(record, known),
+        size=submission.size if submission else "",
+        done=progress.done if progress else counts.get("features"),
+        total=progress.total if progress else counts.get("listed"),
+        bad=counts.get("errors"),
+        seconds=seconds,
+        cost=None if per_hour is None or seconds is None else per_hour * seconds / 3600,
+        currency=submission.currency if submission else "",
+    )
+
+
+def _state(record: dict[str, Any] | None, known: Unit | None) -> str:
+    if known and known.is_running:
+        return RUNNING
+    if record:
+        return str(record["status"])
+    if known is None:
+        return "cut off"
+    if known.code == 0:
+        return "deleted"
+    return "stopped" if known.code == systemd_unit.ENDED_BY_REQUEST else f"failed ({known.code})"
+
+
+def table(listed: Sequence[Row]) -> list[str]:
+    """The rows as lines with a heading."""
+    heading = ("RUN", "STATE", "SIZE", "PICTURES", "UNREADABLE", "TIME", "COST")
+    cells = [
+        (
+            row.run_id,
+            row.state,
+            row.size or "-",
+            "-" if row.done is None else f"{row.done:,} of {row.total:,}",
+            "-" if row.bad is None else f"{row.bad:,}",
+            "-" if row.seconds is None else span(row.seconds),
+            "-" if row.cost is None else money(row.cost, row.currency),
+        )
+        for row in listed
+    ]
+    widths = [max(len(line[column]) for line in [heading, *cells]) for column in range(len(heading))]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in [heading, *cells]
+    ]
+
+
+def money(amount: float, currency: str) -> str:
+    """An amount for people."""
+    return f"less than 0.01 {currency}" if 0 < amount < 0.01 else f"{amount:,.2f} {currency}"

@@ -1,0 +1,26 @@
+"""Pictures to the bucket, by the job's own upload."""
+
+import sys
+from pathlib import Path
+
+from invoke.exceptions import Exit
+
+from scripts import processes
+from scripts import console
+from scripts.aws.bucket import PICTURES
+from scripts.aws.bucket import bucket_of
+from scripts.cluster import Cluster
+from scripts.errors import InputError
+
+
+def upload(cluster: Cluster, data: str) -> None:
+    """Have the folder's pictures in the bucket. Raises Exit with the upload's own code, after its own sentence."""
+    folder = Path(data).expanduser()
+    if not data or not folder.is_dir():
+        named = f"There is no folder {data}" if data else "No folder was named"
+        raise InputError(f"{named}: give the one that holds a folder for each class, DATA=path.")
+    words = [sys.executable, "-m", "pipeline", "upload", str(folder), bucket_of(cluster).uri(PICTURES)]
+    code = processes.hand_over(words, env={"AWS_REGION": cluster.region})
+    if code:
+        raise Exit(code=code)
+    console.say("Next: make run")

@@ -1,0 +1,1 @@
+"""Terraform, called as it is: its workspace, its diagnostics in words, its outputs as a cluster."""

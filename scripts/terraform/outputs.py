@@ -1,0 +1,40 @@
+"""The cluster that Terraform's outputs describe."""
+
+from pathlib import Path
+from typing import Any
+
+from scripts import tfvars
+from scripts.cluster import Cluster, Host
+from scripts.errors import NoClusterError
+from scripts.terraform import workspace
+
+
+def current() -> Cluster:
+    """The cluster that terraform.tfvars names. Raises InputError without settings, NoClusterError when it is not up."""
+    name = tfvars.read()["cluster_name"]
+    outputs = workspace.outputs(name)
+    if not outputs.get("master"):
+        raise NoClusterError(f"No cluster is up by the name {name}: run `make up`.")
+    # Terraform tells nothing of workers while one of them could not be made.
+    if "workers" not in outputs:
+        raise NoClusterError(f"Cluster {name} is half made: `make up` goes on with it, `make down` takes it away.")
+    return from_outputs(outputs)
+
+
+def from_outputs(outputs: dict[str, Any]) -> Cluster:
+    """The cluster that these outputs describe."""
+    return Cluster(
+        name=outputs["cluster_name"],
+        region=outputs["region"],
+        bucket=outputs["bucket"],
+        master=Host(**outputs["master"]),
+        workers=tuple(Host(**worker) for worker in outputs["workers"]),
+        ssh_user=outputs["ssh_user"],
+        ssh_key_path=Path(outputs["ssh_key_path"]),
+        iam_user=outputs["iam_user_name"],
+        master_type=outputs["master_instance_type"],
+        worker_type=outputs["worker_instance_type"],
+        spot=outputs["worker_spot"],
+        root_volume_gb=outputs["root_volume_gb"],
+        tags=outputs["tags"],
+    )

@@ -1,0 +1,146 @@
+"""ansible/inventory.py: Terraform's outputs as Ansible takes an inventory."""
+
+import json
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+INVENTORY = Path(__file__).resolve().parents[3] / "ansible" / "inventory.py"
+
+
+def host(name: str, private_ip: str, public_ip: str | None) -> dict[str, Any]:
+    return {"name": name, "id": f"i-{name}", "private_ip": private_ip, "public_ip": public_ip}
+
+
+@pytest.fixture
+def outputs() -> dict[str, Any]:
+    """The outputs of a cluster of one master and two workers, one of them without a public address."""
+    return {
+        "cluster_name": "demo",
+        "region": "eu-west-1",
+        "bucket": "demo-bucket",
+        "master": host("master", "10.42.0.10", "198.51.100.10"),
+        "workers": [host("worker-1", "10.42.0.11", "198.51.100.11"), host("worker-2", "10.42.0.12", None)],
+        "ssh_user": "admin",
+        "ssh_key_path": "/home/me/a checkout/.orchard/demo/id_ed25519",
+    }
+
+
+class Asked:
+    """Runs the inventory as Ansible does, with a `terraform` on PATH that answers what it is given."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.environment = {"PATH": f"{folder}:{Path(sys.executable).parent}:/usr/bin:/bin"}
+
+    def terraform_says(self, outputs: dict[str, Any] | None, error: str = "") -> None:
+        answer = self.folder / "answer.json"
+        answer.write_text(json.dumps({name: {"value": value} for name, value in (outputs or {}).items()}))
+        terraform = self.folder / "terraform"
+        terraform.write_text(f"#!/bin/sh\necho '{error}' >&2\ncat {answer}\nexit {1 if error else 0}\n")
+        terraform.chmod(0o755)
+
+    def __call__(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, INVENTORY, *(arguments or ["--list"])],
+            env=self.environment | environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+
+@pytest.fixture
+def asked(tmp_path: Path) -> Asked:
+    return Asked(tmp_path)
+
+
+def listed(asked: Asked, **environment: str) -> Any:
+    return json.loads(asked(**environment).stdout)
+
+
+def test_hosts_are_grouped_and_carry_the_clusters_name(asked: Asked, outputs: dict[str, Any]) -> None:
+    asked.terraform_says(outputs)
+    inventory = listed(asked)
+    assert inventory["master"]["hosts"] == ["demo-master"]
+    assert inventory["workers"]["hosts"] == ["demo-worker-1", "demo-worker-2"]
+    assert inventory["_meta"]["hostvars"]["demo-worker-1"]["cluster_host"] == "worker-1"
+
+
+def test_ssh_goes_to_the_public_address_and_spark_to_the_private_one(asked: Asked, outputs: dict[str, Any]) -> None:
+    asked.terraform_says(outputs)
+    master = listed(asked)["_meta"]["hostvars"]["demo-master"]
+    assert (master["ansible_host"], master["cluster_private_ip"]) == ("198.51.100.10", "10.42.0.10")
+
+
+def test_a_host_without_a_public_address_is_reached_at_its_private_one(asked: Asked, outputs: dict[str, Any]) -> None:
+    asked.terraform_says(outputs)
+    assert listed(asked)["_meta"]["hostvars"]["demo-worker-2"]["ansible_host"] == "10.42.0.12"
+
+
+def test_private_addresses_can_be_asked_for(asked: Asked, outputs: dict[str, Any]) -> None:
+    asked.terraform_says(outputs)
+    hosts = listed(asked, ORCHARD_ADDRESS="private")["_meta"]["hostvars"].values()
+    assert [host["ansible_host"] for host in hosts] == ["10.42.0.10", "10.42.0.11", "10.42.0.12"]
+
+
+def test_a_cluster_without_workers_has_the_group_all_the_same(asked: Asked, outputs: dict[str, Any]) -> None:
+    asked.terraform_says(outputs | {"workers": []})
+    assert listed(asked)["workers"] == {"hosts": []}
+
+
+def test_host_keys_are_looked_for_beside_the_clusters_key(asked: Asked, outputs: dict[str, Any]) -> None:
+    asked.terraform_says(outputs)
+    variables = listed(asked)["all"]["vars"]
+    assert variables["ansible_ssh_private_key_file"] == outputs["ssh_key_path"]
+    options = shlex.split(variables["ansible_ssh_common_args"])
+    resolved = subprocess.run(["ssh", "-G", *options, "host"], capture_output=True, text=True, check=True).stdout
+    # The folder has a space in its name, which must not become two file names.
+    assert "userknownhostsfile /home/me/a checkout/.orchard/demo/known_hosts" in resolved
+
+
+def test_ansible_itself_takes_it(asked: Asked, outputs: dict[str, Any]) -> None:
+    asked.terraform_says(outputs)
+    told = subprocess.run(
+        [Path(sys.executable).parent / "ansible-inventory", "--inventory", INVENTORY, "--list"],
+        env=asked.environment | {"HOME": os.environ["HOME"], "LANG": "C.UTF-8"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert json.loads(told.stdout)["workers"]["hosts"] == ["demo-worker-1", "demo-worker-2"]
+    assert "WARNING" not in told.stderr
+
+
+def test_no_cluster_is_one_sentence(asked: Asked) -> None:
+    asked.terraform_says({})
+    refused = asked(ORCHARD_TERRAFORM="/some/terraform")
+    assert refused.returncode == 2
+    assert refused.stderr == "No cluster is up by the state in /some/terraform: run `make up` first.\n"
+
+
+def test_no_terraform_is_one_sentence(asked: Asked) -> None:
+    refused = asked(PATH="/nowhere")
+    assert (refused.returncode, refused.stderr) == (2, "Terraform is not installed: put terraform on PATH.\n")
+
+
+def test_terraforms_own_reason_is_passed_on(asked: Asked) -> None:
+    asked.terraform_says(None, error="Error: Backend initialization required")
+    refused = asked(ORCHARD_TERRAFORM="/some/terraform")
+    assert refused.returncode == 2
+    assert refused.stderr == (
+        "Terraform could not read its outputs in /some/terraform (Error: Backend initialization required): "
+        "run `terraform init` there.\n"
+    )
+
+
+def test_an_unknown_kind_of_address_is_one_sentence(asked: Asked, outputs: dict[str, Any]) -> None:
+    asked.terraform_says(outputs)
+    refused = asked(ORCHARD_ADDRESS="ipv6")
+    assert refused.returncode == 2
+    assert refused.stderr == "ORCHARD_ADDRESS is 'ipv6': set it to one of public, private.\n"

@@ -1,0 +1,123 @@
+"""pipeline.extract: one task without Spark, on a small network."""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from threading import Barrier, Semaphore
+
+import numpy as np
+import pytest
+
+from pipeline.job import extract as extracting
+from pipeline.job.extract import FeatureJob, FeatureTask, extract, pack_task, unpack_task
+from pipeline.network.keras_model import Network, prepare_network
+from pipeline.network.weights import find_weights
+from pipeline.run_folder.parts import read_features, vectors_of
+from pipeline.storage.local import LocalStorage
+from tests.pictures import encoded
+
+
+@pytest.fixture(scope="module")
+def network() -> Network:
+    """The network at 32 x 32 with random weights."""
+    return prepare_network(find_weights("random"), "openvino", "f32", 32)
+
+
+@pytest.fixture
+def job(tmp_path: Path, network: Network) -> FeatureJob:
+    """A job over 20 pictures `0.jpg` to `19.jpg`."""
+    images = LocalStorage.at(str(tmp_path / "images"))
+    for number in range(20):
+        images.write(f"{number}.jpg", encoded(size=(30 + number, 40)))
+    return FeatureJob(images, LocalStorage.at(str(tmp_path / "run")), network, resume=False)
+
+
+def task_of(*names: str) -> FeatureTask:
+    return FeatureTask(3, list(names), ["fruit"] * len(names))
+
+
+def test_a_task_writes_its_rows_in_the_list_s_order(job: FeatureJob) -> None:
+    names = [f"{number}.jpg" for number in range(20)]
+    result = extract(job, task_of(*names))
+    assert (result.listed, result.features, result.errors, result.kept) == (20, 20, [], False)
+    table = read_features(job.run, 3).table
+    assert table["path"].to_pylist() == names
+    vectors = vectors_of(table, "features")
+    assert vectors.shape == (20, 1280)
+    assert len(np.unique(vectors, axis=0)) == 20
+
+
+def test_a_picture_that_vanished_after_the_listing_becomes_an_error_row(job: FeatureJob) -> None:
+    result = extract(job, task_of("0.jpg", "gone.jpg", "1.jpg"))
+    assert [(error.path, error.reason) for error in result.errors] == [("gone.jpg", "vanished")]
+    assert read_features(job.run, 3).table["path"].to_pylist() == ["0.jpg", "1.jpg"]
+
+
+def test_a_picture_without_permission_becomes_an_error_row(job: FeatureJob, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = Path(job.images.uri)
+    (folder / "1.jpg").chmod(0)
+    if os.geteuid() == 0:
+        # Root reads everything, so the kernel's answer to an ordinary user is given in its place.
+        monkeypatch.setattr(LocalStorage, "read", _as_an_ordinary_user)
+    result = extract(job, task_of("0.jpg", "1.jpg"))
+    assert [(error.path, error.reason, error.detail) for error in result.errors] == [
+        ("1.jpg", "unreadable", "Permission denied")
+    ]
+
+
+def _as_an_ordinary_user(storage: LocalStorage, key: str) -> bytes:
+    file = storage.root / key
+    if not file.stat().st_mode & 0o444:
+        raise PermissionError(13, "Permission denied")
+    return file.read_bytes()
+
+
+def test_a_task_of_broken_pictures_writes_a_part_without_rows(job: FeatureJob) -> None:
+    result = extract(job, task_of("gone.jpg", "gone too.jpg"))
+    assert result.features == 0
+    assert read_features(job.run, 3).table.num_rows == 0
+
+
+def test_a_resumed_task_keeps_a_whole_part_and_replaces_a_cut_one(job: FeatureJob) -> None:
+    task = task_of("0.jpg", "gone.jpg")
+    first = extract(job, task)
+    resuming = FeatureJob(job.images, job.run, job.network, resume=True)
+    kept = extract(resuming, task)
+    assert kept.kept
+    assert (kept.sha256, kept.errors) == (first.sha256, first.errors)
+    part = Path(job.run.uri) / "features" / "part-00003.parquet"
+    part.write_bytes(part.read_bytes()[:500])
+    again = extract(resuming, task)
+    assert not again.kept
+    assert again.sha256 == first.sha256
+
+
+def test_no_more_pictures_than_the_lookahead_wait_in_memory(job: FeatureJob, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(extracting, "LOOKAHEAD", 5)
+    job = replace(job, fetches=4)
+    read: list[str] = []
+    monkeypatch.setattr(extracting, "_read_and_decode", lambda _, path: read.append(path))
+    decoded = extracting._read_ahead(job, [f"{number}.jpg" for number in range(20)])
+    next(decoded)
+    assert len(read) <= 6
+    assert len(list(decoded)) == 19
+
+
+def test_as_many_pictures_are_read_at_once_as_fetches_says(job: FeatureJob, monkeypatch: pytest.MonkeyPatch) -> None:
+    # All of them must have come before any may go on, and a further one never comes.
+    together, at_once = Barrier(6, timeout=10), Semaphore(6)
+
+    def read(_: FeatureJob, path: str) -> str:
+        assert at_once.acquire(blocking=False)
+        together.wait()
+        at_once.release()
+        return path
+
+    monkeypatch.setattr(extracting, "_read_and_decode", read)
+    names = [f"{number}.jpg" for number in range(18)]
+    assert list(extracting._read_ahead(replace(job, fetches=6), names)) == names
+
+
+def test_a_task_survives_its_way_to_the_worker() -> None:
+    task = FeatureTask(70_000, ["a/ü 1.jpg", "b/2.jpg"], ["a", "b"])
+    assert unpack_task(pack_task(task)) == task

@@ -1,0 +1,79 @@
+"""pipeline.storage.base and pipeline.storage.local."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from pipeline.errors import InputError
+from pipeline.storage.base import split_parent
+from pipeline.storage.local import LocalStorage
+from pipeline.storage.opening import open_storage
+
+
+def test_a_file_uri_and_a_path_name_the_same_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "with space"
+    folder.mkdir()
+    assert open_storage(f"file://{str(folder).replace(' ', '%20')}") == open_storage(str(folder))
+
+
+def test_an_unknown_scheme_is_refused() -> None:
+    with pytest.raises(InputError, match="the scheme gs:// is not known; give a folder, file:// or s3://bucket/prefix"):
+        open_storage("gs://bucket/prefix")
+
+
+def test_what_was_written_is_read_back_and_listed(tmp_path: Path) -> None:
+    storage = LocalStorage.at(str(tmp_path))
+    storage.write("deep/er/name 100%.bin", b"content")
+    assert storage.read("deep/er/name 100%.bin") == b"content"
+    assert [row for batch in storage.list() for row in batch.to_pylist()] == [
+        {"path": "deep/er/name 100%.bin", "bytes": 7}
+    ]
+
+
+def test_a_writer_that_fails_leaves_nothing_and_keeps_what_was_there(tmp_path: Path) -> None:
+    storage = LocalStorage.at(str(tmp_path))
+    storage.write("part", b"old")
+    with pytest.raises(RuntimeError), storage.writer("part") as stream:  # noqa: PT012  # the block is what is tested
+        stream.write(b"half of the n")
+        raise RuntimeError
+    assert storage.read("part") == b"old"
+    assert [path.name for path in tmp_path.iterdir()] == ["part"]
+
+
+def test_a_picture_without_permission_raises_a_permission_error(tmp_path: Path) -> None:
+    (tmp_path / "secret.jpg").write_bytes(b"x")
+    (tmp_path / "secret.jpg").chmod(0)
+    with as_ordinary_user(tmp_path), pytest.raises(PermissionError):
+        LocalStorage.at(str(tmp_path)).read("secret.jpg")
+
+
+def test_a_folder_that_is_not_writable_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir(mode=0o555)
+    with (
+        as_ordinary_user(tmp_path),
+        pytest.raises(InputError, match=r"out cannot be written \(Permission denied\); name another folder"),
+    ):
+        LocalStorage.at(str(tmp_path / "out")).check_writable()
+
+
+class as_ordinary_user:  # noqa: N801  # reads as a word in a with statement
+    """Root may read and write everything, so as root the block runs as nobody."""
+
+    def __init__(self, folder: Path) -> None:
+        self._root = os.geteuid() == 0
+        for parent in [folder, *folder.parents][: 3 if self._root else 0]:
+            parent.chmod(0o755)
+
+    def __enter__(self) -> None:
+        if self._root:
+            os.seteuid(65534)
+
+    def __exit__(self, *_: object) -> None:
+        if self._root:
+            os.seteuid(0)
+
+
+def test_the_parent_of_a_uri_is_everything_before_its_last_name() -> None:
+    assert split_parent("s3://bucket/models/w.h5") == ("s3://bucket/models", "w.h5")
+    assert split_parent("/w.h5") == ("/", "w.h5")

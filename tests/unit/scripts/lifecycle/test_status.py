@@ -1,0 +1,90 @@
+"""The cluster's status, put together from what EC2 and the master say."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scripts.aws.prices import Price
+from scripts.cluster import Cluster, Host
+from scripts.hosts.spark_master import MasterState, master_state
+from scripts.hosts.ssh import Hosts, Result
+from scripts.lifecycle.status import RunStatus, lines, status_of
+from scripts.runs.follow import Progress
+
+STARTED = datetime(2026, 1, 1, tzinfo=UTC)
+NOW = STARTED.timestamp() + 7200
+CLUSTER = Cluster(
+    name="fruits",
+    region="eu-west-1",
+    bucket="bucket",
+    master=Host("master", "i-0", "10.0.0.10", "1.2.3.4"),
+    workers=(Host("worker-1", "i-1", "10.0.0.11", "1.2.3.5"), Host("worker-2", "i-2", "10.0.0.12", None)),
+    ssh_user="admin",
+    ssh_key_path=Path("key"),
+    iam_user="person",
+    master_type="m6i.large",
+    worker_type="c6i.2xlarge",
+    spot=False,
+    root_volume_gb=30,
+    tags={},
+)
+PRICE = Price(0.9, "USD", "a table")
+ONE_ALIVE = MasterState(frozenset({"10.0.0.11"}), (), 8, 0)
+
+
+def instances(state: str = "running") -> dict[str, dict[str, Any]]:
+    """EC2's descriptions of the hosts."""
+    return {
+        host.id: {
+            "InstanceId": host.id,
+            "State": {"Name": state},
+            "InstanceType": "m6i.large",
+            "LaunchTime": STARTED,
+            **({"PublicIpAddress": host.public_ip} if host.public_ip else {}),
+        }
+        for host in CLUSTER.hosts
+    }
+
+
+def test_workers_alive_are_counted_and_the_cost_is_the_time_since_the_start() -> None:
+    status = status_of(CLUSTER, instances(), ONE_ALIVE, (), PRICE, NOW)
+    assert (status.state, status.workers, status.workers_alive) == ("running", 2, 1)
+    assert [host.is_alive for host in status.hosts] == [None, True, False]
+    assert status.cost_so_far == pytest.approx(1.8)
+
+
+def test_a_person_reads_it_in_a_few_lines() -> None:
+    run = RunStatus("r", 90, Progress("Features", 120, 300, 30, 6))
+    assert lines(status_of(CLUSTER, instances(), ONE_ALIVE, (run,), PRICE, NOW)) == [
+        "Cluster fruits in eu-west-1: running for 2 h 0 min; workers alive: 1 of 2",
+        "  master     running     m6i.large     1.2.3.4          10.0.0.10",
+        "  worker-1   running     m6i.large     1.2.3.5          10.0.0.11        alive",
+        "  worker-2   running     m6i.large     -                10.0.0.12        not alive",
+        "Run r for 1 min 30 s: 120 of 300 pictures, 30 images/s, 6 s left",
+        "Price: 0.90 USD an hour; about 1.80 USD since its start.",
+    ]
+
+
+def test_a_stopped_cluster_costs_its_disks() -> None:
+    status = status_of(CLUSTER, instances("stopped"), None, (), PRICE, NOW)
+    assert (status.state, status.workers_alive, status.uptime_seconds) == ("stopped", None, None)
+    assert status.price_per_hour == pytest.approx(3 * 30 * 0.088 / 730)
+
+
+def test_a_host_that_is_no_more_is_said_to_be_gone() -> None:
+    missing = {host: description for host, description in instances().items() if host != "i-2"}
+    status = status_of(CLUSTER, missing, ONE_ALIVE, (), PRICE, NOW)
+    assert status.hosts[2].state == "gone"
+
+
+def test_without_a_known_price_it_says_so() -> None:
+    told = lines(status_of(CLUSTER, instances(), ONE_ALIVE, (), None, NOW))
+    assert told[-1] == "Price: not known for these instance types."
+
+
+@pytest.mark.parametrize("answer", [Result(1, "", "refused"), Result(0, "<html>", "")])
+def test_a_master_that_is_starting_has_no_state_yet(answer: Result, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Hosts, "run", lambda *_, **__: answer)
+    assert master_state(Hosts(CLUSTER), CLUSTER) is None

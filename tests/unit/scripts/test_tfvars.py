@@ -1,0 +1,120 @@
+"""The person's settings: read as Terraform reads them, changed a line at a time."""
+
+from pathlib import Path
+
+import pytest
+
+from scripts import tfvars
+from scripts.errors import InputError
+from scripts.lifecycle.init import init
+
+WRITTEN = """\
+# mine
+cluster_name = "fruits"   # short
+owner        = "me"
+worker_count = 2 # two will do
+admin_cidrs = [
+  "203.0.113.0/24",
+]
+"""
+
+
+@pytest.fixture
+def terraform_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "terraform"
+    folder.mkdir()
+    variables = Path(tfvars.CHECKOUT / "terraform" / "variables.tf").read_text()
+    (folder / "variables.tf").write_text(variables)
+    monkeypatch.setenv("ORCHARD_TERRAFORM", str(folder))
+    return folder
+
+
+def test_settings_are_read_and_what_is_not_set_has_the_variables_default(terraform_folder: Path) -> None:
+    (terraform_folder / "terraform.tfvars").write_text(WRITTEN)
+    assert tfvars.read()["admin_cidrs"] == ["203.0.113.0/24"]
+    assert tfvars.setting("worker_count") == 2
+    assert tfvars.setting("region") == "eu-west-1"
+    assert tfvars.setting("ssh_public_key_path") is None
+    assert "eu-central-1" in tfvars.setting("allowed_regions")
+
+
+def test_a_setting_changes_in_its_own_line_and_its_comment_stays(terraform_folder: Path) -> None:
+    (terraform_folder / "terraform.tfvars").write_text(WRITTEN)
+    tfvars.change("worker_count", 5)
+    assert (terraform_folder / "terraform.tfvars").read_text() == WRITTEN.replace("= 2 #", "= 5 #")
+
+
+def test_a_setting_that_was_not_there_is_added(terraform_folder: Path) -> None:
+    (terraform_folder / "terraform.tfvars").write_text(WRITTEN)
+    tfvars.change("worker_spot", True)
+    assert tfvars.read()["worker_spot"] is True
+    assert (terraform_folder / "terraform.tfvars").read_text() == f"{WRITTEN}worker_spot = true\n"
+
+
+@pytest.mark.parametrize("value", ['say "hi"', "C:\\dir", "${var.x}", "%{if}", "plain", 7, False, None, ["a", "b"]])
+def test_a_value_is_written_so_that_it_is_read_again(terraform_folder: Path, value: str | int | list[str]) -> None:
+    (terraform_folder / "terraform.tfvars").write_text('cluster_name = "fruits"\n')
+    tfvars.change("owner", value)
+    written = (terraform_folder / "terraform.tfvars").read_text().splitlines()[1]
+    assert written == f"owner = {tfvars.literal(value)}"
+    if "{" not in str(value):
+        assert tfvars.read()["owner"] == value
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (
+            None,
+            "There is no terraform/terraform.tfvars: run `make init`, which asks a few questions and writes it.",
+        ),
+        (
+            'owner = "me"\n',
+            'terraform/terraform.tfvars names no cluster: add a line such as cluster_name = "fruits".',
+        ),
+        (
+            'cluster_name = "fruits"\nowner = me"\n',
+            "Terraform's language does not allow what stands at line 2 of terraform/terraform.tfvars: mend it, then "
+            "try again.",
+        ),
+    ],
+)
+def test_settings_that_cannot_be_used_are_explained(terraform_folder: Path, text: str | None, sentence: str) -> None:
+    if text is not None:
+        (terraform_folder / "terraform.tfvars").write_text(text)
+    with pytest.raises(InputError) as refused:
+        tfvars.read()
+    assert str(refused.value) == sentence
+    assert refused.value.code == 2
+
+
+@pytest.mark.parametrize(
+    ("flags", "sentence"),
+    [
+        ({"cluster_name": "Fruits"}, "'Fruits' cannot be a cluster's name: 2 to 20 lower-case letters, digits and "),
+        ({"worker_count": "two"}, "worker_count is a whole number from 0 to 100, not 'two'."),
+        ({"worker_spot": "maybe"}, "worker_spot is yes or no, not 'maybe'."),
+        ({"budget_email": "me"}, "'me' is no e-mail address: give one, or - for no budget."),
+        ({"region": "us-east-1"}, "The region us-east-1 is not among allowed_regions (eu-central-1, "),
+        ({"owner": ""}, "There is no answer to: Who answers for it: a name or an e-mail address, for a tag"),
+    ],
+)
+def test_init_refuses_what_cannot_be_and_writes_nothing(
+    terraform_folder: Path, flags: dict[str, str], sentence: str
+) -> None:
+    given = {"cluster_name": "fruits", "owner": "me", "region": "", "worker_count": "", "worker_spot": ""} | flags
+    with pytest.raises(InputError) as refused:
+        init(**given)
+    assert str(refused.value).startswith(sentence)
+    assert not (terraform_folder / "terraform.tfvars").exists()
+
+
+def test_init_again_keeps_what_it_does_not_ask_for(terraform_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (terraform_folder / "terraform.tfvars").write_text(f'{WRITTEN}budget_email = "me@example.com"\n')
+    monkeypatch.setattr("scripts.lifecycle.init.check", lambda _: None)
+    init(worker_count="5", budget_email="-")
+    text = (terraform_folder / "terraform.tfvars").read_text()
+    assert text.startswith(WRITTEN.replace("= 2 #", "= 5 #"))
+    assert tfvars.read()["admin_cidrs"] == ["203.0.113.0/24"]
+    assert tfvars.read()["budget_email"] is None
+    assert tfvars.read()["region"] == "eu-west-1"
