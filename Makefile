@@ -41,8 +41,8 @@ bench: .venv/.dev ## Measure the job here, beside what people run today (IMAGES=
 	$(BIN)/python -m benchmarks.job $(BENCH) && $(BIN)/python -m benchmarks.limit $(BENCH)
 	$(BIN)/python -m tests.doubles.s3_server bench $(BIN)/python -m benchmarks.ways $(BENCH) --s3 s3://bench $(if $(S3A),--s3a '$(S3A)')
 
-lint: .venv/.dev ## Check style and types
-	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+lint: .venv/.dev ## Check style, types and which room imports which
+	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports --no-cache
 	cd ansible && PATH=$(CURDIR)/$(BIN):$$PATH && yamllint --strict . && ansible-lint --strict
 
 lock: $(BIN)/uv ## Make the locks again from pyproject.toml

@@ -43,8 +43,3 @@ def test_every_task_is_listed_with_what_it_does_and_has_its_line_in_the_menu(lis
     assert {"init", "plan", "up", "scale", "stop", "start", "credentials", "down", "run", "status"} <= set(tasks)
     targets = set(re.findall(r"\$\(FAB\) ([a-z-]+)", MAKEFILE))
     assert targets == set(tasks)
-
-
-def test_nothing_of_the_operators_side_imports_the_job() -> None:
-    for file in (ROOT / "scripts").rglob("*.py"):
-        assert not re.search(r"^\s*(?:from|import) pipeline", file.read_text(), re.MULTILINE), file
