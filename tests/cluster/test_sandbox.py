@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.waiting import wait_until
 from tests.conftest import Need
 from tests.sandbox import faults, firewall, machine, network, runs, sweep
 from tests.sandbox.host import Host
@@ -20,6 +19,7 @@ from tests.sandbox.metadata import Identity
 from tests.sandbox.runs import Run
 from tests.sandbox.sandbox import MIB, Sandbox
 from tests.sandbox.ssh import Shell
+from tests.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 # What a caller is told where nobody answers.
