@@ -37,16 +37,6 @@ def test_every_command_of_the_readme_is_in_the_menu() -> None:
     assert commands <= menu
     by_hand = {"help", "lint", "lock", "setup", "bench", "test-unit", "test-s3", "test-job", "test-terraform"}
     assert menu - commands <= by_hand
-        "help",
-        "lint",
-        "lock",
-        "setup",
-        "bench",
-        "test-unit",
-        "test-s3",
-        "test-job",
-        "test-terraform",
-    }
 
 
 def test_every_task_is_listed_with_what_it_does_and_has_its_line_in_the_menu(listed: str) -> None:
