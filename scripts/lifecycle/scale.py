@@ -5,15 +5,13 @@ import time
 from scripts import console, lock, tfvars
 from scripts.cluster import Cluster, Host
 from scripts.errors import ConfigurationError, InputError, OperatorError
-from scripts.hosts import host_keys, readiness, spark_master
+from scripts.hosts import host_keys, orchard_run, readiness, spark_master
 from scripts.hosts.ssh import Hosts
 from scripts.lifecycle import plan, summary, up
 from scripts.terraform import outputs
 
 DECOMMISSION_SECONDS = 300
 PAUSE = 1.0
-# By this signal Spark's worker tells master and executors that it is about to go (spark.decommission.enabled).
-DECOMMISSION = "sudo systemctl kill --kill-who=main --signal=SIGPWR spark-worker.service"
 MOST = 100
 
 
@@ -53,7 +51,7 @@ def _decommission(cluster: Cluster, leaving: tuple[Host, ...]) -> None:
         told = []
         for host in leaving:
             try:
-                hosts.run(host, DECOMMISSION)
+                orchard_run.ask(hosts, host, "decommission")
                 told.append(host)
             except OperatorError as error:
                 under_way.note(f"{host.name} could not be told to go: {error.reason}")
