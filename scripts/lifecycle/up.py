@@ -32,7 +32,7 @@ def converge(name: str, admin_cidr: str = "") -> Cluster:
             cluster = outputs.current()
     readiness.connect(cluster)
     with console.phase("Software") as under_way:
-        changed = ansible.configure(under_way.note)
+        changed = ansible.configure(name, under_way.note)
         under_way.result = f"{changed} changes" if changed else "nothing to change"
     readiness.verify(cluster)
     return cluster

@@ -1,4 +1,4 @@
-"""What the operator is told when AWS, Terraform, Ansible or a host says no: word for word."""
+"""What the operator is told when AWS or Terraform says no: word for word."""
 
 import io
 import json
@@ -10,8 +10,7 @@ from botocore.exceptions import ClientError, NoCredentialsError
 
 from scripts import console
 from scripts.aws import errors, own_address
-from scripts.errors import AwsError, BusyError, ConfigurationError, HostError, InputError, MissingError, OperatorError
-from scripts.hosts import ansible
+from scripts.errors import AwsError, BusyError, InputError, MissingError, OperatorError
 from scripts.terraform import diagnostics, workspace
 
 LOG = Path("the.log")
@@ -102,36 +101,6 @@ def test_the_boxes_that_terraform_draws_for_people_are_read_too() -> None:
     box = "\x1b[31m╷\x1b[0m\n│ \x1b[1mError: \x1b[0mNo such thing\n│ \n│   on main.tf line 3\n╵\n"
     [found] = diagnostics.errors(box)
     assert found == diagnostics.Diagnostic("No such thing", "on main.tf line 3", "")
-
-
-def test_a_host_that_ansible_cannot_configure_is_named_with_the_task() -> None:
-    text = """
-PLAY [Make each host a Spark node] *****
-TASK [environment : Require room for it] *****
-fatal: [fruits-worker-2]: FAILED! =>
-    assertion: x >= y
-    changed: false
-    msg: >-
-        fruits-worker-2 has 3000 MB of disk free and the environment
-        needs 6000: raise root_volume_gb in terraform.tfvars.
-PLAY RECAP *****
-"""
-    told = ansible.explain(text)
-    assert isinstance(told, ConfigurationError)
-    assert str(told) == (
-        "worker-2 could not be configured at `Require room for it`: fruits-worker-2 has 3000 MB of disk free and the "
-        "environment needs 6000: raise root_volume_gb in terraform.tfvars. `make up` again goes on from there; the "
-        "whole story: the.log"
-    )
-
-
-def test_a_host_that_ansible_does_not_reach_is_named() -> None:
-    text = (
-        "TASK [Gather]\nfatal: [fruits-master]: UNREACHABLE! =>\n    changed: false\n    msg: 'Connection timed out'\n"
-    )
-    told = ansible.explain(text)
-    assert isinstance(told, HostError)
-    assert str(told) == "master could not be reached by Ansible (Connection timed out): `make up` again goes on."
 
 
 @pytest.mark.parametrize(
