@@ -19,7 +19,7 @@ FACTS = {
     "paths": {"jupyter_token": "/etc/orchard/key"},
     "ports": {"master_ui": 8090, "history": 18090, "jupyter": 8890},
 }
-# Listens where it is told to forward from, until its input ends.
+# Listens where it is asked to forward from, until its input ends.
 SSH = """
 import socket, sys
 forwards = [word.split(":") for word in sys.argv if word.startswith("127.0.0.1:")]
