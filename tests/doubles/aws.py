@@ -17,6 +17,8 @@ import sys
 import tempfile
 import threading
 import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from ipaddress import IPv4Network
 from pathlib import Path
@@ -125,6 +127,15 @@ class AwsDouble:
     def fail(self, action: str, **fault: Any) -> None:
         """Let calls fail from now on; the fields are those of `aws_server.Fault`."""
         self._talk("POST", FAULTS_PATH, json.dumps({"action": action, **fault}).encode())
+
+    @contextmanager
+    def gate(self, action: str, after: int = 0) -> Iterator[Callable[[], int]]:
+        """For the time of the block, calls of this name wait, but the first `after`; gives how many wait now."""
+        self.fail(action, after=after, times=sys.maxsize, held=True)
+        try:
+            yield lambda: int(json.loads(self._talk("GET", FAULTS_PATH))["waiting"])
+        finally:
+            self._talk("PATCH", FAULTS_PATH)
 
     def forget_faults(self) -> None:
         """No more faults; the list of calls starts anew."""
