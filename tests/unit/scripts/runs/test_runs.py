@@ -1,8 +1,5 @@
 """What the operator's side makes of a run: its words, its unit, its progress, its row in the list."""
 
-import re
-import shlex
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,14 +17,12 @@ from scripts.runs.table import money
 from scripts.runs.table import row
 from scripts.runs.table import table
 from scripts.runs.submission import DEFAULT_SIZE
-from scripts.runs.submission import SIZES
 from scripts.runs.submission import Submission
 from scripts.runs.submission import words_of
 from scripts.runs.systemd_unit import Look
 from scripts.runs.systemd_unit import Unit
 from scripts.runs.systemd_unit import parse
 
-README = Path(__file__).resolve().parents[4] / "README.md"
 SUBMISSION = Submission("r", "mini", ("--limit", "300"), "imagenet", "2026-01-01T00:00:00+00:00", 0.9, "USD")
 RUNNING = Unit("r", True, None, 1000.0, None)
 RECORD: dict[str, Any] = {
@@ -54,12 +49,6 @@ def shown(**changed: str) -> str:
 
 def ended(code: int) -> Unit:
     return Unit("r", False, code, 1000.0, 1060.0)
-
-
-def test_the_readmes_table_has_the_sizes_that_run_takes() -> None:
-    rows = re.findall(r"^\| (\w+) \| (?:`([^`]+)`.*|none) \|$", README.read_text(), re.MULTILINE)
-    in_readme = {name: tuple(shlex.split(options)) for name, options in rows if name in SIZES}
-    assert in_readme == SIZES
 
 
 def test_a_size_and_arguments_become_the_jobs_words() -> None:
