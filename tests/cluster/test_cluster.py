@@ -71,7 +71,7 @@ def bare(sandbox: Sandbox, s3: S3Server, bucket: str, tmp_path_factory: pytest.T
     """A master and two workers, booted, with nothing on them yet."""
     if not started_from_bare():
         sandbox.use_layers([layers.prepared()])
-    folder = tmp_path_factory.mktemp("cluster")
+    folder = tmp_path_factory.mktemp("cluster") / "terraform"
     names = ["master", "worker-1", "worker-2"]
     role = RoleCredentials(s3.keys.access_key_id, s3.keys.secret_access_key)
     hosts = sandbox.add_plain(names, handle.make_key(folder), credentials=lambda: role)
