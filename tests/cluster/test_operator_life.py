@@ -83,9 +83,9 @@ def test_without_settings_the_first_step_is_named(operator: Operator) -> None:
 def test_a_region_that_is_not_allowed_is_refused(operator: Operator) -> None:
     with operator.other_settings(region="us-east-1"):
         assert ended_with(operator, 2, "up") == (
-            "terraform.tfvars: This region is not among allowed_regions. By default these are the regions in the European "
-            "Union, so that pictures and results are stored and worked on under EU law (GDPR); to go elsewhere on purpose, "
-            "add the region to allowed_regions."
+            "terraform.tfvars: This region is not among allowed_regions. By default these are the regions in the "
+            "European Union, so that pictures and results are stored and worked on under EU law (GDPR); to go "
+            "elsewhere on purpose, add the region to allowed_regions."
         )
 
 

@@ -9,12 +9,23 @@ import pytest
 
 from pipeline.progress import Narrator
 from scripts import console
+from scripts.runs import follow
+from scripts.runs import systemd_unit
 from scripts.errors import HostError, InputError, NoClusterError, StoppedError
-from scripts.runs import follow, systemd_unit
-from scripts.runs.follow import Progress, progress_in, span
-from scripts.runs.submission import DEFAULT_SIZE, SIZES, Submission, words_of
-from scripts.runs.systemd_unit import Look, Unit, parse
-from scripts.runs.table import Row, money, row, table
+from scripts.runs.follow import Progress
+from scripts.runs.follow import progress_in
+from scripts.runs.follow import span
+from scripts.runs.table import Row
+from scripts.runs.table import money
+from scripts.runs.table import row
+from scripts.runs.table import table
+from scripts.runs.submission import DEFAULT_SIZE
+from scripts.runs.submission import SIZES
+from scripts.runs.submission import Submission
+from scripts.runs.submission import words_of
+from scripts.runs.systemd_unit import Look
+from scripts.runs.systemd_unit import Unit
+from scripts.runs.systemd_unit import parse
 
 README = Path(__file__).resolve().parents[4] / "README.md"
 SUBMISSION = Submission("r", "mini", ("--limit", "300"), "imagenet", "2026-01-01T00:00:00+00:00", 0.9, "USD")
