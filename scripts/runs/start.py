@@ -82,7 +82,9 @@ def start(cluster: Cluster, asked: Asked) -> str:
         else:
             submission, more = _new(cluster, asked), ()
             submission.store(bucket)
-        systemd_unit.start(hosts, submission.run_id, f"Orchard run, {submission.size}", submission.command(bucket.name, more))
+        systemd_unit.start(
+            hosts, submission.run_id, f"Orchard run, {submission.size}", submission.command(bucket.name, more)
+        )
     console.say(f"Run {submission.run_id} ({submission.size}) {'goes on' if more else 'has begun'} on the master.")
     return submission.run_id
 

@@ -50,7 +50,9 @@ def every(cluster: Cluster) -> list[Row]:
     with Hosts(cluster) as hosts:
         units = systemd_unit.known(hosts)
         told = {
-            going.run_id: last_progress(systemd_unit.look(hosts, going.run_id).lines) for going in units if going.is_running
+            going.run_id: last_progress(systemd_unit.look(hosts, going.run_id).lines)
+            for going in units
+            if going.is_running
         }
     return rows(bucket, units, sorted({*bucket.run_ids(), *(known.run_id for known in units)}), told)
 

@@ -50,7 +50,7 @@ def prepared() -> Path:
 
 def _make(layer: Path) -> None:
     with tempfile.TemporaryDirectory(prefix="orchard-layer-") as name, Sandbox() as sandbox:
-        folder = Path(name)
+        folder = Path(name) / "terraform"
         [host] = sandbox.add_plain(["master"], handle.make_key(folder), memory=None)
         host.wait_until_ready()
         handle.write(folder, [host])
