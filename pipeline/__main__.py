@@ -4,11 +4,11 @@ import os
 import sys
 
 from pipeline.cli import main
-from pipeline.errors import InterruptedRunError
+from pipeline.errors import ExitCode
 
 if __name__ == "__main__":
     code = main()
-    if code == InterruptedRunError.exit_code:
+    if code == ExitCode.INTERRUPTED:
         # An orderly exit would wait for the threads that are in the middle of a request, and one may stall.
         sys.stdout.flush()
         sys.stderr.flush()

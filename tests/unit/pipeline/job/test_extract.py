@@ -1,4 +1,4 @@
-"""pipeline.extract: one task without Spark, on a small network."""
+"""pipeline.job.extract: one task without Spark, on a small network."""
 
 import os
 from dataclasses import replace
@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from pipeline.job import extract as extracting
-from pipeline.job.extract import FeatureJob, FeatureTask, extract, pack_task, unpack_task
+from pipeline.job.extract import FeatureJob, FeatureTask, decode_task, encode_task, extract
 from pipeline.network.keras_model import Network, prepare_network
 from pipeline.network.weights import find_weights
 from pipeline.run_folder.parts import read_features, vectors_of
@@ -120,4 +120,4 @@ def test_as_many_pictures_are_read_at_once_as_fetches_says(job: FeatureJob, monk
 
 def test_a_task_survives_its_way_to_the_worker() -> None:
     task = FeatureTask(70_000, ["a/ü 1.jpg", "b/2.jpg"], ["a", "b"])
-    assert unpack_task(pack_task(task)) == task
+    assert decode_task(encode_task(task)) == task
