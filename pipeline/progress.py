@@ -24,16 +24,17 @@ PREFIX = "orchard: "
 class PhaseEnded:
     """A phase has come to its end: its wall-clock seconds and what it came to, in words."""
 
+    event: str = field(default="phase", init=False)
     name: str
     seconds: float
     text: str
-    event: str = field(default="phase", init=False)
 
 
 @dataclass(frozen=True)
 class Progress:
     """How far a phase is: `done` of `total` things, `rate` in `unit`, seconds left at that rate."""
 
+    event: str = field(default="progress", init=False)
     name: str
     doing: str
     done: int
@@ -42,15 +43,14 @@ class Progress:
     rate: float
     unit: str
     seconds_left: float
-    event: str = field(default="progress", init=False)
 
 
 @dataclass(frozen=True)
 class Note:
     """Any other sentence."""
 
-    text: str
     event: str = field(default="note", init=False)
+    text: str
 
 
 Event = PhaseEnded | Progress | Note

@@ -10,26 +10,19 @@ import pytest
 
 from pipeline.job import extract as extracting
 from pipeline.job.extract import FeatureJob, FeatureTask, decode_task, encode_task, extract
-from pipeline.network.keras_model import Network, prepare_network
-from pipeline.network.weights import find_weights
+from pipeline.network.keras_model import Network
 from pipeline.run_folder.parts import read_features, vectors_of
 from pipeline.storage.local import LocalStorage
 from tests.pictures import encoded
 
 
-@pytest.fixture(scope="module")
-def network() -> Network:
-    """The network at 32 x 32 with random weights."""
-    return prepare_network(find_weights("random"), "openvino", "f32", 32)
-
-
 @pytest.fixture
-def job(tmp_path: Path, network: Network) -> FeatureJob:
+def job(tmp_path: Path, tiny_network: Network) -> FeatureJob:
     """A job over 20 pictures `0.jpg` to `19.jpg`."""
     images = LocalStorage.at(str(tmp_path / "images"))
     for number in range(20):
         images.write(f"{number}.jpg", encoded(size=(30 + number, 40)))
-    return FeatureJob(images, LocalStorage.at(str(tmp_path / "run")), network, resume=False)
+    return FeatureJob(images, LocalStorage.at(str(tmp_path / "run")), tiny_network, resume=False)
 
 
 def task_of(*names: str) -> FeatureTask:
