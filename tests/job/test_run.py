@@ -104,17 +104,18 @@ def test_spark_s_own_fit_spans_the_same_components(finished_run: FinishedRun, sp
     assert subspace_angles(theirs.pc.toArray(), ours).max() < 1e-4
 
 
-def test_run_json_tells_what_ran(finished_run: FinishedRun) -> None:
-    told = record(finished_run)
-    assert told["status"] == "complete"
-    assert told["counts"] == {"listed": GOOD + len(BROKEN), "features": GOOD, "errors": len(BROKEN), "kept": 0}
-    assert re.fullmatch(r"[0-9a-f]{64}", told["settings"]["weights_sha256"])
+def test_run_json_says_what_ran(finished_run: FinishedRun) -> None:
+    content = record(finished_run)
+    assert content["status"] == "complete"
+    assert content["counts"] == {"listed": GOOD + len(BROKEN), "features": GOOD, "errors": len(BROKEN), "kept": 0}
+    assert re.fullmatch(r"[0-9a-f]{64}", content["settings"]["weights_sha256"])
     assert {"list", "network", "spark", "features", "pca_fit", "projection", "csv", "report", "total"} <= set(
-        told["seconds"]
+        content["seconds"]
     )
-    assert told["seconds"]["total"] > told["seconds"]["features"] > 0
-    assert 100e6 < told["worker_peak_bytes"] < 2**30
-    assert {"python", "pyspark", "openvino"} <= set(told["versions"])
+    assert content["attempts"] == 1
+    assert content["seconds"]["total"] > content["seconds"]["features"] > 0
+    assert 100e6 < content["worker_peak_bytes"] < 2**30
+    assert {"python", "pyspark", "openvino"} <= set(content["versions"])
 
 
 def test_the_summary_names_counts_and_report(finished_run: FinishedRun) -> None:
@@ -180,7 +181,10 @@ def test_a_killed_run_resumes_to_the_same_rows_and_bit_equal_features(
 
     resumed = orchard(*words, "--resume")
     assert resumed.code == 0, resumed.err
-    counts = json.loads((tmp_path / "again" / "run.json").read_text())["counts"]
+    ended = json.loads((tmp_path / "again" / "run.json").read_text())
+    # Refusals are no attempts.
+    assert ended["attempts"] == 2
+    counts = ended["counts"]
     assert counts["listed"] == GOOD + len(BROKEN)
     assert counts["kept"] > 0 or len(survivors) == 1
     for name in ("features", "pca"):
@@ -209,18 +213,20 @@ def test_an_interrupted_run_says_how_to_go_on_and_leaves_no_half_file(
     assert orchard(*words, "--resume").code == 0
 
 
-def test_too_many_bad_pictures_end_with_3_and_a_higher_share_goes_on_from_there(
+def test_too_many_bad_pictures_end_with_20_and_a_higher_share_goes_on_from_there(
     finished_run: FinishedRun, imagenet_weights: Path, orchard: Orchard, tmp_path: Path
 ) -> None:
     words = run_words(finished_run, imagenet_weights, tmp_path, "--classes", "Odd ones", "--components", "3")
     ended = orchard(*words)
-    assert ended.code == 3
+    assert ended.code == 20
     assert ended.err.splitlines()[-1].startswith(
         f"orchard: 7 of {len(ODD) + 7} pictures could not be read (4 not an image, 1 "
     )
     assert "more than --max-bad 0.05 allows" in ended.err
-    assert json.loads((tmp_path / "again" / "run.json").read_text())["exit_status"] == 3
-    assert "The run ended as 'too many bad pictures'" in orchard("check", tmp_path / "again").out
+    assert json.loads((tmp_path / "again" / "run.json").read_text())["exit_status"] == 20
+    checked = orchard("check", tmp_path / "again")
+    assert checked.code == 23
+    assert "The run ended as 'too many bad pictures'" in checked.out
     resumed = orchard(*words, "--resume", "--max-bad", "0.5")
     assert resumed.code == 0, resumed.err
     assert f"{len(ODD)} of {len(ODD) + 7} pictures have features" in resumed.out

@@ -94,7 +94,7 @@ def test_pauses_grow_and_differ(stored: S3Storage, faulty_s3: FaultyS3, monkeypa
     assert len(set(pauses)) == len(pauses) == 28
 
 
-def test_a_server_that_never_recovers_is_told_in_one_sentence(
+def test_a_server_that_never_recovers_ends_in_one_sentence(
     stored: S3Storage, faulty_s3: FaultyS3, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tenacity.nap.time.sleep", lambda _: None)

@@ -9,7 +9,8 @@ import pytest
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
-from pipeline.run_folder.parts import FeaturePart, encode_features, feature_key, pca_key, vector_table
+from pipeline.run_folder.layout import feature_key, pca_key
+from pipeline.run_folder.parts import FeaturePart, encode_features, vector_table
 from pipeline.run_folder.record import COMPLETE, TOO_MANY_BAD, RunRecord
 from pipeline.storage.opening import open_storage
 from pipeline.storage.parquet import parquet_bytes
