@@ -93,6 +93,28 @@ def test_the_sizes_are_those_that_run_takes() -> None:
     assert {name: tuple(shlex.split(options)) for name, options in rows if name in SIZES} == SIZES
 
 
+def test_the_architecture_has_every_room_and_every_role() -> None:
+    page = text_of("architecture.md")
+    rooms = {
+        str(file.parent.relative_to(ROOT))
+        for side in ("pipeline", "scripts")
+        for file in ROOT.glob(f"{side}/*/__init__.py")
+    }
+    roles = {folder.name for folder in (ROOT / "ansible" / "roles").iterdir()}
+    rows = set(re.findall(r"^\| `([\w/]+?)/?` \|", page, re.MULTILINE))
+    assert rooms | roles <= rows
+    assert {row for row in rows if row not in roles and not (ROOT / row).exists()} == set()
+
+
+def test_the_workflow_runs_every_stage_of_ci() -> None:
+    stages = set(re.findall(r"^stage \w+ make ([\w-]+)$", (ROOT / ".ci" / "run").read_text(), re.MULTILINE))
+    assert stages
+    workflow = set(
+        re.findall(r"\bmake ([\w-]+) PYTHON=python", (ROOT / ".github" / "workflows" / "ci.yml").read_text())
+    )
+    assert workflow == stages - {"setup"} | {"demo"}
+
+
 def test_the_page_of_settings_is_current() -> None:
     assert MADE.read_text() == settings.page(), "make docs writes it again"
 
