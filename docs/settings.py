@@ -25,7 +25,8 @@ Made from `terraform/variables.tf` and the job's `--help` by `make docs`: change
 
 `terraform/terraform.tfvars` is the only place where you set anything about the cluster. `make init` writes it from a
 few questions; `terraform/terraform.tfvars.example` can be copied. `make plan` says what a change would do and cost,
-`make up` makes it so. What is outside of these rules is refused before anything is changed, with the sentence that stands here.
+`make up` makes it so. What is outside of these rules is refused before anything is changed, with the sentence that
+stands here.
 """
 JOB = """
 ## The job
@@ -44,7 +45,7 @@ VARIABLES = """
 | `AWS_SHARED_CREDENTIALS_FILE` | `make credentials` | the file that gets the profile, instead of `~/.aws/credentials` |
 | `JAVA_HOME` | the job | the Java to take, 17 or newer |
 | `KERAS_HOME` | the job | where Keras keeps the weights that it has downloaded, instead of `~/.keras` |
-| `XDG_CACHE_HOME` | the job, the hosts on this machine | for converted networks and hosts' images, instead of `~/.cache` |
+| `XDG_CACHE_HOME` | the job, hosts on this machine | for converted networks and hosts' images, instead of `~/.cache` |
 | `YES` | the operator's commands | `YES=1` answers every question |
 | `ORCHARD_TERRAFORM` | the operator's commands, Ansible | another Terraform folder than the checkout's |
 | `ORCHARD_ADDRESS` | Ansible | `public` or `private`: which address SSH goes to |

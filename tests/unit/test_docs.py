@@ -1,5 +1,6 @@
 """What README and docs say is what there is: commands, links, exit codes, sizes, prices, settings."""
 
+import ast
 import json
 import re
 import shlex
@@ -20,6 +21,9 @@ PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 MADE = ROOT / "docs" / "settings.md"
 HOURS_IN_A_MONTH = 730
 
+# What stands in a page's sentence for what the program puts there.
+EXAMPLES = re.compile(r"…|\bmake up\b|\(.*?\)|\bmaster at\b|\binstance i-|\bfruits\b|\bworker-\d|\d+")
+
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 
 
@@ -37,6 +41,16 @@ def anchors(page: Path) -> set[str]:
     """What a link to a heading of the page may end in, as GitHub makes it."""
     headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
     return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def pieces_of_strings(file: Path) -> list[str]:
+    """The program's strings, each f-string without what is put into it."""
+    nodes = ast.walk(ast.parse(file.read_text()))
+    return [node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+
+
+def quotes(text: str) -> list[str]:
+    return re.findall(r"`([^`]+)`", text)
 
 
 def test_the_readme_is_read_in_one_go() -> None:
@@ -88,9 +102,43 @@ def test_no_other_page_tells_exit_codes_that_the_table_does_not_have() -> None:
     assert mentioned <= table
 
 
+def test_the_sentences_are_those_that_are_said() -> None:
+    files = [file for side in ("scripts", "pipeline") for file in (ROOT / side).rglob("*.py")]
+    said = "\n".join(piece for file in files for piece in pieces_of_strings(file))
+    section = text_of("troubleshooting.md").partition("## Sentences")[2].partition("\n## ")[0]
+    sentences = [quoted for row in re.findall(r"^\| (`.+?`) \| ", section, re.MULTILINE) for quoted in quotes(row)]
+    assert len(sentences) > 10
+    for sentence in sentences:
+        fixed = [part.strip() for part in EXAMPLES.split(sentence) if len(part.split()) > 1]
+        assert fixed, sentence
+        assert [part for part in fixed if part not in said] == [], sentence
+
+
 def test_the_sizes_are_those_that_run_takes() -> None:
     rows = re.findall(r"^\| (\w+) \| (?:`([^`]+)`.*|none) \|$", text_of("pictures-and-runs.md"), re.MULTILINE)
     assert {name: tuple(shlex.split(options)) for name, options in rows if name in SIZES} == SIZES
+
+
+def test_the_architecture_has_every_room_and_every_role() -> None:
+    page = text_of("architecture.md")
+    rooms = {
+        str(file.parent.relative_to(ROOT))
+        for side in ("pipeline", "scripts")
+        for file in ROOT.glob(f"{side}/*/__init__.py")
+    }
+    roles = {folder.name for folder in (ROOT / "ansible" / "roles").iterdir()}
+    rows = set(re.findall(r"^\| `([\w/]+?)/?` \|", page, re.MULTILINE))
+    assert rooms | roles <= rows
+    assert {row for row in rows if row not in roles and not (ROOT / row).exists()} == set()
+
+
+def test_the_workflow_runs_every_stage_of_ci() -> None:
+    stages = set(re.findall(r"^stage \w+ make ([\w-]+)$", (ROOT / ".ci" / "run").read_text(), re.MULTILINE))
+    assert stages
+    workflow = set(
+        re.findall(r"\bmake ([\w-]+) PYTHON=python", (ROOT / ".github" / "workflows" / "ci.yml").read_text())
+    )
+    assert workflow == stages - {"setup"} | {"demo"}
 
 
 def test_the_page_of_settings_is_current() -> None:
