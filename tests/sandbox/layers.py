@@ -75,8 +75,8 @@ def _install(folder: Path) -> None:
         # The daemons that such a change would restart come with a later role.
         f"- {{hosts: all, become: true, roles: [{roles}], handlers: [{{name: Environment changed, meta: noop}}]}}\n"
     )
-    command = [Path(sys.executable).with_name("ansible-playbook"), playbook]
-    command += ["-i", ROOT / "ansible" / "inventory.py", "--extra-vars", f"@{ROOT / 'ansible/group_vars/all.yml'}"]
+    command = [str(Path(sys.executable).with_name("ansible-playbook")), str(playbook)]
+    command += ["-i", str(ROOT / "ansible" / "inventory.py"), "--extra-vars", f"@{ROOT / 'ansible/group_vars/all.yml'}"]
     environment = {
         "ANSIBLE_CONFIG": str(ROOT / "ansible" / "ansible.cfg"),
         "ORCHARD_TERRAFORM": str(folder),

@@ -27,7 +27,7 @@ class Shell:
 
     def copy(self, file: Path, host: Host, target: str) -> None:
         """Copy a file to the host."""
-        command = ["scp", "-q", *self._options(host), file, f"{ADMIN}@{_address(host)}:{target}"]
+        command = ["scp", "-q", *self._options(host), str(file), f"{ADMIN}@{_address(host)}:{target}"]
         subprocess.run(command, check=True)
 
     def _options(self, host: Host) -> list[str]:
