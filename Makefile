@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
 
-.PHONY: help demo setup test test-cluster bench lint lock init plan up stop start scale credentials down upload run follow runs stop-run results status ssh jupyter ui history logs sandbox-up sandbox-down
+.PHONY: help demo setup test test-unit test-s3 test-job test-terraform coverage test-cluster bench lint lock init plan up stop start scale credentials down upload run follow runs stop-run results status ssh jupyter ui history logs sandbox-up sandbox-down
 
 help: ## Print this menu
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,8 +29,15 @@ demo: .venv/.operator ## The whole job on this machine (IMAGES=folder WEIGHTS=fi
 
 setup: .venv/.dev ## Install everything into .venv and stop there
 
-test: .venv/.dev .venv-checkov/.checkov ## Run the tests that need no hosts
+test: .venv/.dev .venv-checkov/.checkov ## Run the tests that need no hosts (test-unit, test-s3, test-job, test-terraform: one part)
 	$(BIN)/python -m pytest
+
+test-unit test-s3 test-job test-terraform: test-%: .venv/.dev
+	$(BIN)/python -m pytest tests/$*
+test-terraform: .venv-checkov/.checkov
+
+coverage: .venv/.dev .venv-checkov/.checkov ## Run them and require that they run 90 % of pipeline and scripts
+	$(BIN)/python -m pytest --cov --cov-report=term-missing:skip-covered --cov-fail-under=90
 
 TESTS ?= tests/cluster
 test-cluster: .venv/.dev ## Run the tests on real hosts booted on this machine (Linux, root)
