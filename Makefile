@@ -4,10 +4,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
 
-.PHONY: help demo setup test test-unit test-s3 test-job test-terraform test-cluster bench lint lock init plan up stop start scale credentials down upload run follow runs stop-run results status ssh jupyter ui history logs sandbox-up sandbox-down
+.PHONY: help demo setup test test-unit test-s3 test-job test-terraform coverage test-cluster bench lint lock docs init plan up stop start scale credentials down upload run follow runs stop-run results status ssh jupyter ui history logs sandbox-up sandbox-down
 
 help: ## Print this menu
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # Each stamp is an installed lock: it is made again only when its lock changes.
 $(BIN)/uv: requirements/bootstrap.txt
@@ -44,6 +44,9 @@ test-job: .venv/.dev ## Whole runs of the job, on Spark
 test-terraform: .venv/.dev .venv-checkov/.checkov ## Terraform against a double of AWS
 	$(PYTEST) tests/terraform
 
+coverage: .venv/.dev .venv-checkov/.checkov ## Run them and require that they run 90 % of pipeline and scripts
+	$(PYTEST) --cov --cov-report=term-missing:skip-covered --cov-fail-under=90
+
 TESTS ?= tests/cluster
 test-cluster: .venv/.dev ## Run the tests on real hosts booted on this machine (Linux, root)
 	@$(SANDBOX) tools && $(PYTEST) $(TESTS)
@@ -59,6 +62,9 @@ lint: .venv/.dev ## Check style, types and which room imports which
 
 lock: $(BIN)/uv ## Make the locks again from pyproject.toml
 	requirements/lock.sh $(BIN)/uv
+
+docs: .venv/.dev ## Write docs/settings.md again from variables.tf and the job's --help
+	$(BIN)/python -m docs.settings
 
 FAB = $(BIN)/fab -r scripts
 # `make up V=1` shows what the tools print.

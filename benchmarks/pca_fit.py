@@ -16,7 +16,8 @@ import numpy as np
 from pipeline.job.session import default_master, spark_context
 from pipeline.job.spark_jobs import sum_moments
 from pipeline.pca.fit import fit
-from pipeline.run_folder.parts import FeaturePart, encode_features, feature_key, read_features, vector_table, vectors_of
+from pipeline.run_folder.layout import feature_key
+from pipeline.run_folder.parts import FeaturePart, encode_features, read_features, vector_table, vectors_of
 from pipeline.storage.base import Storage
 from pipeline.storage.opening import open_storage
 

@@ -103,7 +103,7 @@ def _record(run: str) -> dict[str, Any]:
 
 
 def _phases(record: dict[str, Any]) -> dict[str, Any]:
-    """A record's seconds by the table's phases. Reading overlaps the network: what is told is the wait for it."""
+    """A record's seconds by the table's phases. Reading overlaps the network: what is shown is the wait for it."""
     seconds, spent, cores = record["seconds"], record["worker_seconds"], record["cores"]
     waiting = spent["wait"] / cores
     return {

@@ -4,34 +4,35 @@ import argparse
 import signal
 import sys
 import time
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
-from pipeline.errors import InputError, InterruptedRunError, OrchardError
-from pipeline.job.extract import FETCHES, MOST_FETCHES
-from pipeline.job.run import RunRequest, new_run_id, run
+from pipeline.errors import ExitCode, InputError, InterruptedRunError, OrchardError
+from pipeline.job.request import RunRequest
+from pipeline.job.run import run
 from pipeline.job.session import default_master
 from pipeline.network import keras_model
 from pipeline.network.weights import IMAGENET, RANDOM, Weights, find_weights
 from pipeline.pictures.opening import open_pictures
 from pipeline.pictures.pack_writer import pack
-from pipeline.progress import Narrator
+from pipeline.progress import PREFIX, Narrator
 from pipeline.run_folder.check import check_run
+from pipeline.run_folder.layout import RECORD_KEY, REPORT_KEY
 from pipeline.run_folder.record import RunRecord, read_record
-from pipeline.run_folder.report import REPORT_KEY, write_report
-from pipeline.settings import ENGINES, PRECISIONS, RunSettings
+from pipeline.run_folder.report import write_report
+from pipeline.settings import ENGINES, MOST_FETCHES, PRECISIONS, RunOptions, RunSettings, new_run_id
 from pipeline.storage.base import is_local, join
 from pipeline.storage.local import LocalStorage
 from pipeline.storage.opening import open_storage
 from pipeline.storage.s3 import S3Storage
 from pipeline.storage.transfer import Summary, download, upload
 
-DEFAULT_COMPONENTS = 200
 FETCHES_HELP = "pictures that a task reads at once, more where S3 is far away; default: %(default)s"
-DRAWN_NOTE = "The pictures were drawn by the demo; they are no photographs."
-RANDOM_NOTE = (
+DEMO_PICTURES_NOTE = "The pictures were drawn by the demo; they are no photographs."
+RANDOM_WEIGHTS_NOTE = (
     "Keras's ImageNet weights could not be had, so the demo ran on random weights (fixed seed): "
     "the features mean nothing. Give real ones with WEIGHTS=<file>."
 )
@@ -53,15 +54,27 @@ def main(arguments: list[str] | None = None) -> int:
         options.process_started_at = started_at
         code: int = options.command(options)
     except OrchardError as error:
-        print(f"orchard: {error}", file=sys.stderr)
-        return error.exit_code
+        return _refuse(str(error), error.exit_code)
     except PermissionError as error:
-        print(f"orchard: {error.filename}: {error.strerror}; ask for the right to use it.", file=sys.stderr)
-        return InputError.exit_code
+        return _refuse(f"{error.filename}: {error.strerror}; ask for the right to use it.", ExitCode.INPUT)
     except KeyboardInterrupt:
-        print("orchard: Interrupted.", file=sys.stderr)
-        return InterruptedRunError.exit_code
+        return _refuse("Interrupted.", ExitCode.INTERRUPTED)
+    except Exception as error:  # nobody has thought of it: that is a fault of Orchard's own
+        code = _refuse(
+            f"{_in_one_line(error)}; this is a fault of Orchard's own: report the lines below.", ExitCode.FAULT
+        )
+        traceback.print_exception(error)
     return code
+
+
+def _refuse(sentence: str, code: int) -> int:
+    print(f"{PREFIX}{sentence}", file=sys.stderr)
+    return code
+
+
+def _in_one_line(error: Exception) -> str:
+    """The error's type, and what it says of itself."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}".rstrip(": .")
 
 
 def _as_interrupt(number: int, frame: FrameType | None) -> NoReturn:
@@ -77,7 +90,7 @@ def _parser() -> argparse.ArgumentParser:
     running.add_argument("--images", required=True, metavar="URI", help="folder of the pictures, one folder a class")
     _add_run_options(running)
     demo = _command(commands, "demo", _demo, "the job on this machine, with pictures of its own where none are given")
-    demo.add_argument("--images", metavar="URI", help="your own pictures instead of drawn ones")
+    demo.add_argument("--images", metavar="URI", help="your own pictures instead of the demo's")
     _add_run_options(demo)
     report = _command(commands, "report", _report, "write report.html of a run again")
     report.add_argument("run", metavar="RUN_URI")
@@ -107,18 +120,24 @@ def _add_run_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output", required=True, metavar="URI", help="where the run's folder is made")
     parser.add_argument("--weights", default=IMAGENET, metavar="FILE|imagenet|random", help="default: %(default)s")
     size = parser.add_mutually_exclusive_group()
-    size.add_argument("--components", type=_whole(1, keras_model.FEATURES), metavar="K", help="default: 200")
+    # No default here: argparse would not see that 200 beside --variance was given and not taken from it.
+    count = _whole(1, keras_model.FEATURES)
+    size.add_argument("--components", type=count, metavar="K", help=f"default: {RunSettings.components}")
     size.add_argument("--variance", type=_share, metavar="SHARE", help="as many components as explain this share")
-    parser.add_argument("--engine", choices=ENGINES, default=ENGINES[0], help="default: %(default)s")
-    parser.add_argument("--precision", choices=PRECISIONS, default=PRECISIONS[0], help="default: %(default)s")
-    sizes = _whole(keras_model.SMALLEST_SIZE, keras_model.LARGEST_SIZE)
-    parser.add_argument("--image-size", type=sizes, default=224, metavar="PIXELS", help="default: %(default)s")
-    parser.add_argument("--classes", nargs="+", default=(), metavar="GLOB", help="only classes of these names")
-    parser.add_argument("--limit", type=_whole(1), metavar="N", help="only N pictures, spread over the classes")
-    parser.add_argument("--sample-seed", type=int, default=0, metavar="N", help="which N: default %(default)s")
-    parser.add_argument("--max-bad", type=_share, default=0.01, metavar="SHARE", help="default: %(default)s")
+    parser.add_argument("--engine", choices=ENGINES, default=RunSettings.engine, help="default: %(default)s")
+    parser.add_argument("--precision", choices=PRECISIONS, default=RunSettings.precision, help="default: %(default)s")
+    sizes, pixels = _whole(keras_model.SMALLEST_SIZE, keras_model.LARGEST_SIZE), RunSettings.image_size
+    parser.add_argument("--image-size", type=sizes, default=pixels, metavar="PIXELS", help="default: %(default)s")
+    named = RunSettings.classes
+    parser.add_argument("--classes", nargs="+", default=named, metavar="GLOB", help="only classes of these names")
+    some = "only N pictures, spread over the classes"
+    parser.add_argument("--limit", type=_whole(1), default=RunSettings.limit, metavar="N", help=some)
+    seed = RunSettings.sample_seed
+    parser.add_argument("--sample-seed", type=int, default=seed, metavar="N", help="which N: default %(default)s")
+    bad = RunOptions.max_bad
+    parser.add_argument("--max-bad", type=_share, default=bad, metavar="SHARE", help="default: %(default)s")
     fetches = _whole(1, MOST_FETCHES)
-    parser.add_argument("--fetches", type=fetches, default=FETCHES, metavar="N", help=FETCHES_HELP)
+    parser.add_argument("--fetches", type=fetches, default=RunOptions.fetches, metavar="N", help=FETCHES_HELP)
     parser.add_argument("--run-id", metavar="NAME", help="default: the time")
     parser.add_argument("--resume", action="store_true", help="go on with the run --run-id")
     parser.add_argument("--master", default=default_master(), metavar="URL", help="default: all cores of this machine")
@@ -148,72 +167,72 @@ def _share(text: str) -> float:
 
 
 def _run(options: argparse.Namespace) -> int:
-    return _start(options, find_weights(options.weights), [])
+    return _start(options, find_weights(options.weights), Narrator())
 
 
 def _demo(options: argparse.Namespace) -> int:
-    notes = []
+    narrator, notes = Narrator(), []
     if options.images is None:
         from pipeline.pictures.demo_pictures import draw_pictures
 
         options.images = join(options.output, "demo-pictures")
         draw_pictures(Path(options.images))
-        notes.append(DRAWN_NOTE)
+        notes.append(DEMO_PICTURES_NOTE)
     try:
         weights = find_weights(options.weights)
     except InputError:
         if options.weights != IMAGENET:
             raise
         weights = find_weights(RANDOM)
-        notes.append(RANDOM_NOTE)
+        notes.append(RANDOM_WEIGHTS_NOTE)
     for note in notes:
-        print(note, file=sys.stderr)
-    return _start(options, weights, notes)
+        narrator.say(note)
+    return _start(options, weights, narrator, *notes)
 
 
-def _start(options: argparse.Namespace, weights: Weights, notes: list[str]) -> int:
+def _start(options: argparse.Namespace, weights: Weights, narrator: Narrator, *notes: str) -> int:
+    request = _request(options, weights, notes)
+    try:
+        record = run(request, narrator)
+    except KeyboardInterrupt:
+        raise InterruptedRunError(
+            "Interrupted; the finished parts are kept. "
+            f"Go on with the same command and --run-id {request.run_id} --resume."
+        ) from None
+    _print_summary(record, join(options.output, request.run_id))
+    return ExitCode.FINE
+
+
+def _request(options: argparse.Namespace, weights: Weights, notes: tuple[str, ...]) -> RunRequest:
     if options.resume and not options.run_id:
         raise InputError("--resume needs the run's name; give it with --run-id.")
     if options.precision == "bf16" and options.engine != "openvino":
         raise InputError("--precision bf16 is OpenVINO's; leave out --engine tensorflow.")
-    components = options.components or (None if options.variance is not None else DEFAULT_COMPONENTS)
     settings = RunSettings(
         images=open_storage(options.images).uri,
         weights_sha256=weights.sha256,
         engine=options.engine,
         precision=options.precision,
         image_size=options.image_size,
-        components=components,
+        components=options.components or (RunSettings.components if options.variance is None else None),
         variance=options.variance,
         classes=tuple(options.classes),
         limit=options.limit,
         sample_seed=options.sample_seed,
     )
-    request = RunRequest(
+    return RunRequest(
         settings=settings,
+        options=RunOptions(options.max_bad, options.fetches, options.resume, options.report),
         weights=weights,
         output=options.output,
         run_id=options.run_id or new_run_id(),
         master=options.master,
-        resume=options.resume,
-        max_bad=options.max_bad,
-        fetches=options.fetches,
-        report=options.report,
-        notes=notes,
         process_started_at=options.process_started_at,
+        notes=notes,
     )
-    try:
-        record = run(request, Narrator())
-    except KeyboardInterrupt:
-        raise InterruptedRunError(
-            "Interrupted; the finished parts are kept. "
-            f"Go on with the same command and --run-id {request.run_id} --resume."
-        ) from None
-    _tell(record, join(options.output, request.run_id))
-    return 0
 
 
-def _tell(record: RunRecord, uri: str) -> None:
+def _print_summary(record: RunRecord, uri: str) -> None:
     counts = record.counts
     print(f"Run {record.run_id}: {counts['features']:,} of {counts['listed']:,} pictures have features.")
     for reason, count in record.error_reasons.items():
@@ -232,10 +251,10 @@ def _report(options: argparse.Namespace) -> int:
         write_report(storage, read_record(storage))
     except FileNotFoundError as error:
         raise InputError(
-            f"{options.run} holds no complete run ({error}); give the folder that run.json lies in."
+            f"{options.run} holds no complete run ({error}); give the folder that {RECORD_KEY} lies in."
         ) from None
     print(f"Report: {join(options.run, REPORT_KEY)}")
-    return 0
+    return ExitCode.FINE
 
 
 def _check(options: argparse.Namespace) -> int:
@@ -244,21 +263,21 @@ def _check(options: argparse.Namespace) -> int:
         print(fault)
     if not faults:
         print(f"{options.run} is whole.")
-    return 1 if faults else 0
+    return ExitCode.NOT_WHOLE if faults else ExitCode.FINE
 
 
 def _upload(options: argparse.Namespace) -> int:
     folder, target = _ends("upload FOLDER s3://BUCKET/PREFIX", options.folder, options.target)
     summary = _copied(lambda: upload(folder, target, Narrator()))
     print(summary.sentence("Uploaded", target.uri))
-    return 0
+    return ExitCode.FINE
 
 
 def _download(options: argparse.Namespace) -> int:
     folder, source = _ends("download s3://BUCKET/PREFIX FOLDER", options.folder, options.source)
     summary = _copied(lambda: download(source, folder, Narrator()))
     print(summary.sentence("Downloaded", folder.uri))
-    return 0
+    return ExitCode.FINE
 
 
 def _pack(options: argparse.Namespace) -> int:
@@ -268,7 +287,7 @@ def _pack(options: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         raise InterruptedRunError("Interrupted; there is no pack yet. Start the same command again.") from None
     print(packing.sentence(target.uri))
-    return 0
+    return ExitCode.FINE
 
 
 def _ends(usage: str, folder: str, bucket: str) -> tuple[LocalStorage, S3Storage]:

@@ -79,7 +79,7 @@ def store(bucket: str) -> Any:
 
 @lru_cache(maxsize=8)
 def bucket_region(bucket: str) -> str | None:
-    """Where the bucket lies, where the server tells. Raises what boto3 raises."""
+    """The region that the server gives for the bucket, if it gives one. Raises what boto3 raises."""
     try:
         region: str | None = client().head_bucket(Bucket=bucket).get("BucketRegion")
     except ClientError:

@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 
 from scripts import console, processes, tfvars
 from scripts.aws import clients
-from scripts.aws.errors import told
+from scripts.aws.errors import aws_errors_as_sentences
 from scripts.cluster import Cluster, Host
 from scripts.errors import HostError, InputError, MissingError, OperatorError
 from scripts.waiting import wait_until
@@ -99,7 +99,7 @@ def pin(cluster: Cluster, under_way: console.Phase) -> int:
 def console_of(region: str, host: Host) -> str:
     """What the host wrote on its console, as far as AWS has it."""
     ec2 = clients.client("ec2", region)
-    with told(f"show the console of {host.name}"):
+    with aws_errors_as_sentences(f"show the console of {host.name}"):
         try:
             return str(ec2.get_console_output(InstanceId=host.id, Latest=True).get("Output", ""))
         except ClientError as error:

@@ -5,7 +5,7 @@ from typing import Any
 
 from scripts import console
 from scripts.aws import clients
-from scripts.aws.errors import told
+from scripts.aws.errors import aws_errors_as_sentences
 from scripts.cluster import Cluster, Host
 from scripts.console import Phase
 from scripts.errors import AwsError, ConfigurationError, HostError, MissingError
@@ -23,7 +23,7 @@ PAUSE_SECONDS = 0.5
 def states(cluster: Cluster) -> dict[str, str]:
     """Each host's state in EC2 by its name; `terminated` for one that EC2 no longer knows."""
     ec2: Any = clients.client("ec2", cluster.region)
-    with told("describe the instances"):
+    with aws_errors_as_sentences("describe the instances"):
         pages = ec2.get_paginator("describe_instances").paginate(
             Filters=[{"Name": "instance-id", "Values": [host.id for host in cluster.hosts]}]
         )

@@ -9,7 +9,7 @@ from typing import Any
 from scripts.aws.bucket import PICTURES, RUNS, Bucket
 from scripts.errors import InputError
 
-# The course's four sizes; the README's table is held to this one by a test.
+# The course's four sizes; the table of docs/pictures-and-runs.md is held to this one by a test.
 SIZES: dict[str, tuple[str, ...]] = {
     "mini": ("--limit", "300"),
     "class": ("--classes", "Apple Braeburn", "--components", "50"),

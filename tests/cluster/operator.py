@@ -29,6 +29,13 @@ from tests.sandbox.ssh import Shell
 
 ROOT = Path(__file__).resolve().parents[2]
 DEADLINE = 600  # seconds for one task that hangs; the longest, a first `up`, is to take 180
+# Set in Ansible alone and unlike the defaults: the operator's side has to learn them from the hosts.
+STATE_DIRECTORY = "/var/lib/orchard"
+OVERRIDES = {
+    "spark_master_ui_port": 8090,
+    "orchard_state_directory": STATE_DIRECTORY,
+    "jupyter_token_file": "/etc/orchard/jupyter/login",
+}
 ROLE_KEYS = RoleCredentials("AKIAORCHARDTESTROLE", "role-secret")
 
 
@@ -60,7 +67,7 @@ class Operator:
             **cloud.aws.environment(),
             **cli_config(folder),
             # Hosts reach S3 where Terraform made the bucket; the address comes to Ansible as one more inventory.
-            "ANSIBLE_INVENTORY": f"{self.checkout / 'ansible/inventory.py'},{_endpoint(folder, cloud)}",
+            "ANSIBLE_INVENTORY": f"{self.checkout / 'ansible/inventory.py'},{_more_variables(folder, cloud)}",
             "AWS_SHARED_CREDENTIALS_FILE": str(folder / "aws-credentials"),
             "AWS_CONFIG_FILE": str(folder / "aws-config"),
             "PATH": f"{self.checkout / '.venv/bin'}:{os.environ['PATH']}",
@@ -168,7 +175,7 @@ class Operator:
     def master_says(self) -> dict[str, Any]:
         """The Spark master's own page, asked without the product's help; empty while it does not answer."""
         master = self.host("master")
-        page = f"http://{master.address}:8080/json/"
+        page = f"http://{master.address}:{OVERRIDES['spark_master_ui_port']}/json/"
         ask = f"python3 -c 'import urllib.request as u; print(u.urlopen(\"{page}\", timeout=5).read().decode())'"
         done = self.shell.run(master, ask)
         return json.loads(done.stdout) if done.returncode == 0 else {}
@@ -216,8 +223,8 @@ def prepared_cloud(memory: int = 3 << 30) -> Iterator[Cloud]:
             yield cloud
 
 
-def _endpoint(folder: Path, cloud: Cloud) -> Path:
-    file = folder / "endpoint.yml"  # JSON is YAML, too
+def _more_variables(folder: Path, cloud: Cloud) -> Path:
+    file = folder / "variables.yml"  # JSON is YAML, too
     environment = {"AWS_ENDPOINT_URL_S3": cloud.aws.endpoint_url, "AWS_ALLOW_HTTP": "true"}
-    file.write_text(json.dumps({"all": {"vars": {"spark_environment": environment}}}))
+    file.write_text(json.dumps({"all": {"vars": OVERRIDES | {"spark_environment": environment}}}))
     return file

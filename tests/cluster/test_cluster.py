@@ -44,7 +44,7 @@ def bare(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Cluster:
     """A master and a worker, booted, with nothing on them yet; a second worker is added later, from a layer."""
     if not started_from_bare():
         sandbox.use_layers([layers.prepared()])
-    folder = tmp_path_factory.mktemp("cluster")
+    folder = tmp_path_factory.mktemp("cluster") / "terraform"
     names = ["master", "worker-1"]
     hosts = sandbox.add_plain(names, handle.make_key(folder))
     for host in hosts:

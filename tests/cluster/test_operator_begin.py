@@ -27,8 +27,9 @@ def test_without_settings_the_first_step_is_named(operator: Operator) -> None:
 def test_a_region_that_is_not_allowed_is_refused(operator: Operator) -> None:
     with operator.other_settings(region="us-east-1"):
         assert operator.refused(2, "up") == (
-            "The region us-east-1 is not among allowed_regions (eu-central-1, eu-north-1, eu-south-1, eu-south-2, "
-            "eu-west-1, eu-west-3): choose one of these in terraform.tfvars, or add it to allowed_regions on purpose."
+            "terraform.tfvars: This region is not among allowed_regions. By default these are the regions in the "
+            "European Union, so that pictures and results are stored and worked on under EU law (GDPR); to go "
+            "elsewhere on purpose, add the region to allowed_regions."
         )
 
 
@@ -52,7 +53,7 @@ def test_where_no_cluster_is_up_the_first_step_is_named(operator: Operator) -> N
     for task in ("stop", "run", "status", "jupyter"):
         assert operator.refused(7, task) == "No cluster is up by the name story: run `make up`."
     assert operator.refused(2, "scale", "--workers", "many") == (
-        "WORKERS is a whole number from 0 to 100, not 'many': make scale WORKERS=3."
+        "terraform.tfvars: worker_count is of another type: a number is required."
     )
 
 

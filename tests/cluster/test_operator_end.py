@@ -5,12 +5,12 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.cluster.operator import Operator
+from tests.cluster.operator import STATE_DIRECTORY, Operator
 from tests.sandbox import faults
 from tests.waiting import wait_until
 
 # A job of rounds, each with a known sum, that goes on until it is told that it is enough.
-JOB = """
+JOB = f"""
 import pathlib, time
 from pyspark.sql import SparkSession
 spark = SparkSession.builder.appName("rounds").getOrCreate()
@@ -18,7 +18,7 @@ def slow(number):
     time.sleep(0.3)
     return number
 rounds = 0
-while not pathlib.Path("/var/lib/spark/enough").exists():
+while not pathlib.Path("{STATE_DIRECTORY}/enough").exists():
     assert spark.sparkContext.parallelize(range(12), 12).map(slow).sum() == 66
     rounds += 1
 spark.stop()
@@ -31,16 +31,16 @@ def rounds(operator: Operator, whole: None) -> Callable[[], int]:
     """A job that is at work on the cluster; the call ends it kindly and gives how many rounds it came to."""
     ssh, master = operator.shell, operator.host("master")
     unit = "sudo systemd-run --quiet --collect --uid=spark --gid=spark --unit=rounds --property=RemainAfterExit=yes"
-    settings = "--property=EnvironmentFile=/etc/orchard/environment --property=WorkingDirectory=/var/lib/spark"
+    settings = f"--property=EnvironmentFile=/etc/orchard/environment --property=WorkingDirectory={STATE_DIRECTORY}"
     ssh.must(master, f"cat > /tmp/rounds.py && {unit} {settings} /opt/orchard/venv/bin/python /tmp/rounds.py", text=JOB)
 
     def end() -> int:
-        ssh.must(master, "sudo touch /var/lib/spark/enough")
+        ssh.must(master, f"sudo touch {STATE_DIRECTORY}/enough")
         journal = "sudo journalctl --no-pager --output=cat --unit=rounds"
         wait_until(lambda: "rounds, each whole:" in ssh.run(master, journal).stdout, "the job's end", 60)
         told = re.search(r"^rounds, each whole: (\d+)$", ssh.run(master, journal).stdout, re.MULTILINE)
         assert told
-        ssh.must(master, "sudo systemctl stop rounds; sudo rm /var/lib/spark/enough")
+        ssh.must(master, f"sudo systemctl stop rounds; sudo rm {STATE_DIRECTORY}/enough")
         return int(told[1])
 
     wait_until(lambda: operator.master_says().get("coresused", 0) > 0, "the job to have executors", 60)

@@ -250,7 +250,9 @@ def test_a_sandbox_made_by_hand_goes_by_hand(need: Need) -> None:
         up = by_hand("up", "--hosts=1")
         assert up.returncode == 0, up.stderr
         run = Run(next(number for number in runs.live_numbers() if f"pid {runs.owner(number)}\n" in up.stdout))
-        asked = subprocess.run(["ssh", "-F", home / "ssh_config", "master", "hostname"], capture_output=True, text=True)
+        asked = subprocess.run(
+            ["ssh", "-F", home / "terraform" / "ssh_config", "master", "hostname"], capture_output=True, text=True
+        )
         assert asked.stdout == "master\n", asked.stderr
         again = by_hand("up")
         assert (again.returncode, again.stderr) == (1, "A sandbox is up already: end it with `make sandbox-down`.\n")

@@ -143,7 +143,8 @@ class AwsDouble:
 
     def calls(self) -> list[str]:
         """Names of the calls since the start or the last `forget_faults`, in order."""
-        return json.loads(self._talk("GET", FAULTS_PATH))["calls"]
+        calls: list[str] = json.loads(self._talk("GET", FAULTS_PATH))["calls"]
+        return calls
 
     def pending_faults(self) -> int:
         """How many calls are still to fail."""
@@ -157,7 +158,8 @@ class AwsDouble:
         headers = {"Content-Type": "application/octet-stream"}
         request = urllib.request.Request(self.endpoint_url + path, body, headers, method=method)  # noqa: S310
         with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
-            return answer.read()
+            content: bytes = answer.read()
+            return content
 
 
 def _warm_up(double: AwsDouble) -> None:

@@ -20,8 +20,8 @@ def no_spark(monkeypatch: pytest.MonkeyPatch) -> None:
     def started(*_: object) -> None:
         pytest.fail("the command went on to Spark")
 
-    monkeypatch.setattr("pipeline.job.run.spark_context", started)
-    monkeypatch.setattr("pipeline.job.run.prepare_network", started)
+    monkeypatch.setattr("pipeline.job.phases.spark_context", started)
+    monkeypatch.setattr("pipeline.job.phases.prepare_network", started)
 
 
 def refusal(capsys: pytest.CaptureFixture[str], images: object, output: object, *more: object) -> str:

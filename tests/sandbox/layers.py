@@ -57,7 +57,7 @@ def prepared() -> Path:
 
 def _make(layer: Path) -> None:
     with tempfile.TemporaryDirectory(prefix="orchard-layer-") as name, Sandbox() as sandbox:
-        folder = Path(name)
+        folder = Path(name) / "terraform"
         [host] = sandbox.add_plain(["master"], handle.make_key(folder), memory=None)
         host.wait_until_ready()
         handle.write(folder, [host])
@@ -81,8 +81,8 @@ def _install(folder: Path) -> None:
         f"tasks_from: preflight}}, loop: [{roles}]}}]}}\n"
         f"- {{hosts: all, become: true, roles: [{roles}]}}\n"
     )
-    command = [Path(sys.executable).with_name("ansible-playbook"), playbook]
-    command += ["-i", ROOT / "ansible" / "inventory.py"]
+    command = [str(Path(sys.executable).with_name("ansible-playbook")), str(playbook)]
+    command += ["-i", str(ROOT / "ansible" / "inventory.py")]
     environment = {
         "ANSIBLE_CONFIG": str(ROOT / "ansible" / "ansible.cfg"),
         "ORCHARD_TERRAFORM": str(folder),

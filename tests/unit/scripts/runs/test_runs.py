@@ -1,21 +1,9 @@
 """What `make run` asks of the job: a size, the person's own words, a submission that is kept."""
 
-import re
-import shlex
-from pathlib import Path
-
 import pytest
 
 from scripts.errors import InputError
-from scripts.runs.submission import DEFAULT_SIZE, SIZES, Submission, words_of
-
-README = Path(__file__).resolve().parents[4] / "README.md"
-
-
-def test_the_readmes_table_has_the_sizes_that_run_takes() -> None:
-    rows = re.findall(r"^\| (\w+) \| (?:`([^`]+)`.*|none) \|$", README.read_text(), re.MULTILINE)
-    in_readme = {name: tuple(shlex.split(options)) for name, options in rows if name in SIZES}
-    assert in_readme == SIZES
+from scripts.runs.submission import DEFAULT_SIZE, Submission, words_of
 
 
 def test_a_size_and_arguments_become_the_jobs_words() -> None:

@@ -1,10 +1,7 @@
-"""pipeline.network: the numbers of the network, without Spark."""
+"""pipeline.network with Keras: the numbers of the network and its way to OpenVINO, without Spark."""
 
-import os
 import subprocess
 import sys
-import threading
-from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +12,8 @@ from PIL import Image
 from pipeline.errors import InputError
 from pipeline.network.engine import OpenVinoEngine, TensorFlowEngine
 from pipeline.network.keras_model import FEATURES, build_keras_model, prepare_network
-from pipeline.network.weights import KERAS_FILE, find_weights
+from pipeline.network.weights import find_weights
 from pipeline.pictures.decode import decode
-from tests.conftest import Need
 
 
 @pytest.fixture(scope="module")
@@ -64,20 +60,6 @@ def test_a_picture_s_features_do_not_depend_on_its_batch() -> None:
         assert np.array_equal(runner.features(pixels[row : row + 1]), together[row : row + 1])
 
 
-def test_no_worker_is_tied_to_a_core_that_others_use_too(need: Need) -> None:
-    need(hasattr(os, "sched_getaffinity"), "this system does not tell which cores a thread may use")
-    need(len(os.sched_getaffinity(0)) > 1, "there is one core only, which every worker shares")
-    runner = OpenVinoEngine(prepare_network(find_weights("random"), "openvino", "f32", 64))
-    pixels = np.zeros((runner.batch, 64, 64, 3), np.uint8)
-    thread = threading.Thread(target=lambda: [runner.features(pixels) for _ in range(100)])
-    thread.start()
-    seen: set[frozenset[int]] = set()
-    while thread.is_alive():
-        with suppress(ProcessLookupError):
-            seen |= {frozenset(os.sched_getaffinity(thread.native_id or 0))}
-    assert seen == {frozenset(os.sched_getaffinity(0))}
-
-
 def test_random_weights_are_the_same_each_time() -> None:
     first, second = (build_keras_model(64).get_weights() for _ in range(2))
     assert all(np.array_equal(one, other) for one, other in zip(first, second, strict=True))
@@ -93,17 +75,6 @@ def test_a_broken_weights_file_and_weights_of_another_network_are_refused(tmp_pa
     for file in (broken, other):
         with pytest.raises(InputError, match=r"does not hold weights of MobileNetV2 1\.0 without the classifier"):
             prepare_network(find_weights(str(file)), "openvino", "f32", 224)
-    with pytest.raises(InputError, match=r"nowhere\.h5 cannot be read \(No such file or directory\)"):
-        find_weights(str(tmp_path / "nowhere.h5"))
-
-
-def test_imagenet_weights_come_from_keras_s_cache_where_they_are_there(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "models").mkdir()
-    (tmp_path / "models" / KERAS_FILE).write_bytes(b"cached")
-    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
-    assert find_weights("imagenet").file == tmp_path / "models" / KERAS_FILE
 
 
 CONVERT_UNDER_WATCH = """
@@ -132,12 +103,3 @@ def test_converting_a_model_talks_to_nobody(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert not (tmp_path / "intel").exists()
-
-
-def test_the_second_preparation_takes_the_converted_model_from_the_cache(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    first = prepare_network(find_weights("random"), "openvino", "f32", 32)
-    monkeypatch.setattr("pipeline.network.keras_model.load_keras_model", lambda *_: pytest.fail("converted again"))
-    assert prepare_network(find_weights("random"), "openvino", "f32", 32).constants == first.constants
