@@ -19,12 +19,12 @@ FACTS = {
     "paths": {"jupyter_token": "/etc/orchard/key"},
     "ports": {"master_ui": 8090, "history": 18090, "jupyter": 8890},
 }
-# Listens where it is asked to forward from, until its input ends.
+# Listens where it is asked to forward from, and goes on as an ssh whose line is dead.
 SSH = """
-import socket, sys
+import signal, socket, sys
 forwards = [word.split(":") for word in sys.argv if word.startswith("127.0.0.1:")]
 listening = [socket.create_server((address, int(port))) for address, port, *_ in forwards]
-sys.stdin.read()
+signal.pause()
 """
 REFUSES = "import sys; print('noise\\nssh: connect to host: Connection refused', file=sys.stderr); sys.exit(255)"
 
