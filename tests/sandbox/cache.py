@@ -43,7 +43,7 @@ def _asked_for(folder: Path) -> Path:
 
 def _remove_unused(parent: Path, kind: str) -> None:
     mounted = Path("/proc/self/mounts").read_text()
-    for folder in parent.glob(f"{kind}-*"):
+    for folder in [*parent.glob(f"{kind}-*"), *parent.glob(f".{kind}-*.new")]:
         mark = _asked_for(folder)
         age = time.time() - (mark.stat().st_mtime if mark.exists() else folder.stat().st_ctime)
         if age > UNUSED_SECONDS and str(folder) not in mounted:
