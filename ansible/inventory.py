@@ -38,7 +38,7 @@ def read_outputs(terraform: Path) -> dict[str, Any]:
     return outputs
 
 
-def inventory(outputs: dict[str, Any], address: str = "public") -> dict[str, Any]:
+def inventory(outputs: dict[str, Any], terraform: Path, address: str = "public") -> dict[str, Any]:
     """The outputs as Ansible takes an inventory: groups `master` and `workers`, with every host's variables."""
     if address not in ADDRESSES:
         raise InventoryError(f"ORCHARD_ADDRESS is {address!r}: set it to one of {', '.join(ADDRESSES)}.")
@@ -47,8 +47,9 @@ def inventory(outputs: dict[str, Any], address: str = "public") -> dict[str, Any
     hosts = {f"{cluster}-{host['name']}": host for host in [outputs["master"], *outputs["workers"]]}
     master, *workers = hosts
     key = Path(outputs["ssh_key_path"]).expanduser()
-    # Host keys are pinned beside the cluster's own key; an unknown host is refused.
-    ssh_options = f"-o 'UserKnownHostsFile=\"{key.parent / 'known_hosts'}\"' -o IdentitiesOnly=yes"
+    # Host keys are pinned in the cluster's folder, wherever its key lies; an unknown host is refused.
+    known_hosts = terraform.resolve().parent / ".orchard" / cluster / "known_hosts"
+    ssh_options = f"-o 'UserKnownHostsFile=\"{known_hosts}\"' -o IdentitiesOnly=yes"
     return {
         "master": {"hosts": [master]},
         "workers": {"hosts": workers},
@@ -83,7 +84,8 @@ def main(arguments: list[str]) -> int:
         return 0
     terraform = Path(os.environ.get("ORCHARD_TERRAFORM") or Path(__file__).resolve().parents[1] / "terraform")
     try:
-        print(json.dumps(inventory(read_outputs(terraform), os.environ.get("ORCHARD_ADDRESS") or "public"), indent=2))
+        address = os.environ.get("ORCHARD_ADDRESS") or "public"
+        print(json.dumps(inventory(read_outputs(terraform), terraform, address), indent=2))
     except InventoryError as error:
         print(error, file=sys.stderr)
         return 2

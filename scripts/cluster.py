@@ -48,7 +48,8 @@ class Cluster:
     @property
     def known_hosts(self) -> Path:
         """The file in which the hosts' keys are pinned, where Ansible's inventory looks too."""
-        return self.ssh_key_path.parent / "known_hosts"
+        # Never beside the key: that may lie in ~/.ssh, whose known_hosts is the person's.
+        return self.folder / "known_hosts"
 
     @property
     def folder(self) -> Path:

@@ -121,19 +121,19 @@ class Bar:
 
     def __init__(self, name: str, live: Progress) -> None:
         self._live = live
-        self._task = live.add_task(name, total=None, told="")
+        self._task = live.add_task(name, total=None, beside="")
 
-    def show(self, done: int, total: int, told: str) -> None:
-        """Draw it anew, with `told` beside it."""
-        self._live.update(self._task, completed=done, total=total, told=told)
+    def show(self, done: int, total: int, beside: str) -> None:
+        """Draw it anew, with more text beside it."""
+        self._live.update(self._task, completed=done, total=total, beside=beside)
 
 
 @contextmanager
 def bar(name: str) -> Iterator[Bar]:
     """A bar for the time of the block; gone at its end."""
     text = TextColumn("{task.description}", markup=False)
-    told = TextColumn("{task.fields[told]}", markup=False)
-    with Progress(text, BarColumn(bar_width=30), told, console=_console, transient=True) as live:
+    beside = TextColumn("{task.fields[beside]}", markup=False)
+    with Progress(text, BarColumn(bar_width=30), beside, console=_console, transient=True) as live:
         yield Bar(name, live)
 
 

@@ -1,6 +1,6 @@
 """What may go wrong on the operator's side: one sentence with cause and next step, and an exit code.
 
-The codes are the README's table. Fabric prints the sentence of an `Exit` and ends with its code.
+The codes are the table of docs/troubleshooting.md. Fabric prints the sentence of an `Exit` and ends with its code.
 """
 
 from invoke.exceptions import Exit

@@ -2,16 +2,16 @@
 
 import fcntl
 import os
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO
 
 from scripts import console, processes, tfvars
 from scripts.errors import BusyError
+from scripts.waiting import wait_until
 
 PATIENCE_SECONDS = 1200
-LOOK = 0.5
+RETRY_SECONDS = 0.5
 
 
 @contextmanager
@@ -32,22 +32,23 @@ def changing(cluster_name: str, task: str) -> Iterator[None]:
 
 
 def _acquire(file: IO[str], cluster_name: str) -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    told = False
-    while not _try(file.fileno()):
-        file.seek(0)
-        holder = file.read() or "another task"
-        if not told:
-            console.say(f"Waiting for what {holder} has under way on cluster {cluster_name}.")
-            told = True
-        if time.monotonic() > deadline:
-            raise BusyError(f"{holder} is still at work on cluster {cluster_name}: wait for its end, or end it.")
-        time.sleep(LOOK)
+    """Take the lock, after whoever holds it. Raises BusyError when that takes too long."""
+    if _is_free(file):
+        return
+    console.say(f"Waiting for what {_holder(file)} has under way on cluster {cluster_name}.")
+    if not wait_until(lambda: _is_free(file), seconds=PATIENCE_SECONDS, every=RETRY_SECONDS):
+        raise BusyError(f"{_holder(file)} is still at work on cluster {cluster_name}: wait for its end, or end it.")
 
 
-def _try(descriptor: int) -> bool:
+def _holder(file: IO[str]) -> str:
+    file.seek(0)
+    return file.read() or "another task"
+
+
+def _is_free(file: IO[str]) -> bool:
+    """Whether the lock was free; it is this process's then."""
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True

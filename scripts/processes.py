@@ -9,15 +9,15 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from scripts import console
 from scripts.errors import MissingError, OperatorError, StoppedError
+from scripts.waiting import wait_until
 
-LOOK = 0.1  # seconds between two looks at what a command has written
+READ_SECONDS = 0.1  # between two readings of what a command has written
 END_SECONDS = 180  # for a command that was asked to stop: Terraform finishes what it has begun
 
 # Open files that long commands are handed: locks, held until the command ends even if this process is killed.
@@ -146,16 +146,16 @@ class _Lines:
 
 
 def _wait(process: subprocess.Popen[bytes], timeout: float, lines: _Lines) -> None:
-    deadline = time.monotonic() + timeout
-    while process.poll() is None:
+    def has_ended() -> bool:
         lines.read()
-        if time.monotonic() > deadline:
-            _stop(process)
-            raise OperatorError(
-                f"{Path(str(process.args[0])).name} was not done within {timeout / 60:.0f} minutes and was stopped: "  # type: ignore[index]
-                f"{console.log_file()} says how far it came."
-            )
-        time.sleep(LOOK)
+        return process.poll() is not None
+
+    if not wait_until(has_ended, seconds=timeout, every=READ_SECONDS):
+        _stop(process)
+        raise OperatorError(
+            f"{Path(str(process.args[0])).name} was not done within {timeout / 60:.0f} minutes and was stopped: "  # type: ignore[index]
+            f"{console.log_file()} says how far it came."
+        )
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:

@@ -26,8 +26,8 @@ def task(help: dict[str, str] | None = None) -> Callable[[Callable[..., None]], 
         kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
         added = inspect.Parameter("verbose", kind, default=False)
         wrapper.__signature__ = inspect.Signature([inspect.Parameter("context", kind), *own, added])  # type: ignore[attr-defined]
-        told = {**(help or {}), "verbose": "show what the tools print; the log file has it in any case"}
-        return invoke.task(wrapper, help=told, name=function.__name__.rstrip("_").replace("_", "-"))
+        helps = {**(help or {}), "verbose": "show what the tools print; the log file has it in any case"}
+        return invoke.task(wrapper, help=helps, name=function.__name__.rstrip("_").replace("_", "-"))
 
     return make
 

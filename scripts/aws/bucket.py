@@ -10,7 +10,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from scripts.aws import clients
-from scripts.aws.errors import told
+from scripts.aws.errors import aws_errors_as_sentences
 from scripts.cluster import Cluster
 from scripts.errors import InputError
 
@@ -39,18 +39,18 @@ class Bucket:
 
     def run_ids(self) -> list[str]:
         """Names of the run folders, sorted; the names that Orchard gives sort by time."""
-        with told(f"list {self.uri(RUNS)}"):
+        with aws_errors_as_sentences(f"list {self.uri(RUNS)}"):
             pages = self._pages(f"{RUNS}/", Delimiter="/")
             return sorted(entry["Prefix"].split("/")[1] for page in pages for entry in page.get("CommonPrefixes", []))
 
     def keys(self, prefix: str) -> list[str]:
         """Every key below a prefix."""
-        with told(f"list {self.uri(prefix)}"):
+        with aws_errors_as_sentences(f"list {self.uri(prefix)}"):
             return [entry["Key"] for page in self._pages(prefix) for entry in page.get("Contents", [])]
 
     def read_json(self, key: str) -> Any:
         """An object's content; None where there is no such object."""
-        with told(f"read {self.uri(key)}"):
+        with aws_errors_as_sentences(f"read {self.uri(key)}"):
             try:
                 return json.loads(self._client.get_object(Bucket=self.name, Key=key)["Body"].read())
             except ClientError as error:
@@ -65,13 +65,13 @@ class Bucket:
 
     def write_json(self, key: str, content: Any) -> None:
         """Put an object."""
-        with told(f"write {self.uri(key)}"):
+        with aws_errors_as_sentences(f"write {self.uri(key)}"):
             self._client.put_object(Bucket=self.name, Key=key, Body=json.dumps(content, indent=1).encode())
 
     def fetch(self, key: str, file: Path) -> None:
         """Copy an object to a file, which is there when all of it has come, or not at all."""
         file.parent.mkdir(parents=True, exist_ok=True)
-        with told(f"give {self.uri(key)}"):
+        with aws_errors_as_sentences(f"give {self.uri(key)}"):
             self._client.download_file(self.name, key, str(file))
 
     def send_weights(self, file: Path) -> str:
@@ -85,7 +85,7 @@ class Bucket:
             ) from None
         key = f"{WEIGHTS}/{digest[:16]}/{file.name}"
         if key not in self.keys(key):
-            with told(f"take {self.uri(key)}"):
+            with aws_errors_as_sentences(f"take {self.uri(key)}"):
                 self._client.upload_file(str(file), self.name, key)
         return self.uri(key)
 

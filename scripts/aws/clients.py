@@ -6,7 +6,7 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
-from scripts.aws.errors import told
+from scripts.aws.errors import aws_errors_as_sentences
 
 CONFIG = Config(retries={"max_attempts": 6, "mode": "standard"}, connect_timeout=10, read_timeout=60)
 # For what can be done without.
@@ -16,11 +16,11 @@ IN_A_HURRY = Config(connect_timeout=3, read_timeout=8, retries={"max_attempts": 
 @cache
 def client(service: str, region: str, config: Config = CONFIG) -> Any:
     """A client; one for each service and region."""
-    with told(f"let {service} be used"):
+    with aws_errors_as_sentences(f"let {service} be used"):
         return boto3.session.Session(region_name=region).client(service, config=config)
 
 
 def account(region: str) -> str:
     """Number of the account that the credentials belong to. Raises MissingError when AWS does not take them."""
-    with told("say whose credentials these are"):
+    with aws_errors_as_sentences("say whose credentials these are"):
         return str(client("sts", region).get_caller_identity()["Account"])

@@ -30,10 +30,10 @@ def own_address() -> str:
     advice = "give your address yourself: ADMIN_CIDR=203.0.113.7/32."
     try:
         with urllib.request.urlopen(WHAT_IS_MY_ADDRESS, timeout=SECONDS) as answer:
-            told = answer.read(64).decode(errors="replace").strip()
-        return str(ipaddress.IPv4Address(told))
+            seen = answer.read(64).decode(errors="replace").strip()
+        return str(ipaddress.IPv4Address(seen))
     except ValueError:
-        raise InputError(f"{WHAT_IS_MY_ADDRESS} gives no IPv4 address ({told}): {advice}") from None
+        raise InputError(f"{WHAT_IS_MY_ADDRESS} gives no IPv4 address ({seen}): {advice}") from None
     except (urllib.error.URLError, OSError) as error:
         reason = getattr(error, "reason", error)
         raise InputError(f"{WHAT_IS_MY_ADDRESS} does not tell this machine's address ({reason}): {advice}") from None

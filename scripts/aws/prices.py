@@ -96,12 +96,12 @@ def of_instance(region: str, instance_type: str) -> Price | None:
 def of_spot(region: str, instance_type: str) -> Price | None:
     """The last spot price in the dearest zone of the region; None where AWS does not tell."""
     try:
-        told = clients.client("ec2", region).describe_spot_price_history(
+        answer = clients.client("ec2", region).describe_spot_price_history(
             InstanceTypes=[instance_type], ProductDescriptions=["Linux/UNIX"], StartTime=datetime.now(UTC)
         )
     except (ClientError, BotoCoreError):
         return None
-    prices = [float(entry["SpotPrice"]) for entry in told["SpotPriceHistory"]]
+    prices = [float(entry["SpotPrice"]) for entry in answer["SpotPriceHistory"]]
     return Price(max(prices), "USD", "the spot market just now") if prices else None
 
 
@@ -109,12 +109,12 @@ def _ask_api(region: str, instance_type: str) -> float | None:
     wanted = LINUX | {"regionCode": region, "instanceType": instance_type}
     filters = [{"Type": "TERM_MATCH", "Field": field, "Value": value} for field, value in wanted.items()]
     try:
-        told = clients.client("pricing", API_REGION, clients.IN_A_HURRY).get_products(
+        answer = clients.client("pricing", API_REGION, clients.IN_A_HURRY).get_products(
             ServiceCode="AmazonEC2", Filters=filters
         )
     except (ClientError, BotoCoreError):
         return None
-    return next((price for product in told.get("PriceList", []) if (price := _on_demand(json.loads(product)))), None)
+    return next((price for product in answer.get("PriceList", []) if (price := _on_demand(json.loads(product)))), None)
 
 
 def _on_demand(product: dict[str, Any]) -> float | None:

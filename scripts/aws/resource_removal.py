@@ -1,37 +1,39 @@
 """What Terraform's state does not know of a cluster, taken away through the API, in the order that AWS asks for."""
 
-import time
 from collections.abc import Callable
 from typing import Any
 
 from botocore.exceptions import ClientError
 
 from scripts.aws import clients
-from scripts.aws.errors import told
-from scripts.aws.resources import Thing
+from scripts.aws.errors import aws_errors_as_sentences
+from scripts.aws.resources import Resource
+from scripts.waiting import wait_until
 
 SECONDS = 180
-PAUSE = 1.0
 GONE = {"NoSuchEntity"}
 # While another part of the cluster still uses it.
 NOT_YET = {"DependencyViolation", "DeleteConflict", "IncorrectInstanceState", "VolumeInUse", "InvalidParameterValue"}
 
 
-def remove(region: str, things: list[Thing]) -> None:
-    """Remove what was found, trying again while things depend on each other. Raises AwsError for what stays."""
-    left = list(things)
-    deadline = time.monotonic() + SECONDS
-    while left:
-        left = [thing for thing in left if not _removed(region, thing, time.monotonic() > deadline)]
-        if left:
-            time.sleep(PAUSE)
+def remove(region: str, found: list[Resource]) -> None:
+    """Remove what was found, trying again while one depends on another. Raises AwsError for what stays."""
+    left = list(found)
+
+    def are_removed() -> bool:
+        left[:] = [resource for resource in left if not _is_removed(region, resource)]
+        return not left
+
+    if not wait_until(are_removed, seconds=SECONDS):
+        for resource in left:
+            _is_removed(region, resource, is_last_try=True)
 
 
-def _removed(region: str, thing: Thing, is_last_try: bool) -> bool:
-    service = "iam" if thing.kind in _IN_IAM else "ec2"
-    with told(f"delete {thing}"):
+def _is_removed(region: str, resource: Resource, is_last_try: bool = False) -> bool:
+    service = "iam" if resource.kind in _IN_IAM else "ec2"
+    with aws_errors_as_sentences(f"delete {resource}"):
         try:
-            (_IN_IAM.get(thing.kind) or _IN_EC2[thing.kind])(clients.client(service, region), thing.id)
+            (_IN_IAM.get(resource.kind) or _IN_EC2[resource.kind])(clients.client(service, region), resource.id)
         except ClientError as error:
             code = error.response["Error"]["Code"]
             # Gone with something else. (A rule that is not found is no group that is not found.)

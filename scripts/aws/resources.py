@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from scripts.aws import clients
-from scripts.aws.errors import told
+from scripts.aws.errors import aws_errors_as_sentences
 
 PROJECT = "orchard"
 # What a tag filter finds: call, the list in its answer, the name of an item.
@@ -25,7 +25,7 @@ TAGGED = (
 
 
 @dataclass(frozen=True, order=True)
-class Thing:
+class Resource:
     """Something in AWS, as `instance i-0123`."""
 
     kind: str
@@ -35,50 +35,50 @@ class Thing:
         return f"{self.kind} {self.id}"
 
 
-def of_cluster(region: str, cluster_name: str) -> list[Thing]:
+def of_cluster(region: str, cluster_name: str) -> list[Resource]:
     """Everything of the cluster except its bucket."""
-    with told("say what there is of the cluster"):
+    with aws_errors_as_sentences("say what there is of the cluster"):
         return [
             *_in_ec2(clients.client("ec2", region), cluster_name),
             *_in_iam(clients.client("iam", region), cluster_name),
         ]
 
 
-def shutting_down(region: str, cluster_name: str) -> list[Thing]:
+def shutting_down(region: str, cluster_name: str) -> list[Resource]:
     """Instances of the cluster that are on their way out, and hold what they use until they are gone."""
-    with told("describe the instances"):
+    with aws_errors_as_sentences("describe the instances"):
         return list(_instances(clients.client("ec2", region), _by_tags(cluster_name), ["shutting-down"]))
 
 
 def buckets(region: str, cluster_name: str) -> list[str]:
     """The cluster's buckets: those of its name that carry its tags."""
     s3 = clients.client("s3", region)
-    with told("list the account's buckets"):
+    with aws_errors_as_sentences("list the account's buckets"):
         names = [bucket["Name"] for bucket in s3.list_buckets()["Buckets"]]
         # The prefix is a cluster's whose name goes on after a hyphen, too: the tag decides.
         return [name for name in names if name.startswith(_prefix(cluster_name)) and _is_ours(s3, name, cluster_name)]
 
 
-def _in_ec2(ec2: Any, cluster_name: str) -> Iterator[Thing]:
+def _in_ec2(ec2: Any, cluster_name: str) -> Iterator[Resource]:
     filters = _by_tags(cluster_name)
     yield from _instances(ec2, filters, ["pending", "running", "shutting-down", "stopping", "stopped"])
     for kind, call, listed, identity in TAGGED:
         for page in ec2.get_paginator(call).paginate(Filters=filters):
             # A deleted endpoint is listed for a while; nothing else has a state of this name.
             found = (item for item in page[listed] if item.get("State") not in ("deleted", "deleting"))
-            yield from (Thing(kind, item[identity]) for item in found)
+            yield from (Resource(kind, item[identity]) for item in found)
     for pair in ec2.describe_key_pairs(Filters=filters)["KeyPairs"]:
-        yield Thing("key pair", pair["KeyName"])
+        yield Resource("key pair", pair["KeyName"])
     for request in ec2.describe_spot_instance_requests(Filters=filters)["SpotInstanceRequests"]:
         if request["State"] in ("open", "active"):
-            yield Thing("spot request", request["SpotInstanceRequestId"])
+            yield Resource("spot request", request["SpotInstanceRequestId"])
 
 
-def _instances(ec2: Any, filters: list[dict[str, Any]], states: list[str]) -> Iterator[Thing]:
+def _instances(ec2: Any, filters: list[dict[str, Any]], states: list[str]) -> Iterator[Resource]:
     in_state = {"Name": "instance-state-name", "Values": states}
     for page in ec2.get_paginator("describe_instances").paginate(Filters=[*filters, in_state]):
         for reservation in page["Reservations"]:
-            yield from (Thing("instance", instance["InstanceId"]) for instance in reservation["Instances"])
+            yield from (Resource("instance", instance["InstanceId"]) for instance in reservation["Instances"])
 
 
 def _by_tags(cluster_name: str) -> list[dict[str, Any]]:
@@ -86,7 +86,7 @@ def _by_tags(cluster_name: str) -> list[dict[str, Any]]:
     return [{"Name": f"tag:{key}", "Values": [value]} for key, value in tags.items()]
 
 
-def _in_iam(iam: Any, cluster_name: str) -> Iterator[Thing]:
+def _in_iam(iam: Any, cluster_name: str) -> Iterator[Resource]:
     for kind, name, listed in (
         ("instance profile", "InstanceProfile", "list_instance_profiles"),
         ("IAM role", "Role", "list_roles"),
@@ -99,7 +99,7 @@ def _in_iam(iam: Any, cluster_name: str) -> Iterator[Thing]:
                 if found.startswith(_prefix(cluster_name)):
                     tags = _tags(get(**{f"{name}Name": found})[name].get("Tags", []))
                     if tags.get("Project") == PROJECT and tags.get("Cluster") == cluster_name:
-                        yield Thing(kind, found)
+                        yield Resource(kind, found)
 
 
 def _is_ours(s3: Any, bucket: str, cluster_name: str) -> bool:

@@ -16,7 +16,7 @@ MESSAGE = re.compile(r"^(?P<indent> +)(?:msg|stderr): (?P<first>.*)$")
 RECAP = re.compile(r"^\S+\s+: ok=\d+\s+changed=(\d+)", re.MULTILINE)
 
 
-def configure(note: Callable[[str], None]) -> int:
+def configure(cluster_name: str, note: Callable[[str], None]) -> int:
     """Make each host what its group says; gives how many things changed. `note` hears what is being done."""
     telling = _Teller(note)
     done = processes.follow(
@@ -26,6 +26,7 @@ def configure(note: Callable[[str], None]) -> int:
             "ANSIBLE_CONFIG": str(FOLDER / "ansible.cfg"),
             "ANSIBLE_NOCOLOR": "1",
             "ORCHARD_TERRAFORM": str(terraform_folder()),
+            "TF_WORKSPACE": cluster_name,
         },
         timeout=SECONDS,
         on_line=telling.hear,

@@ -1,25 +1,24 @@
 """`make down`: logs saved, the cluster taken away and looked for once more; the bucket stays unless PURGE=1."""
 
-import time
 from typing import Any
 
 import boto3
 
 from scripts import console, lock, processes, tfvars
 from scripts.aws import clients, prices, resource_removal, resources
-from scripts.aws.errors import told
-from scripts.aws.resources import Thing
+from scripts.aws.errors import aws_errors_as_sentences
+from scripts.aws.resources import Resource
 from scripts.cluster import Cluster
 from scripts.errors import AwsError, BusyError, NoClusterError
-from scripts.hosts import host_keys, log_saving
+from scripts.hosts import host_keys, logs
 from scripts.lifecycle import plan
 from scripts.runs import at_work
 from scripts.terraform import outputs, workspace
 from scripts.terraform.diagnostics import Event
+from scripts.waiting import wait_until
 
 GONE_SECONDS = 120
-PAUSE = 1.0
-# A page has 1,000 objects; whoever has more is told "more than".
+# A page has 1,000 objects; whoever has more reads "more than".
 PAGES_COUNTED = 20
 MEGABYTE = 10**6
 
@@ -28,7 +27,7 @@ def down(purge: bool = False) -> None:
     """Take the cluster away, whatever of it is there. Raises AwsError when something is left in the end."""
     name = tfvars.read()["cluster_name"]
     processes.need("terraform")
-    region = plan.check_region()
+    region = plan.checked_region()
     clients.account(region)
     with lock.changing(name, "down"):
         up_now = _current()
@@ -38,9 +37,9 @@ def down(purge: bool = False) -> None:
             _ask_before_purge(region, name)
         if up_now:
             with console.phase("Logs") as under_way:
-                log_saving.save_logs(up_now, under_way)
+                logs.save_to_bucket(up_now, under_way)
         with console.phase("Destroy") as under_way:
-            under_way.result = _destroy(under_way)
+            under_way.result = _destroy(name, under_way)
         with console.phase("Check") as under_way:
             under_way.result = _check(region, name, under_way)
         if up_now:
@@ -58,10 +57,11 @@ def _current() -> Cluster | None:
         return None
 
 
-def _destroy(under_way: console.Phase) -> str:
+def _destroy(name: str, under_way: console.Phase) -> str:
     """Destroy all that Terraform knows but the bucket, which is taken out of its hands first."""
-    known = workspace.state_list()
-    workspace.forget([address for address in known if address.startswith("aws_s3_")])
+    terraform = workspace.Workspace(name)
+    known = terraform.state_list()
+    terraform.forget([address for address in known if address.startswith("aws_s3_")])
     total = sum(1 for address in known if not address.startswith("aws_s3_"))
     done = 0
 
@@ -74,7 +74,7 @@ def _destroy(under_way: console.Phase) -> str:
 
     if not total:
         return "Terraform knows of nothing"
-    workspace.destroy(hear)
+    terraform.destroy(hear)
     return f"{done} resources destroyed"
 
 
@@ -94,16 +94,19 @@ def _check(region: str, name: str, under_way: console.Phase) -> str:
     return f"nothing of cluster {name} is left in {region}"
 
 
-def _wait_until_gone(region: str, name: str, under_way: console.Phase) -> list[Thing]:
+def _wait_until_gone(region: str, name: str, under_way: console.Phase) -> list[Resource]:
     """What stays; what is on its way out, such as an instance that shuts down, is waited for."""
-    deadline = time.monotonic() + GONE_SECONDS
-    while there := resources.of_cluster(region, name):
-        going = resources.shutting_down(region, name)
-        if not going or time.monotonic() > deadline:
-            return there
-        under_way.note(f"waiting for {going[0]} to be gone")
-        time.sleep(PAUSE)
-    return []
+    there: list[Resource] = []
+
+    def is_settled() -> bool:
+        there[:] = resources.of_cluster(region, name)
+        going = resources.shutting_down(region, name) if there else []
+        if going:
+            under_way.note(f"waiting for {going[0]} to be gone")
+        return not going
+
+    wait_until(is_settled, seconds=GONE_SECONDS)
+    return there
 
 
 def _ask_before_purge(region: str, name: str) -> None:
@@ -115,7 +118,7 @@ def _ask_before_purge(region: str, name: str) -> None:
 
 def _purge(region: str, name: str) -> None:
     for bucket in resources.buckets(region, name):
-        with console.phase("Purge") as under_way, told(f"delete the bucket {bucket}"):
+        with console.phase("Purge") as under_way, aws_errors_as_sentences(f"delete the bucket {bucket}"):
             under_way.note(f"deleting every object and version in {bucket}")
             found = boto3.session.Session(region_name=region).resource("s3").Bucket(bucket)
             found.object_versions.delete()
@@ -143,7 +146,7 @@ def _size(region: str, bucket: str) -> tuple[int, int]:
     """Bytes and number of the objects and versions in it, counted so far."""
     s3: Any = clients.client("s3", region)
     size = objects = 0
-    with told(f"list the bucket {bucket}"):
+    with aws_errors_as_sentences(f"list the bucket {bucket}"):
         pages = s3.get_paginator("list_object_versions").paginate(Bucket=bucket)
         for _, page in zip(range(PAGES_COUNTED), pages, strict=False):
             size += sum(version["Size"] for version in page.get("Versions", []))

@@ -11,12 +11,11 @@ from scripts import console, processes, tfvars
 from scripts.aws import clients
 from scripts.errors import InputError, MissingError, OperatorError
 from scripts.lifecycle import plan
+from scripts.terraform import validation
 
 LEAST_TERRAFORM = (1, 10)
 # Quotas of EC2 in vCPUs, by their codes in Service Quotas.
 ON_DEMAND_QUOTA, SPOT_QUOTA = "L-1216C47A", "L-34B43A08"
-NAME = re.compile(r"[a-z][a-z0-9-]{0,18}[a-z0-9]")
-EMAIL = re.compile(r"[^@ ]+@[^@ ]+\.[^@ ]+")
 HEADER = """\
 # What the cluster is, written by `make init`; terraform.tfvars.example names every setting there is.
 # SSH is opened to the address you come from; to open it to more, add admin_cidrs = ["203.0.113.0/24"].
@@ -29,7 +28,6 @@ class Question:
 
     name: str
     text: str
-    kind: type = str
 
 
 QUESTIONS = (
@@ -38,8 +36,8 @@ QUESTIONS = (
     Question("region", "AWS region"),
     Question("master_instance_type", "Instance type of the master"),
     Question("worker_instance_type", "Instance type of each worker"),
-    Question("worker_count", "How many workers", int),
-    Question("worker_spot", "Workers on the spot market: a third of the price, and AWS may take one away", bool),
+    Question("worker_count", "How many workers"),
+    Question("worker_spot", "Workers on the spot market: a third of the price, and AWS may take one away"),
     Question("budget_email", "E-mail address for AWS's budget warnings, - for none"),
 )
 # Where variables.tf has no default.
@@ -48,17 +46,15 @@ FIRST_GUESS: dict[str, Any] = {"cluster_name": "fruits", "owner": "", "budget_em
 
 def init(**given: str) -> None:
     """Write terraform.tfvars from flags, and from questions where somebody is at the terminal; then check."""
-    there = tfvars.read() if tfvars.tfvars().exists() else {}
+    # Before any question: it judges the answers.
+    processes.need("terraform")
+    settings, there = (tfvars.text(), tfvars.read()) if tfvars.tfvars().exists() else (HEADER, {})
     answers = {question.name: _answer(question, given.get(question.name, ""), there) for question in QUESTIONS}
-    if answers["region"] not in (allowed := there.get("allowed_regions") or tfvars.default("allowed_regions")):
-        raise InputError(
-            f"The region {answers['region']} is not among allowed_regions ({', '.join(allowed)}): choose one."
-        )
-    if not there:
-        tfvars.write(HEADER)
     for name, value in answers.items():
         if value is not None or name in there:
-            tfvars.change(name, value)
+            settings = tfvars.with_setting(settings, name, value)
+    validation.check(settings)
+    tfvars.write(settings)
     console.say(f"Written: {tfvars.tfvars()}")
     check(answers)
     console.say("Next: make plan")
@@ -80,33 +76,14 @@ def check(answers: dict[str, Any]) -> None:
 
 
 def _answer(question: Question, given: str, there: dict[str, Any]) -> Any:
-    """The flag, or what the person says, or what was set before. Raises InputError for what cannot be."""
+    """The flag, or what the person says, or what was set before."""
     before = there.get(question.name, FIRST_GUESS.get(question.name))
     if before is None:
         before = tfvars.default(question.name)
     text = given or console.enquire(question.text, _as_text(before))
     if text in ("-", "") and question.name == "budget_email":
         return None
-    return _checked(question, text)
-
-
-def _checked(question: Question, text: str) -> Any:
-    if question.kind is int:
-        if not text.isdecimal() or int(text) > 100:
-            raise InputError(f"{question.name} is a whole number from 0 to 100, not {text!r}.")
-        return int(text)
-    if question.kind is bool:
-        if text.lower() not in ("y", "yes", "true", "1", "n", "no", "false", "0"):
-            raise InputError(f"{question.name} is yes or no, not {text!r}.")
-        return text.lower() in ("y", "yes", "true", "1")
-    if question.name == "cluster_name" and not NAME.fullmatch(text):
-        raise InputError(
-            f"{text!r} cannot be a cluster's name: 2 to 20 lower-case letters, digits and hyphens, a letter first and "
-            "no hyphen last."
-        )
-    if question.name == "budget_email" and not EMAIL.fullmatch(text):
-        raise InputError(f"{text!r} is no e-mail address: give one, or - for no budget.")
-    return text
+    return tfvars.typed(question.name, text)
 
 
 def _as_text(value: Any) -> str:
@@ -120,10 +97,10 @@ def _tools(_: dict[str, Any]) -> str:
 
 
 def _terraform(_: dict[str, Any]) -> str:
-    told = json.loads(processes.capture(["terraform", "version", "-json"]).out)["terraform_version"]
-    if tuple(int(part) for part in re.findall(r"\d+", told)[:2]) < LEAST_TERRAFORM:
-        raise MissingError(f"Terraform {told} is too old, 1.10 is needed: {processes.WHERE_TO_GET['terraform']}.")
-    return str(told)
+    version = str(json.loads(processes.capture(["terraform", "version", "-json"]).out)["terraform_version"])
+    if tuple(int(part) for part in re.findall(r"\d+", version)[:2]) < LEAST_TERRAFORM:
+        raise MissingError(f"Terraform {version} is too old, 1.10 is needed: {processes.WHERE_TO_GET['terraform']}.")
+    return version
 
 
 def _credentials(answers: dict[str, Any]) -> str:
@@ -151,12 +128,12 @@ def _quota(answers: dict[str, Any]) -> str:
 def _compared(region: str, code: str, needed: int) -> str:
     market = "spot" if code == SPOT_QUOTA else "on-demand"
     try:
-        told = clients.client("service-quotas", region, clients.IN_A_HURRY).get_service_quota(
+        answer = clients.client("service-quotas", region, clients.IN_A_HURRY).get_service_quota(
             ServiceCode="ec2", QuotaCode=code
         )
     except (ClientError, BotoCoreError) as error:
         return f"{needed} {market} vCPUs needed; your quota could not be read ({_short(error)})"
-    has = int(told["Quota"]["Value"])
+    has = int(answer["Quota"]["Value"])
     if has < needed:
         return (
             f"{needed} {market} vCPUs needed and your quota is {has}: ask for more under Service Quotas (EC2, {code}), "

@@ -5,10 +5,10 @@ from typing import Any
 from scripts import console, lock, processes, tfvars
 from scripts.aws import clients, own_address, prices, resources
 from scripts.aws.prices import Price
-from scripts.errors import BusyError, InputError
+from scripts.errors import BusyError
 from scripts.hosts import host_keys
-from scripts.terraform import workspace
-from scripts.terraform.workspace import Plan
+from scripts.terraform import validation, workspace
+from scripts.terraform.workspace import Plan, Terraform
 
 TOOLS = ("terraform", "ansible-playbook", "ssh", "ssh-keygen")
 
@@ -28,23 +28,18 @@ def plan(admin_cidr: str = "") -> None:
 
 
 def check(name: str) -> str:
-    """Tools, region and credentials; gives the account. Raises InputError or MissingError with what to do."""
+    """Tools, settings and credentials; gives the account. Raises InputError or MissingError with what to do."""
     for tool in TOOLS:
         processes.need(tool)
-    region = check_region()
+    region = checked_region()
     account = clients.account(region)
     return f"cluster {name} in {region}, account {account}"
 
 
-def check_region() -> str:
-    """The region that is set. Raises InputError when it is not one of those allowed."""
-    region, allowed = tfvars.setting("region"), tfvars.setting("allowed_regions")
-    if region not in allowed:
-        raise InputError(
-            f"The region {region} is not among allowed_regions ({', '.join(allowed)}): choose one of these in "
-            "terraform.tfvars, or add it to allowed_regions on purpose."
-        )
-    return str(region)
+def checked_region() -> str:
+    """The region that is set, once Terraform takes the settings. Raises InputError when it refuses them."""
+    validation.check(tfvars.text())
+    return str(tfvars.setting("region"))
 
 
 def price_of(planned: Plan) -> Price | None:
@@ -82,27 +77,27 @@ def groups(planned: Plan) -> list[str]:
 
 def plan_for(name: str, admin_cidr: str) -> Plan:
     """Plan by the settings in force; a bucket that an earlier cluster of this name left is taken over."""
-    workspace.use(name)
+    terraform = workspace.Workspace(name)
     variables: dict[str, Any] = {"admin_cidrs": own_address.admin_cidrs(admin_cidr)}
-    planned = workspace.plan(variables)
+    planned = terraform.plan(variables)
     if planned.changes.get("aws_s3_bucket.data") == "create":
         region = str(planned.variables["region"])
         if planned.values["aws_s3_bucket.data"]["bucket"] in resources.buckets(region, name):
-            planned = workspace.plan(variables | {"bucket_adopt": True})
+            planned = terraform.plan(variables | {"bucket_adopt": True})
     if "create" in planned.changes.values():
-        _refuse_strays(str(planned.variables["region"]), name)
+        _refuse_unknown_resources(terraform, str(planned.variables["region"]), name)
     return planned
 
 
-def _refuse_strays(region: str, name: str) -> None:
+def _refuse_unknown_resources(terraform: Terraform, region: str, name: str) -> None:
     """A second cluster of the same name would clash with the first, or be paid for unseen."""
     there = resources.of_cluster(region, name)
-    state = workspace.state_text() if there else ""
-    strays = [str(thing) for thing in there if f'"{thing.id}"' not in state]
-    if strays:
-        more = f" and {len(strays) - 3} more" if len(strays) > 3 else ""
+    state = terraform.state_text() if there else ""
+    unknown = [str(resource) for resource in there if f'"{resource.id}"' not in state]
+    if unknown:
+        more = f" and {len(unknown) - 3} more" if len(unknown) > 3 else ""
         raise BusyError(
-            f"AWS has {', '.join(strays[:3])}{more} of a cluster {name} that Terraform's state here does not know: "
+            f"AWS has {', '.join(unknown[:3])}{more} of a cluster {name} that Terraform's state here does not know: "
             "another laptop's, or left by something that was killed. Choose another cluster_name, or run `make down`."
         )
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from scripts import console, lock
 from scripts.aws import clients, prices
-from scripts.aws.errors import told
+from scripts.aws.errors import aws_errors_as_sentences
 from scripts.cluster import Cluster
 from scripts.errors import InputError
 from scripts.hosts import readiness
@@ -29,7 +29,7 @@ def stop() -> None:
         at_work.ask_before(cluster, "Stop the cluster all the same?")
         with console.phase("Stop") as under_way:
             ids = [host.id for host in cluster.hosts]
-            with told("stop the instances"):
+            with aws_errors_as_sentences("stop the instances"):
                 _ec2(cluster).stop_instances(InstanceIds=ids)
             readiness.wait_for_state(cluster, "stopped", under_way)
             under_way.result = f"{len(ids)} hosts stopped"
@@ -60,7 +60,7 @@ def start_stopped(cluster: Cluster, under_way: console.Phase) -> int:
     if off:
         for host in off:
             under_way.note(f"starting {host.name}")
-        with told("start the instances"):
+        with aws_errors_as_sentences("start the instances"):
             # EC2 starts nothing that is still on its way down.
             _ec2(cluster).get_waiter("instance_stopped").wait(
                 InstanceIds=[host.id for host in off], WaiterConfig={"Delay": 1, "MaxAttempts": STOP_SECONDS}
@@ -68,7 +68,7 @@ def start_stopped(cluster: Cluster, under_way: console.Phase) -> int:
             _ec2(cluster).start_instances(InstanceIds=[host.id for host in off])
     readiness.wait_for_state(cluster, "running", under_way)
     if off:
-        workspace.refresh()
+        workspace.Workspace(cluster.name).refresh()
     return len(off)
 
 

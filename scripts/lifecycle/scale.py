@@ -1,32 +1,27 @@
 """`make scale`: more or fewer workers. Those that go hand over first what they hold, and finish what they are at."""
 
-import time
-
 from scripts import console, lock, tfvars
 from scripts.cluster import Cluster, Host
-from scripts.errors import ConfigurationError, InputError, OperatorError
-from scripts.hosts import host_keys, readiness, spark_master
+from scripts.errors import ConfigurationError, OperatorError
+from scripts.hosts import host_keys, orchard_run, readiness, spark_master
 from scripts.hosts.ssh import Hosts
 from scripts.lifecycle import plan, summary, up
-from scripts.terraform import outputs
+from scripts.terraform import outputs, validation
+from scripts.waiting import wait_until
 
 DECOMMISSION_SECONDS = 300
-PAUSE = 1.0
-# By this signal Spark's worker tells master and executors that it is about to go (spark.decommission.enabled).
-DECOMMISSION = "sudo systemctl kill --kill-who=main --signal=SIGPWR spark-worker.service"
-MOST = 100
 
 
 def scale(workers: str, admin_cidr: str = "") -> None:
-    """Have so many workers; terraform.tfvars keeps the number. Raises InputError when it is none."""
-    wanted = _number(workers)
+    """Have so many workers; terraform.tfvars keeps the number. Raises InputError when Terraform refuses it."""
+    wanted = _checked(workers)
     cluster = outputs.current()
     plan.check(cluster.name)
     leaving = cluster.workers[wanted:]
     with lock.changing(cluster.name, "scale"):
         if leaving:
             _decommission(cluster, leaving)
-        tfvars.change("worker_count", wanted)
+        tfvars.write(tfvars.with_setting(tfvars.text(), "worker_count", wanted))
         if wanted > len(cluster.workers):
             cluster = up.converge(cluster.name, admin_cidr)
         else:
@@ -41,30 +36,40 @@ def _shrink(cluster: Cluster, admin_cidr: str) -> Cluster:
         planned = plan.plan_for(cluster.name, admin_cidr)
         under_way.result = plan.counts(planned)
     with console.phase("Machines") as under_way:
-        under_way.result = up.apply(planned, under_way)
+        under_way.result = up.apply(cluster.name, planned, under_way)
     cluster = outputs.current()
     readiness.verify(cluster)
     return cluster
 
 
 def _decommission(cluster: Cluster, leaving: tuple[Host, ...]) -> None:
-    """Tell workers to go and wait until they have; what one that cannot be told was at, Spark repeats."""
+    """Have workers hand over and wait until they have; what one that cannot be reached was at, Spark repeats."""
     with console.phase("Decommission") as under_way, Hosts(cluster) as hosts:
-        told = []
+        going = []
         for host in leaving:
             try:
-                hosts.run(host, DECOMMISSION)
-                told.append(host)
+                orchard_run.ask(hosts, host, "decommission")
+                going.append(host)
             except OperatorError as error:
-                under_way.note(f"{host.name} could not be told to go: {error.reason}")
-        deadline = time.monotonic() + DECOMMISSION_SECONDS
-        while busy := [host.name for host in told if not _has_left(hosts, cluster, host)]:
-            if time.monotonic() > deadline:
-                under_way.note(f"{', '.join(busy)} did not finish in {DECOMMISSION_SECONDS} s: its tasks are repeated")
-                break
-            under_way.note(f"waiting for {', '.join(busy)} to finish tasks and hand over")
-            time.sleep(PAUSE)
+                under_way.note(f"{host.name} could not be asked to go: {error.reason}")
+
+        if busy := _wait_for_hand_over(hosts, cluster, going, under_way):
+            under_way.note(f"{', '.join(busy)} did not finish in {DECOMMISSION_SECONDS} s: its tasks are repeated")
         under_way.result = f"{', '.join(host.name for host in leaving)} may go"
+
+
+def _wait_for_hand_over(hosts: Hosts, cluster: Cluster, going: list[Host], under_way: console.Phase) -> list[str]:
+    """Names of the workers that are still at something when time is up."""
+    busy: list[str] = []
+
+    def are_gone() -> bool:
+        busy[:] = [host.name for host in going if not _has_left(hosts, cluster, host)]
+        if busy:
+            under_way.note(f"waiting for {', '.join(busy)} to finish tasks and hand over")
+        return not busy
+
+    wait_until(are_gone, seconds=DECOMMISSION_SECONDS)
+    return busy
 
 
 def _has_left(hosts: Hosts, cluster: Cluster, host: Host) -> bool:
@@ -75,7 +80,8 @@ def _has_left(hosts: Hosts, cluster: Cluster, host: Host) -> bool:
     return host.private_ip not in state.alive and not spark_master.executors_on(hosts, cluster, host.private_ip)
 
 
-def _number(workers: str) -> int:
-    if not workers.isdecimal() or int(workers) > MOST:
-        raise InputError(f"WORKERS is a whole number from 0 to {MOST}, not {workers!r}: make scale WORKERS=3.")
-    return int(workers)
+def _checked(workers: str) -> int:
+    """The number, once Terraform takes it. Raises InputError."""
+    wanted = tfvars.typed("worker_count", workers)
+    validation.check(tfvars.with_setting(tfvars.text(), "worker_count", wanted))
+    return int(str(wanted))

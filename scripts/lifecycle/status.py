@@ -7,14 +7,14 @@ from typing import Any
 
 from scripts import console
 from scripts.aws import clients, prices
-from scripts.aws.errors import told
+from scripts.aws.errors import aws_errors_as_sentences
 from scripts.aws.prices import Price
 from scripts.cluster import Cluster
-from scripts.errors import HostError
+from scripts.errors import ConfigurationError, HostError
 from scripts.hosts.spark_master import MasterState, master_state
 from scripts.hosts.ssh import Hosts
 from scripts.runs import systemd_unit
-from scripts.runs.follow import Progress, last_progress, span
+from scripts.runs.progress import Progress, last_progress, span
 from scripts.runs.table import money
 
 RUNNING = "running"
@@ -79,7 +79,7 @@ def ask(cluster: Cluster) -> Status:
         try:
             with Hosts(cluster) as hosts:
                 state, runs = master_state(hosts, cluster), _runs(hosts)
-        except HostError as error:
+        except (ConfigurationError, HostError) as error:
             console.warn(str(error))
     return status_of(cluster, instances, state, runs, prices.of(cluster), time.time())
 
@@ -129,30 +129,30 @@ def lines(status: Status) -> list[str]:
     """The status as a person reads it."""
     alive = "unknown" if status.workers_alive is None else f"{status.workers_alive} of {status.workers}"
     since = "" if status.uptime_seconds is None else f" for {span(status.uptime_seconds)}"
-    told = [f"Cluster {status.cluster} in {status.region}: {status.state}{since}; workers alive: {alive}"]
+    said = [f"Cluster {status.cluster} in {status.region}: {status.state}{since}; workers alive: {alive}"]
     for host in status.hosts:
         note = {True: "alive", False: "not alive", None: ""}[host.is_alive]
         address = host.public_ip or "-"
-        told.append(
+        said.append(
             f"  {host.name:<11}{host.state:<12}{host.type:<14}{address:<17}{host.private_ip:<17}{note}".rstrip()
         )
-    told += [f"Run {run.run_id} for {span(run.seconds)}: {run.progress or 'starting'}" for run in status.runs]
+    said += [f"Run {run.run_id} for {span(run.seconds)}: {run.progress or 'starting'}" for run in status.runs]
     if not status.runs:
-        told.append("No run is under way.")
+        said.append("No run is under way.")
     if status.price_per_hour is None:
-        told.append("Price: not known for these instance types.")
+        said.append("Price: not known for these instance types.")
     else:
         so_far = (
             ""
             if status.cost_so_far is None
             else f"; about {money(status.cost_so_far, status.currency)} since its start"
         )
-        told.append(f"Price: {money(status.price_per_hour, status.currency)} an hour{so_far}.")
-    return told
+        said.append(f"Price: {money(status.price_per_hour, status.currency)} an hour{so_far}.")
+    return said
 
 
 def _instances(cluster: Cluster) -> dict[str, dict[str, Any]]:
-    with told("describe the hosts"):
+    with aws_errors_as_sentences("describe the hosts"):
         # By filter: an id that is no more would be an error.
         pages = (
             clients.client("ec2", cluster.region)
@@ -170,6 +170,6 @@ def _state_of(instances: dict[str, dict[str, Any]], instance_id: str) -> str:
 def _runs(hosts: Hosts) -> tuple[RunStatus, ...]:
     now = time.time()
     return tuple(
-        RunStatus(going.run_id, going.seconds(now), last_progress(systemd_unit.look(hosts, going.run_id).lines))
+        RunStatus(going.run_id, going.seconds(now), last_progress(systemd_unit.snapshot(hosts, going.run_id).lines))
         for going in systemd_unit.running(hosts)
     )

@@ -26,19 +26,19 @@ def converge(name: str, admin_cidr: str = "") -> Cluster:
         planned = plan.plan_for(name, admin_cidr)
         under_way.result = f"{plan.counts(planned)}; {key}"
     with console.phase("Machines") as under_way:
-        under_way.result = apply(planned, under_way)
+        under_way.result = apply(name, planned, under_way)
         cluster = outputs.current()
         if power.start_stopped(cluster, under_way):
             cluster = outputs.current()
     readiness.connect(cluster)
     with console.phase("Software") as under_way:
-        changed = ansible.configure(under_way.note)
+        changed = ansible.configure(name, under_way.note)
         under_way.result = f"{changed} changes" if changed else "nothing to change"
     readiness.verify(cluster)
     return cluster
 
 
-def apply(planned: Plan, under_way: console.Phase) -> str:
+def apply(name: str, planned: Plan, under_way: console.Phase) -> str:
     """Carry the plan out, and say how far it is on the way."""
     if not planned.applicable:
         return "as planned already"
@@ -46,11 +46,11 @@ def apply(planned: Plan, under_way: console.Phase) -> str:
 
     def hear(event: Event) -> None:
         nonlocal done
-        # Data sources that are read late are told of as well.
+        # Data sources that are read late have such an event, too.
         if event.get("type") == "apply_complete" and event["hook"]["resource"]["addr"] in planned.changes:
             done += 1
             if console.is_terminal():
                 under_way.note(f"{done} of {total}: {event['hook']['resource']['addr']}")
 
-    workspace.apply(planned, hear)
+    workspace.Workspace(name).apply(planned, hear)
     return f"{done} of {total} done"

@@ -12,7 +12,7 @@ from scripts.terraform import workspace
 def current() -> Cluster:
     """The cluster that terraform.tfvars names. Raises InputError without settings, NoClusterError when it is not up."""
     name = tfvars.read()["cluster_name"]
-    outputs = workspace.outputs(name)
+    outputs = workspace.Workspace(name).outputs()
     if not outputs.get("master"):
         raise NoClusterError(f"No cluster is up by the name {name}: run `make up`.")
     # Terraform tells nothing of workers while one of them could not be made.

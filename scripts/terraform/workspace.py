@@ -1,64 +1,24 @@
-"""Terraform through python-terraform: called as it is, in the cluster's own workspace, its words kept in the log."""
+"""Terraform through python-terraform: called as it is, in the cluster's own workspace, its output kept in the log."""
 
 import json
-import os
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import python_terraform
 from python_terraform import IsFlagged
 
-from scripts import console, processes, tfvars
-from scripts.errors import AwsError, BusyError, InputError, OperatorError
-from scripts.terraform import diagnostics, refusals
-from scripts.terraform.diagnostics import Diagnostic, Event
+from scripts import processes, tfvars
+from scripts.terraform import diagnostics, errors
+from scripts.terraform.diagnostics import Event
+from scripts.terraform.validation import NOBODY
 
 QUICK_SECONDS = 120
 LONG_SECONDS = 1800  # an apply takes two minutes; a slow region or a spot request may take many more
 LOCK_WAIT = "30s"
 
-# For commands that ask for admin_cidrs and open nothing: a network that is nobody's.
-NOBODY = {"admin_cidrs": ["192.0.2.1/32"]}
-
-
-class TerraformError(AwsError):
-    """Terraform did not end well; `diagnostics` are its reasons, the first the leading one."""
-
-    def __init__(self, sentence: str, diagnostics: Sequence[Diagnostic] = ()) -> None:
-        super().__init__(sentence)
-        self.diagnostics = tuple(diagnostics)
-
-
-class _Terraform(python_terraform.Terraform):  # type: ignore[misc]  # no types there
-    """python-terraform runs its commands without a time-out, a log or a word on the way: these run by `commands`."""
-
-    def __init__(self, on_event: Callable[[Event], None] = lambda _: None) -> None:
-        super().__init__(working_dir=str(tfvars.terraform_folder()))
-        self._on_event = on_event
-
-    def cmd(self, cmd: str, *args: str, **kwargs: Any) -> tuple[int, str, str]:
-        """As python-terraform's: exit code, output, errors. Commands with `-json` events are followed."""
-        words = self.generate_cmd_string(cmd, *args, **kwargs)
-        try:
-            if cmd in ("apply", "destroy", "plan"):
-                done = processes.follow(words, cwd=self._folder, timeout=LONG_SECONDS, on_line=self._tell)
-            else:
-                done = processes.capture(words, cwd=self._folder, timeout=QUICK_SECONDS)
-        finally:
-            self.temp_var_files.clean_up()
-            self.temp_var_files.files.clear()
-        return done.code, done.out, done.err
-
-    @property
-    def _folder(self) -> Path:
-        return Path(self.working_dir)
-
-    def _tell(self, line: str) -> None:
-        for event in diagnostics.events(line):
-            self._on_event(event)
+OnEvent = Callable[[Event], None]
 
 
 @dataclass(frozen=True)
@@ -76,142 +36,147 @@ class Plan:
         return sum(1 for planned in self.changes.values() if planned == action)
 
 
-def use(cluster_name: str) -> None:
-    """Work in the cluster's workspace from now on, Ansible's inventory included; install the provider if missing."""
-    # The variable binds this process and its children only: two clusters may be worked on at once from one folder.
-    os.environ["TF_WORKSPACE"] = cluster_name
-    os.environ["TF_IN_AUTOMATION"] = "1"
-    if _is_initialised():
-        return
-    code, out, err = _Terraform().cmd("init", input=False, no_color=IsFlagged, lockfile="readonly")
-    if code:
-        raise _failure("install its AWS provider", out + err)
+class Terraform(Protocol):
+    """What is asked of Terraform for one cluster. Every method raises an OperatorError with Terraform's reason."""
+
+    def outputs(self) -> dict[str, Any]:
+        """The outputs' values by name; empty where nothing was ever applied."""
+
+    def plan(self, variables: dict[str, Any]) -> Plan:
+        """See what an apply with these variables, which come before terraform.tfvars, would do."""
+
+    def apply(self, planned: Plan, on_event: OnEvent) -> None:
+        """Carry a plan out. `on_event` hears of each resource as it is begun and done."""
+
+    def refresh(self) -> None:
+        """Have the state, and so the outputs, say what is there now."""
+
+    def destroy(self, on_event: OnEvent) -> None:
+        """Destroy everything in the state."""
+
+    def state_list(self) -> list[str]:
+        """Addresses of the resources in the state, data sources left out."""
+
+    def state_text(self) -> str:
+        """The state as it lies there; empty where nothing was ever applied."""
+
+    def forget(self, addresses: Sequence[str]) -> None:
+        """Take resources out of the state; they go on existing."""
 
 
-def outputs(cluster_name: str) -> dict[str, Any]:
-    """The outputs' values by name; empty where nothing was ever applied."""
-    use(cluster_name)
-    code, out, err = _Terraform().output_cmd(json=IsFlagged)
-    if code:
-        raise _failure("read its outputs", out + err)
-    return {name: output["value"] for name, output in json.loads(out).items()}
+class Workspace(Terraform):
+    """Terraform in a cluster's workspace. The provider is installed by the first command that finds it missing."""
 
+    def __init__(self, cluster_name: str) -> None:
+        self.cluster_name = cluster_name
+        # For its own commands alone: two clusters may be worked on at once from one folder.
+        self._environment = {"TF_WORKSPACE": cluster_name, "TF_IN_AUTOMATION": "1"}
 
-def plan(variables: dict[str, Any], destroy: bool = False) -> Plan:
-    """See what an apply with these variables, which come before terraform.tfvars, would do."""
-    file = tfvars.state_folder(os.environ["TF_WORKSPACE"]) / "next.tfplan"
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.touch(mode=0o600)
-    options = {"destroy": IsFlagged} if destroy else {}
-    code, out, _ = _Terraform().plan(
-        detailed_exitcode=None, json=IsFlagged, out=str(file), lock_timeout=LOCK_WAIT, var=variables, **options
-    )
-    if code:
-        raise _failure("plan", out)
-    code, shown, err = _Terraform().cmd("show", str(file), json=IsFlagged)
-    if code:
-        raise _failure("show its plan", err)
-    told = json.loads(shown)
-    changes = {c["address"]: _action(c["change"]["actions"]) for c in told.get("resource_changes", [])}
-    return Plan(
-        changes={address: action for address, action in changes.items() if action not in ("no-op", "read")},
-        variables={name: variable.get("value") for name, variable in told.get("variables", {}).items()},
-        values={c["address"]: c["change"].get("after") or {} for c in told.get("resource_changes", [])},
-        applicable=bool(told.get("applyable", True)),
-        file=file,
-    )
+    def outputs(self) -> dict[str, Any]:
+        answer = self._command().output_cmd(json=IsFlagged)
+        outputs = json.loads(self._checked("read its outputs", answer))
+        return {name: output["value"] for name, output in outputs.items()}
 
+    def plan(self, variables: dict[str, Any]) -> Plan:
+        file = tfvars.state_folder(self.cluster_name) / "next.tfplan"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch(mode=0o600)
+        answer = self._command().plan(
+            detailed_exitcode=None, json=IsFlagged, out=str(file), lock_timeout=LOCK_WAIT, var=variables
+        )
+        self._checked("plan", answer)
+        shown = json.loads(self._checked("show its plan", self._command().cmd("show", str(file), json=IsFlagged)))
+        changes = {c["address"]: _action(c["change"]["actions"]) for c in shown.get("resource_changes", [])}
+        return Plan(
+            changes={address: action for address, action in changes.items() if action not in ("no-op", "read")},
+            variables={name: variable.get("value") for name, variable in shown.get("variables", {}).items()},
+            values={c["address"]: c["change"].get("after") or {} for c in shown.get("resource_changes", [])},
+            applicable=bool(shown.get("applyable", True)),
+            file=file,
+        )
 
-def apply(planned: Plan, on_event: Callable[[Event], None]) -> None:
-    """Carry a plan out. `on_event` hears of each resource as it is begun and done."""
-    code, out, _ = _Terraform(on_event).cmd(
-        "apply", str(planned.file), json=IsFlagged, input=False, lock_timeout=LOCK_WAIT
-    )
-    if code:
-        raise _failure("create what was planned", out)
+    def apply(self, planned: Plan, on_event: OnEvent) -> None:
+        answer = self._command(on_event).cmd(
+            "apply", str(planned.file), json=IsFlagged, input=False, lock_timeout=LOCK_WAIT
+        )
+        self._checked("create what was planned", answer)
 
+    def refresh(self) -> None:
+        answer = self._command().apply(
+            skip_plan=True,
+            refresh_only=IsFlagged,
+            json=IsFlagged,
+            lock_timeout=LOCK_WAIT,
+            var={"admin_cidrs": NOBODY},
+        )
+        self._checked("look at the cluster", answer)
 
-def refresh() -> None:
-    """Have the state, and so the outputs, say what is there now."""
-    code, out, _ = _Terraform().apply(
-        skip_plan=True, refresh_only=IsFlagged, json=IsFlagged, lock_timeout=LOCK_WAIT, var=NOBODY
-    )
-    if code:
-        raise _failure("look at the cluster", out)
+    def destroy(self, on_event: OnEvent) -> None:
+        answer = self._command(on_event).destroy(
+            force=None,
+            auto_approve=IsFlagged,
+            json=IsFlagged,
+            lock_timeout=LOCK_WAIT,
+            var={"admin_cidrs": NOBODY},
+        )
+        self._checked("destroy the cluster", answer)
 
-
-def state_text() -> str:
-    """The state as it lies there; empty where nothing was ever applied."""
-    code, out, err = _Terraform().cmd("state pull")
-    if code:
-        raise _failure("read its state", out + err)
-    return out
-
-
-def destroy(on_event: Callable[[Event], None]) -> None:
-    """Destroy everything in the state."""
-    code, out, _ = _Terraform(on_event).destroy(
-        force=None, auto_approve=IsFlagged, json=IsFlagged, lock_timeout=LOCK_WAIT, var=NOBODY
-    )
-    if code:
-        raise _failure("destroy the cluster", out)
-
-
-def state_list() -> list[str]:
-    """Addresses of the resources in the state, data sources left out."""
-    code, out, err = _Terraform().cmd("state list")
-    if code:
-        if "No state file was found" in err:
+    def state_list(self) -> list[str]:
+        answer = self._command().cmd("state list")
+        code, _, err = answer
+        if code and "No state file was found" in err:
             return []
-        raise _failure("read its state", out + err)
-    return [address for address in out.split() if not address.startswith("data.")]
+        listed = self._checked("read its state", answer)
+        return [address for address in listed.split() if not address.startswith("data.")]
+
+    def state_text(self) -> str:
+        return self._checked("read its state", self._command().cmd("state pull"))
+
+    def forget(self, addresses: Sequence[str]) -> None:
+        if addresses:
+            answer = self._command().cmd("state rm", *addresses, lock_timeout=LOCK_WAIT)
+            self._checked("take the bucket out of its state", answer)
+
+    def _command(self, on_event: OnEvent = lambda _: None) -> "_Command":
+        if not _is_initialised():
+            answer = _Command(self._environment).cmd("init", input=False, no_color=IsFlagged, lockfile="readonly")
+            self._checked("install its AWS provider", answer)
+        return _Command(self._environment, on_event)
+
+    def _checked(self, doing: str, answer: tuple[int, str, str]) -> str:
+        """What the command printed. Raises the OperatorError that its failure comes to."""
+        code, out, err = answer
+        if code:
+            raise errors.failure(doing, out + err, self.cluster_name)
+        return out
 
 
-def forget(addresses: Sequence[str]) -> None:
-    """Take resources out of the state; they go on existing."""
-    if not addresses:
-        return
-    code, out, err = _Terraform().cmd("state rm", *addresses, lock_timeout=LOCK_WAIT)
-    if code:
-        raise _failure("take the bucket out of its state", out + err)
+class _Command(python_terraform.Terraform):  # type: ignore[misc]  # no types there
+    """python-terraform runs its commands without a time-out, a log or a sign on the way: `processes` runs these."""
 
+    def __init__(self, environment: Mapping[str, str], on_event: OnEvent = lambda _: None) -> None:
+        super().__init__(working_dir=str(tfvars.terraform_folder()))
+        self._environment, self._on_event = environment, on_event
 
-def _failure(doing: str, text: str) -> OperatorError:
-    found = diagnostics.errors(text)
-    if not found:
-        return TerraformError(f"Terraform could not {doing} and gave no reason: see {console.log_file()}.")
-    return explain(doing, found)
+    def cmd(self, cmd: str, *args: str, **kwargs: Any) -> tuple[int, str, str]:
+        """As python-terraform's: exit code, output, errors. Commands with `-json` events are followed."""
+        words = self.generate_cmd_string(cmd, *args, **kwargs)
+        folder = Path(self.working_dir)
+        try:
+            if cmd in ("apply", "destroy", "plan"):
+                done = processes.follow(
+                    words, cwd=folder, env=self._environment, timeout=LONG_SECONDS, on_line=self._pass_on
+                )
+            else:
+                done = processes.capture(words, cwd=folder, env=self._environment, timeout=QUICK_SECONDS)
+        finally:
+            self.temp_var_files.clean_up()
+            self.temp_var_files.files.clear()
+        return done.code, done.out, done.err
 
-
-def explain(doing: str, found: Sequence[Diagnostic]) -> OperatorError:
-    """One sentence for Terraform's reasons: what stands behind the first that Orchard knows, or the first itself."""
-    for diagnostic in found:
-        if diagnostic.summary == "Error acquiring the state lock":
-            return BusyError(_locked(diagnostic.detail))
-        if diagnostic.summary in ("Invalid value for variable", "Resource precondition failed"):
-            return InputError(f"terraform.tfvars: {diagnostic.detail.partition('This was checked by')[0].strip()}")
-        if diagnostic.summary == "No value for required variable":
-            return InputError(f"terraform.tfvars lacks a setting: {diagnostic.detail}")
-    for diagnostic in found:
-        sentence = refusals.of_terraform(diagnostic)
-        if sentence:
-            return TerraformError(sentence, found)
-    first = found[0]
-    words = " ".join(f"{first.summary}: {first.detail}".split()).rstrip(": ")
-    where = f" ({first.address})" if first.address else ""
-    return TerraformError(
-        f"Terraform could not {doing}{where}: {words[:400]} The whole story: {console.log_file()}", found
-    )
-
-
-def _locked(detail: str) -> str:
-    told = dict(re.findall(r"^\s*(ID|Who|Created):\s+(.*?)\s*$", detail, re.MULTILINE))
-    who, since = told.get("Who", "somebody"), told.get("Created", "an unknown time").partition(".")[0]
-    return (
-        f"Terraform's state is locked by {who} since {since}: wait until that has ended; if it was killed, "
-        f"`cd terraform && TF_WORKSPACE={os.environ.get('TF_WORKSPACE', '')} terraform force-unlock "
-        f"{told.get('ID', 'ID')}`."
-    )
+    def _pass_on(self, line: str) -> None:
+        for event in diagnostics.events(line):
+            self._on_event(event)
 
 
 def _is_initialised() -> bool:

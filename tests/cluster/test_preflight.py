@@ -16,7 +16,7 @@ ENOUGH, TOO_LITTLE = 2048 * MIB, 512 * MIB
 @pytest.fixture(scope="module")
 def plan(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Cluster]:
     """Hosts with so much memory each, as a cluster that is yet to be made."""
-    folder = tmp_path_factory.mktemp("preflight")
+    folder = tmp_path_factory.mktemp("preflight") / "terraform"
     key = handle.make_key(folder)
 
     def planned(**memory: int) -> Cluster:

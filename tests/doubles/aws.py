@@ -17,6 +17,8 @@ import sys
 import tempfile
 import threading
 import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from ipaddress import IPv4Network
 from pathlib import Path
@@ -126,13 +128,23 @@ class AwsDouble:
         """Let calls fail from now on; the fields are those of `aws_server.Fault`."""
         self._talk("POST", FAULTS_PATH, json.dumps({"action": action, **fault}).encode())
 
+    @contextmanager
+    def gate(self, action: str, after: int = 0) -> Iterator[Callable[[], int]]:
+        """For the time of the block, calls of this name wait, but the first `after`; gives how many wait now."""
+        self.fail(action, after=after, times=sys.maxsize, held=True)
+        try:
+            yield lambda: int(json.loads(self._talk("GET", FAULTS_PATH))["waiting"])
+        finally:
+            self._talk("PATCH", FAULTS_PATH)
+
     def forget_faults(self) -> None:
         """No more faults; the list of calls starts anew."""
         self._talk("DELETE", FAULTS_PATH)
 
     def calls(self) -> list[str]:
         """Names of the calls since the start or the last `forget_faults`, in order."""
-        return json.loads(self._talk("GET", FAULTS_PATH))["calls"]
+        calls: list[str] = json.loads(self._talk("GET", FAULTS_PATH))["calls"]
+        return calls
 
     def pending_faults(self) -> int:
         """How many calls are still to fail."""
@@ -146,7 +158,8 @@ class AwsDouble:
         headers = {"Content-Type": "application/octet-stream"}
         request = urllib.request.Request(self.endpoint_url + path, body, headers, method=method)  # noqa: S310
         with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
-            return answer.read()
+            content: bytes = answer.read()
+            return content
 
 
 def _warm_up(double: AwsDouble) -> None:

@@ -21,7 +21,8 @@ class Fault:
 
     `action` is a pattern of a call's name as `calls()` shows it (`ec2:RunInstances`, `s3:PUT /bucket/key`). Of the
     calls that match it and hold `match` in their body, the first `after` go through and the next `times` fail. A
-    fault without `code` only waits `delay` seconds.
+    fault without `code` only waits `delay` seconds, or, with `held`, stands at a gate
+    until the test opens it and is then told to ask again.
     """
 
     action: str
@@ -32,6 +33,7 @@ class Fault:
     after: int = 0
     times: int = 1
     delay: float = 0.0
+    held: bool = False
 
     def strikes(self, call: str, body: bytes) -> bool:
         """Whether this call is to fail; counts it."""
@@ -52,6 +54,8 @@ class FaultyApplication:
         self._faults: list[Fault] = []
         self._calls: list[str] = []
         self._lock = threading.Lock()
+        self._gate = threading.Event()
+        self._waiting = 0
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request."""
@@ -63,20 +67,39 @@ class FaultyApplication:
         with self._lock:
             self._calls.append(call)
             fault = next((f for f in self._faults if f.strikes(call, body)), None)
+        if fault and fault.held:
+            self._wait_at(self._gate)
+            # Who has gone away meanwhile has asked for nothing; who is still there asks again.
+            return _error(service, Fault(fault.action, "SlowDown", status=503), start_response)
         if fault:
             sleep(fault.delay)
             if fault.code:
                 return _error(service, fault, start_response)
         return self._application(environ, start_response)
 
+    def _wait_at(self, gate: threading.Event) -> None:
+        with self._lock:
+            self._waiting += 1
+        gate.wait()
+
+    def _open_gate(self) -> None:
+        """Let who waits ask again; what comes from now on goes through."""
+        self._faults = [fault for fault in self._faults if not fault.held]
+        self._gate.set()
+        self._gate, self._waiting = threading.Event(), 0
+
     def _answer_the_test(self, method: str, body: bytes, start_response: StartResponse) -> Iterable[bytes]:
         with self._lock:
             if method == "POST":
                 self._faults.append(Fault(**json.loads(body)))
+            elif method == "PATCH":
+                self._open_gate()
             elif method == "DELETE":
+                self._open_gate()
                 self._faults.clear()
                 self._calls.clear()
-            state = {"faults": [asdict(fault) for fault in self._faults], "calls": self._calls}
+            faults = [asdict(fault) for fault in self._faults]
+            state = {"faults": faults, "calls": self._calls, "waiting": self._waiting}
             answer = json.dumps(state).encode()
         start_response("200 OK", [("Content-Type", "application/json")])
         return [answer]

@@ -21,8 +21,13 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def by_hand() -> Path:
-    """Where a sandbox made by hand keeps its key and its log, and `ready` while it is up."""
+    """Where a sandbox made by hand keeps its log, and `ready` while it is up."""
     return runs.home() / "by-hand"
+
+
+def terraform_folder() -> Path:
+    """Where it keeps its key, its SSH settings and its outputs, as a checkout has them in `terraform`."""
+    return by_hand() / "terraform"
 
 
 def up(hosts: int, memory: int) -> None:
@@ -54,12 +59,13 @@ def serve(hosts: int, memory: int) -> None:
         signal.signal(number, lambda *_: done.set())
     with Sandbox() as sandbox:
         names = ["master", *(f"worker-{index}" for index in range(1, hosts))]
-        booted = sandbox.add_plain(names, handle.make_key(by_hand()), memory=memory * MIB)
+        booted = sandbox.add_plain(names, handle.make_key(terraform_folder()), memory=memory * MIB)
         for host in booted:
             host.wait_until_ready()
-        handle.write(by_hand(), booted)
+        handle.write(terraform_folder(), booted)
         lines = [f"{host.name:<12}{host.metadata.identity.public_ip:<16}{host.address}" for host in booted]
-        lines += [f"ssh -F {by_hand() / 'ssh_config'} {booted[0].name}", f"export ORCHARD_TERRAFORM={by_hand()}", ""]
+        lines += [f"ssh -F {terraform_folder() / 'ssh_config'} {booted[0].name}"]
+        lines += [f"export ORCHARD_TERRAFORM={terraform_folder()}", ""]
         text = by_hand() / "ready.new"
         text.write_text("\n".join([f"pid {os.getpid()}", *lines]))
         text.rename(by_hand() / "ready")

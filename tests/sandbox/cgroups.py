@@ -66,17 +66,6 @@ def limit_memory(name: str, size: int | None) -> None:
         (group / "memory.limit_in_bytes").write_text(str(-1 if size is None else size))
 
 
-def limit_cpu(name: str, cores: float | None) -> None:
-    """Let the host have the time of `cores` cores at most; None: no limit."""
-    group, version = _group(name, "cpu")
-    period = 100_000  # microseconds, the kernel's default
-    quota = None if cores is None else int(cores * period)
-    if version == 2:
-        (group / "cpu.max").write_text(f"{'max' if quota is None else quota} {period}")
-    else:
-        (group / "cpu.cfs_quota_us").write_text(str(-1 if quota is None else quota))
-
-
 def processes(groups: list[Path]) -> set[int]:
     """Every process in these groups and in those below them."""
     return {

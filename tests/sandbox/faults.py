@@ -40,8 +40,3 @@ def limit_rate(host: Host, bits_per_second: int | None) -> None:
 def limit_memory(host: Host, size: int | None) -> None:
     """Bound the host's memory to so many bytes from now on; None lifts it. What it shows in /proc/meminfo stays."""
     cgroups.limit_memory(host.cgroup, size)
-
-
-def limit_cpu(host: Host, cores: float | None) -> None:
-    """Give the host the time of so many cores; None lifts it."""
-    cgroups.limit_cpu(host.cgroup, cores)

@@ -22,14 +22,17 @@ def make_key(folder: Path) -> str:
 def write(folder: Path, hosts: list[Host], bucket: str = "none", region: str = "eu-west-1") -> None:
     """known_hosts and ssh_config for these hosts, and a Terraform state that holds the outputs of such a cluster.
 
-    The first host is the master. `ORCHARD_TERRAFORM=FOLDER ansible/inventory.py --list` then gives Ansible's inventory.
+    As in a checkout, known_hosts lies in `.orchard` beside the folder, which is Terraform's. The first host is the
+    master. `ORCHARD_TERRAFORM=FOLDER ansible/inventory.py --list` then gives Ansible's inventory.
     """
     known = [f"{host.metadata.identity.public_ip} {host.host_key()}\n" for host in hosts]
-    (folder / "known_hosts").write_text("".join(known))
+    known_hosts = folder.parent / ".orchard" / CLUSTER / "known_hosts"
+    known_hosts.parent.mkdir(parents=True, exist_ok=True)
+    known_hosts.write_text("".join(known))
     entries = [f"Host {host.name}\n  HostName {host.metadata.identity.public_ip}\n" for host in hosts]
     common = (
         f"  User {ADMIN}\n  IdentityFile {folder / 'id_ed25519'}\n  IdentitiesOnly yes\n"
-        f"  UserKnownHostsFile {folder / 'known_hosts'}\n  StrictHostKeyChecking yes\n"
+        f"  UserKnownHostsFile {known_hosts}\n  StrictHostKeyChecking yes\n"
     )
     (folder / "ssh_config").write_text("".join(entries) + "Host *\n" + common)
     outputs = _outputs(folder, hosts, bucket, region)

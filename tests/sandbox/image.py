@@ -95,8 +95,8 @@ def base() -> Path:
 
 def _build(root: Path) -> None:
     # With the hooks below, mmdebstrap needs the folder's parents to be passable.
-    command = ["mmdebstrap", "--quiet", "--variant=apt", "--mode=root", f"--include={','.join(PACKAGES)}", SUITE, root]
-    done = subprocess.run([*command, *_sources()], stdin=subprocess.DEVNULL, stdout=sys.stderr)
+    command = ["mmdebstrap", "--quiet", "--variant=apt", "--mode=root", f"--include={','.join(PACKAGES)}", SUITE]
+    done = subprocess.run([*command, str(root), *_sources()], stdin=subprocess.DEVNULL, stdout=sys.stderr)
     if done.returncode:
         raise SandboxError(f"mmdebstrap could not build the base image (exit code {done.returncode}), see above.")
     _trust_the_machines_certificates(root)

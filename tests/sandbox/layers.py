@@ -20,13 +20,20 @@ from tests.sandbox.sandbox import Sandbox
 ROOT = Path(__file__).resolve().parents[2]
 ROLES = ("common", "java", "environment")
 # What the layer is made from; when one of these changes, it is made again.
-SOURCES = ("requirements/nodes.txt", "requirements/bootstrap.txt", "ansible/roles/java", "ansible/roles/environment")
+SOURCES = (
+    "requirements/nodes.txt",
+    "requirements/bootstrap.txt",
+    "ansible/roles/orchard",
+    "ansible/roles/java",
+    "ansible/roles/environment",
+)
 # What belongs to one host: cloud-init, SSH, systemd and the playbook make it anew.
 IDENTITY = (
     "etc/cloud/cloud.cfg.d/99-orchard.cfg",
     "etc/hostname",
     "etc/hosts",
     "etc/machine-id",
+    "etc/orchard/cluster.json",
     "etc/ssh",
     "home/admin/.ansible",
     "home/admin/.ssh",
@@ -50,7 +57,7 @@ def prepared() -> Path:
 
 def _make(layer: Path) -> None:
     with tempfile.TemporaryDirectory(prefix="orchard-layer-") as name, Sandbox() as sandbox:
-        folder = Path(name)
+        folder = Path(name) / "terraform"
         [host] = sandbox.add_plain(["master"], handle.make_key(folder), memory=None)
         host.wait_until_ready()
         handle.write(folder, [host])
@@ -72,18 +79,17 @@ def _install(folder: Path) -> None:
     playbook.write_text(
         "- {hosts: all, become: true, gather_facts: true, tasks: [{include_role: {name: '{{ item }}', "
         f"tasks_from: preflight}}, loop: [{roles}]}}]}}\n"
-        # The daemons that such a change would restart come with a later role.
-        f"- {{hosts: all, become: true, roles: [{roles}], handlers: [{{name: Environment changed, meta: noop}}]}}\n"
+        f"- {{hosts: all, become: true, roles: [{roles}]}}\n"
     )
-    command = [Path(sys.executable).with_name("ansible-playbook"), playbook]
-    command += ["-i", ROOT / "ansible" / "inventory.py", "--extra-vars", f"@{ROOT / 'ansible/group_vars/all.yml'}"]
+    command = [str(Path(sys.executable).with_name("ansible-playbook")), str(playbook)]
+    command += ["-i", str(ROOT / "ansible" / "inventory.py")]
     environment = {
         "ANSIBLE_CONFIG": str(ROOT / "ansible" / "ansible.cfg"),
         "ORCHARD_TERRAFORM": str(folder),
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
     }
     done = subprocess.run(
-        [*command, "--extra-vars", f"orchard_checkout={ROOT}"],
+        command,
         env=os.environ | environment,
         stdin=subprocess.DEVNULL,
         capture_output=True,

@@ -113,12 +113,12 @@ def inside(run: Run, host: str) -> Iterator[None]:
 def link_names() -> list[str]:
     """Every link of this machine."""
     with IPRoute() as kernel:
-        return [link.get_attr("IFLA_IFNAME") for link in kernel.get_links()]
+        return [str(link.get_attr("IFLA_IFNAME")) for link in kernel.get_links()]
 
 
 def namespace_names() -> list[str]:
     """Every named network namespace of this machine."""
-    return netns.listnetns()
+    return [str(name) for name in netns.listnetns()]
 
 
 def routes_of_last_resort() -> list[str]:

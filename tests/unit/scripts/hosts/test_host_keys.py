@@ -1,11 +1,10 @@
-"""Host keys from the console, known_hosts, and the AWS profile: files that other programs read, too."""
+"""Host keys from the console, and known_hosts, which other programs read, too."""
 
 import stat
 from pathlib import Path
 
 from scripts.cluster import Host
 from scripts.hosts import host_keys
-from scripts.lifecycle import credentials
 
 CONSOLE = """
 [   9.1] cloud-init[411]: booting
@@ -56,14 +55,3 @@ def test_a_host_that_is_gone_is_forgotten(tmp_path: Path) -> None:
     host_keys.write(known, [MASTER, WORKER], {"i-0a": ["ssh-ed25519 A"], "i-0b": ["ssh-ed25519 B"]})
     host_keys.forget(known, [WORKER])
     assert known.read_text() == "i-0a,198.51.100.5 ssh-ed25519 A\n"
-
-
-def test_a_profile_is_replaced_and_the_persons_others_stay(tmp_path: Path) -> None:
-    file = tmp_path / "aws" / "credentials"
-    file.parent.mkdir()
-    file.write_text("[default]\naws_access_key_id = MINE\n# a note\n\n[orchard-fruits]\nold = 1\n\n[work]\nx = y\n")
-    credentials.write_profile(file, "orchard-fruits", {"aws_access_key_id": "NEW"})
-    assert file.read_text() == (
-        "[default]\naws_access_key_id = MINE\n# a note\n\n[work]\nx = y\n\n[orchard-fruits]\naws_access_key_id = NEW\n"
-    )
-    assert stat.S_IMODE(file.stat().st_mode) == 0o600

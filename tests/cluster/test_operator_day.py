@@ -1,6 +1,6 @@
-"""A person's day with a cluster: pictures up, a run, its results, notebooks; what happens to a run meanwhile; down.
+"""A person's day with a cluster: pictures up, a run, its results, notebooks; what happens to a run meanwhile.
 
-The tests share one cluster and run in this order.
+The tests share one cluster and run in this order, after test_operator_begin.
 """
 
 import json
@@ -18,15 +18,11 @@ import pytest
 from tests.cluster import reference
 from tests.cluster.browser import chromium, keep_picture
 from tests.cluster.operator import Operator
-from tests.cluster.waiting import wait_until
 from tests.conftest import Need
-from tests.doubles.leftovers import leftovers
 from tests.sandbox import faults
-from tests.sandbox.ssh import Shell
+from tests.waiting import wait_until
 
 NOTEBOOK_SECONDS = 180
-# Of a worker's cores: slow enough that what a test does falls into the work, and no slower.
-SLOW, VERY_SLOW = 0.35, 0.2
 PART_SECONDS = 240
 FIRST, TORN, ENDED = "first", "torn", "ended"
 
@@ -37,15 +33,11 @@ def words_of_run(imagenet_weights: Path) -> list[str]:
     return ["run", f"--weights={imagenet_weights}", f"--args=--components {reference.COMPONENTS}"]
 
 
-def bucket(operator: Operator) -> str:
-    return f"orchard-{operator.cluster_name}-123456789012-{operator.cloud.aws.region}"
-
-
 def keys(operator: Operator, prefix: str) -> list[str]:
     pages = operator.cloud.aws.client("s3").get_paginator("list_objects_v2")
     return [
         entry["Key"]
-        for page in pages.paginate(Bucket=bucket(operator), Prefix=prefix)
+        for page in pages.paginate(Bucket=operator.bucket, Prefix=prefix)
         for entry in page.get("Contents", [])
     ]
 
@@ -54,7 +46,7 @@ def fetch_features(operator: Operator, run: str, folder: Path) -> None:
     """The features' parts, as `make results` leaves them in the bucket."""
     (folder / "features").mkdir()
     for key in keys(operator, f"runs/{run}/features/"):
-        operator.cloud.aws.client("s3").download_file(bucket(operator), key, str(folder / "features" / Path(key).name))
+        operator.cloud.aws.client("s3").download_file(operator.bucket, key, str(folder / "features" / Path(key).name))
 
 
 def status(operator: Operator) -> dict:
@@ -67,25 +59,11 @@ def state_of(operator: Operator, run: str) -> str:
     return line
 
 
-def refused(operator: Operator, code: int, *words: str) -> str:
-    """Type it; it must end with that code. Gives the sentence, which is all that it says on standard error."""
-    done = operator.type(*words, check=False)
-    assert done.code == code, done.text
-    return done.err.strip()
-
-
 @contextmanager
-def slow_workers(operator: Operator, cores: float) -> Iterator[None]:
-    """Workers with little time, as long as they run."""
-    workers = [operator.host("worker-1"), operator.host("worker-2")]
-    for worker in workers:
-        faults.limit_cpu(worker, cores)
-    try:
+def parts_held(operator: Operator, run: str, after: int = 0) -> Iterator[None]:
+    """For the time of the block, parts of features that the run writes wait to be taken, but for the first ones."""
+    with operator.cloud.aws.gate(f"s3:PUT /{operator.bucket}/runs/{run}/features/*", after=after):
         yield
-    finally:
-        # A worker whose power was cut has no cgroup any more.
-        for worker in (worker for worker in workers if worker.container.is_running):
-            faults.limit_cpu(worker, None)
 
 
 @contextmanager
@@ -122,27 +100,18 @@ def read_until(process: subprocess.Popen[str], pattern: str) -> str:
     raise AssertionError(f"{pattern} was never said:\n{said}{process.communicate()}")
 
 
-# Before there is a cluster
-
-
-def test_without_a_cluster_each_task_names_the_first_step(operator: Operator) -> None:
-    for task in ("run", "status", "jupyter"):
-        assert refused(operator, 7, task) == "No cluster is up by the name story: run `make up`."
-
-
 # The day as it should be
 
 
-def test_up_brings_a_cluster(operator: Operator) -> None:
-    done = operator.type("up")
-    print(f"up: {done.seconds:.0f} s")
-    assert "2 workers alive" in done.out
+@pytest.fixture(autouse=True)
+def up(whole: None) -> None:
+    """Each test has a cluster that is up."""
 
 
 def test_without_runs_the_list_says_how_to_begin_one(operator: Operator) -> None:
     assert operator.type("runs").out == "There are no runs yet: `make run` begins one.\n"
-    assert refused(operator, 7, "results") == (
-        f"No run in s3://{bucket(operator)}/runs has ended yet: `make runs` lists what there is."
+    assert operator.refused(7, "results") == (
+        f"No run in s3://{operator.bucket}/runs has ended yet: `make runs` lists what there is."
     )
 
 
@@ -229,6 +198,10 @@ def test_jupyter_opens_to_its_owner_and_draws_the_first_notebooks_plots(operator
         keep_picture(page, "first-notebook")
         assert page.locator(".jp-OutputArea-output img").count() == 2, page.inner_text(".jp-Notebook")
         assert page.locator(".jp-OutputArea-output[data-mime-type='application/vnd.jupyter.error']").count() == 0
+        # Notebooks leave most of the cluster to the jobs.
+        state = operator.master_says()
+        notebooks = [app for app in state["activeapps"] + state["completedapps"] if app["name"] == "notebook"]
+        assert 0 < notebooks[0]["cores"] <= max(1, state["cores"] // 4)
         # Nobody else: not without the token, not from another host.
         stranger = browser.new_context().new_page()
         stranger.goto(f"{base}/lab")
@@ -239,7 +212,7 @@ def test_jupyter_opens_to_its_owner_and_draws_the_first_notebooks_plots(operator
         local = base.rpartition(":")[2]
         for address, port in ((master.address, "8888"), (run.gateway, local)):
             ask = f"timeout 3 bash -c 'exec 3<>/dev/tcp/{address}/{port}'"
-            assert Shell(operator.state / "id_ed25519").run(worker, ask).returncode != 0
+            assert operator.shell.run(worker, ask).returncode != 0
 
 
 def test_the_history_of_jobs_is_shown(operator: Operator, need: Need) -> None:
@@ -249,7 +222,9 @@ def test_the_history_of_jobs_is_shown(operator: Operator, need: Need) -> None:
         def listed() -> bool:
             page.goto(pages["Spark history"])
             page.wait_for_load_state("networkidle")
-            return f"orchard {FIRST}" in page.inner_text("body")
+            text = page.inner_text("body")
+            assert "verification" not in text
+            return f"orchard {FIRST}" in text
 
         wait_until(listed, "the history server to list the run", 60)
         keep_picture(page, "spark-history")
@@ -257,12 +232,12 @@ def test_the_history_of_jobs_is_shown(operator: Operator, need: Need) -> None:
 
 def test_a_port_that_is_taken_is_named_or_another_is_picked(operator: Operator) -> None:
     with socket.create_server(("127.0.0.1", 18080)):
-        assert refused(operator, 2, "history", "--port=18080") == (
+        assert operator.refused(2, "history", "--port=18080") == (
             "Port 18080 of this machine is taken: give another with PORT=, or leave PORT out to have one picked."
         )
         with opened(operator, "history") as pages:
             assert not pages["Spark history"].endswith(":18080")
-    assert refused(operator, 2, "ui", "--port=http") == (
+    assert operator.refused(2, "ui", "--port=http") == (
         "http is no port: give a number from 1 to 65535 with PORT=, or leave PORT out."
     )
 
@@ -273,7 +248,7 @@ def test_a_port_that_is_taken_is_named_or_another_is_picked(operator: Operator) 
 def test_a_run_outlives_a_lost_connection_and_its_client(
     operator: Operator, words_of_run: list[str], need: Need
 ) -> None:
-    with slow_workers(operator, VERY_SLOW):
+    with parts_held(operator, TORN):
         client = operator.begin(*words_of_run, f"--run={TORN}")
         read_until(client, "Started Spark")
         assert client.stderr
@@ -283,7 +258,7 @@ def test_a_run_outlives_a_lost_connection_and_its_client(
         operator.kill(client)
         assert [run["run_id"] for run in status(operator)["runs"]] == [TORN]
         assert re.match(rf"{TORN} +running", state_of(operator, TORN))
-        assert refused(operator, 8, *words_of_run) == (
+        assert operator.refused(8, *words_of_run) == (
             f"Run {TORN} is under way and has all cores: `make follow` attaches to it, `make stop-run` ends it."
         )
         show_ui(operator, need)
@@ -306,7 +281,7 @@ def show_ui(operator: Operator, need: Need) -> None:
 
 
 def test_ctrl_c_leaves_and_stop_run_ends_what_can_go_on_later(operator: Operator, words_of_run: list[str]) -> None:
-    with slow_workers(operator, SLOW):
+    with parts_held(operator, ENDED, after=1):
         client = operator.begin(*words_of_run, f"--run={ENDED}")
         read_until(client, "Started Spark")
         client.send_signal(signal.SIGINT)
@@ -328,26 +303,24 @@ def test_ctrl_c_leaves_and_stop_run_ends_what_can_go_on_later(operator: Operator
         rf"Run {ENDED} ended with exit code 130 after .* USD: `make run RUN={ENDED}` goes on with it\.", errors.strip()
     ), errors
     assert re.match(rf"{ENDED} +stopped", state_of(operator, ENDED))
-    assert refused(operator, 7, "stop-run") == (
+    assert operator.refused(7, "stop-run") == (
         "No run is under way: `make run` begins one, `make runs` lists what there was."
     )
 
 
 def test_a_resumed_run_survives_a_workers_power_cut(operator: Operator, local_run: Path, tmp_path: Path) -> None:
-    # As though it had been ended after its first part: most of the work is still to do, however quick the last run was.
-    _, *later = keys(operator, f"runs/{ENDED}/features/")
-    for key in later:
-        operator.cloud.aws.client("s3").delete_object(Bucket=bucket(operator), Key=key)
-    assert refused(operator, 2, "run", f"--run={ENDED}", "--size=full") == (
+    assert operator.refused(2, "run", f"--run={ENDED}", "--size=full") == (
         f"Run {ENDED} was begun with SIZE=mini and goes on with the same weights: leave SIZE and WEIGHTS out, "
         "or choose another RUN."
     )
     victim = operator.host("worker-2")
-    with slow_workers(operator, SLOW):
+    before = len(keys(operator, f"runs/{ENDED}/features/"))
+    with parts_held(operator, ENDED, after=1):
         client = operator.begin("run", f"--run={ENDED}")
-        read_until(client, "Started Spark")
-        wait_until(lambda: len(keys(operator, f"runs/{ENDED}/features/")) > 1, "the work to go on", PART_SECONDS)
+        wait_until(lambda: len(keys(operator, f"runs/{ENDED}/features/")) > before, "the work to go on", PART_SECONDS)
         faults.cut_power(victim)
+        # No upgrade comes between a job and its master.
+        assert upgrade(operator) == "exec-condition"
     said, errors = client.communicate(timeout=240)
     assert client.returncode == 0, said + errors
     assert f"Run {ENDED} is complete after" in said
@@ -356,8 +329,15 @@ def test_a_resumed_run_survives_a_workers_power_cut(operator: Operator, local_ru
     fetch_features(operator, ENDED, folder)
     reference.assert_equal_rows(folder, local_run, "features")
     assert json.loads((folder / "run.json").read_text())["counts"]["kept"] > 0
+    assert upgrade(operator) == "success"
     victim.start()
     victim.wait_until_ready()
+
+
+def upgrade(operator: Operator) -> str:
+    """What becomes of the master's daily look for upgrades when its time comes now."""
+    asked = "sudo systemctl start apt-daily.service; systemctl show --property=Result --value apt-daily.service"
+    return operator.shell.must(operator.host("master"), asked)
 
 
 def test_the_jobs_own_exit_code_and_sentence_are_handed_on(operator: Operator) -> None:
@@ -375,18 +355,18 @@ def test_the_jobs_own_exit_code_and_sentence_are_handed_on(operator: Operator) -
 
 def test_after_a_reboot_of_the_master_everything_is_found_again(operator: Operator) -> None:
     master = operator.host("master")
-    Shell(operator.state / "id_ed25519").run(master, "sudo reboot")
+    operator.shell.run(master, "sudo reboot")
     wait_until(lambda: not master.is_set_up(), "the master to go down")
     master.wait_until_ready()
     wait_until(lambda: status(operator)["workers_alive"] == 2, "both workers to be back", 90)
     assert re.match(rf"{FIRST} +complete +mini +300 of 300", state_of(operator, FIRST))
-    assert refused(operator, 7, "follow") == "No run was begun since the master started: `make run` begins one."
+    assert operator.refused(7, "follow") == "No run was begun since the master started: `make run` begins one."
     with opened(operator, "jupyter"):
         pass
 
 
 def test_wrong_words_are_answered_in_one_sentence(operator: Operator, tmp_path: Path) -> None:
-    runs = f"s3://{bucket(operator)}/runs"
+    runs = f"s3://{operator.bucket}/runs"
     answers = {
         ("results", "--run=none"): (7, f"There is no run none in {runs}: `make runs` lists what there is."),
         ("follow", "--run=none"): (7, "The master knows of no run none: `make runs` lists what there is."),
@@ -407,7 +387,7 @@ def test_wrong_words_are_answered_in_one_sentence(operator: Operator, tmp_path: 
         ),
     }
     for words, (code, sentence) in answers.items():
-        assert refused(operator, code, *words) == sentence
+        assert operator.refused(code, *words) == sentence
 
 
 def test_ssh_and_logs_reach_every_host(operator: Operator) -> None:
@@ -419,14 +399,10 @@ def test_ssh_and_logs_reach_every_host(operator: Operator) -> None:
     assert f"Run {TORN}: 300 of 300 pictures" in (folder / "master" / f"orchard-run-{TORN}.log").read_text()
     assert "registered with master spark://" in (folder / "worker-2" / "spark-worker.log").read_text()
     assert list((folder / "worker-1" / "work").rglob("stderr"))
-    faults.cut_power(operator.host("worker-2"))
-    said = refused(operator, 5, "logs")
+    victim = operator.host("worker-2")
+    faults.cut_power(victim)
+    said = operator.refused(5, "logs")
     assert re.fullmatch(r"No logs came from worker-2 \(.*\): those of the other hosts are in .*\.", said), said
-
-
-# Its end
-
-
-def test_down_leaves_nothing(operator: Operator) -> None:
-    operator.type("down", "--purge", YES="1")
-    assert leftovers(operator.cloud.aws.client, operator.cluster_name) == []
+    victim.start()
+    victim.wait_until_ready()
+    wait_until(lambda: operator.alive() == 2, "both workers to be back", 90)

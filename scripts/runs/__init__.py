@@ -1,0 +1,1 @@
+"""Runs of the job on a cluster: sent, followed, listed, ended, fetched."""

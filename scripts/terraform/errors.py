@@ -1,0 +1,131 @@
+"""Terraform's reasons in the operator's words: what is wrong or ran out, for which host, and what to do."""
+
+import re
+from collections.abc import Sequence
+
+from scripts import console
+from scripts.aws import errors as aws
+from scripts.errors import AwsError, BusyError, InputError, MissingError, OperatorError
+from scripts.terraform import diagnostics
+from scripts.terraform.diagnostics import Diagnostic
+
+# What AWS says when it will not start an instance: what that means, and what to do about it.
+ADVICE = {
+    "VcpuLimitExceeded": (
+        "your account's quota of vCPUs does not reach",
+        "ask for more under Service Quotas (EC2, Running On-Demand Standard instances), or set fewer workers or a "
+        "smaller type in terraform.tfvars, then `make up` again",
+    ),
+    "MaxSpotInstanceCountExceeded": (
+        "your account's quota of spot instances does not reach",
+        "ask for more under Service Quotas (All Standard Spot Instance Requests), or set worker_spot = false, then "
+        "`make up` again",
+    ),
+    "InsufficientInstanceCapacity": (
+        "AWS has none left in this zone just now",
+        "`make up` again in some minutes, or choose another type in terraform.tfvars",
+    ),
+    "SpotMaxPriceTooLow": (
+        "the spot price is above worker_spot_max_price",
+        "raise it or leave it out of terraform.tfvars, then `make up` again",
+    ),
+    "Unsupported": (
+        "AWS does not offer it in this zone",
+        "choose another type in terraform.tfvars, then `make up` again",
+    ),
+    "InstanceLimitExceeded": (
+        "your account may not have more of it",
+        "ask for more under Service Quotas, or set fewer workers in terraform.tfvars, then `make up` again",
+    ),
+}
+INSTANCE = re.compile(r"aws_instance\.(?P<role>master|worker)(?:\[(?P<index>\d+)\])?")
+CODE = re.compile(r"api error (?P<code>[A-Za-z.]+)(?:: (?P<message>.*))?", re.DOTALL)
+# As the provider's AWS library says that a login has expired or was never made.
+SSO = re.compile(r"\bSSO (session|token|OIDC)", re.IGNORECASE)
+WRONG_TYPE = re.compile(r"not suitable for var\.(?P<name>\w+) declared at .*?: (?P<reason>.*)", re.DOTALL)
+
+
+class TerraformError(AwsError):
+    """Terraform did not end well; `diagnostics` are its reasons, the first the leading one."""
+
+    def __init__(self, sentence: str, diagnostics: Sequence[Diagnostic] = ()) -> None:
+        super().__init__(sentence)
+        self.diagnostics = tuple(diagnostics)
+
+
+def failure(doing: str, output: str, cluster_name: str) -> OperatorError:
+    """What a command's output comes to that could not do what `doing` says."""
+    found = diagnostics.errors(output)
+    if not found:
+        return TerraformError(f"Terraform could not {doing} and gave no reason: see {console.log_file()}.")
+    return explain(doing, found, cluster_name)
+
+
+def explain(doing: str, found: Sequence[Diagnostic], cluster_name: str) -> OperatorError:
+    """One sentence for Terraform's reasons: what stands behind the first that Orchard knows, or the first itself."""
+    for diagnostic in found:
+        if diagnostic.summary == "Error acquiring the state lock":
+            return BusyError(_locked(diagnostic.detail, cluster_name))
+        if setting := of_setting(diagnostic):
+            return InputError(f"terraform.tfvars: {setting}")
+    for diagnostic in found:
+        if refusal := of_aws(diagnostic):
+            return refusal
+    first = found[0]
+    words = " ".join(f"{first.summary}: {first.detail}".split()).rstrip(": ")
+    where = f" ({first.address})" if first.address else ""
+    return TerraformError(
+        f"Terraform could not {doing}{where}: {words[:400]} The whole story: {console.log_file()}", found
+    )
+
+
+def of_setting(diagnostic: Diagnostic) -> str:
+    """What is wrong with a setting, in the words of variables.tf; empty when it is something else that is wrong."""
+    detail = diagnostic.detail.partition("This was checked by")[0].strip()
+    if diagnostic.summary in ("Invalid value for variable", "Resource precondition failed"):
+        return detail
+    if diagnostic.summary == "No value for required variable":
+        return f"a setting is missing: {detail}"
+    if diagnostic.summary == "Invalid value for input variable" and (wrong := WRONG_TYPE.search(detail)):
+        return f"{wrong['name']} is of another type: {wrong['reason']}"
+    return ""
+
+
+def of_aws(diagnostic: Diagnostic) -> OperatorError | None:
+    """AWS's refusal of what Terraform asked for; None when it is none that is known here."""
+    text = f"{diagnostic.summary} {diagnostic.detail}"
+    if SSO.search(text):
+        return MissingError(aws.LOGIN_EXPIRED)
+    if "No valid credential sources found" in text:
+        return aws.no_credentials()
+    found = CODE.search(text)
+    if found is None:
+        return None
+    code = found["code"]
+    if code in aws.NOT_ACCEPTED:
+        return MissingError(aws.not_accepted(code))
+    if code in aws.THROTTLED:
+        return TerraformError(aws.throttled(code), [diagnostic])
+    if code in ("UnauthorizedOperation", "AccessDenied", "AccessDeniedException"):
+        return TerraformError(
+            f"Your AWS credentials do not allow what {diagnostic.address or 'Terraform'} needs ({code}): ask your "
+            "administrator for rights on EC2, S3 and IAM.",
+            [diagnostic],
+        )
+    if code in ADVICE and (instance := INSTANCE.search(diagnostic.address)):
+        reason, advice = ADVICE[code]
+        return TerraformError(f"{_host(instance)} could not be started: {reason} ({code}); {advice}.", [diagnostic])
+    return None
+
+
+def _host(instance: re.Match[str]) -> str:
+    return "The master" if instance["role"] == "master" else f"worker-{int(instance['index'] or 0) + 1}"
+
+
+def _locked(detail: str, cluster_name: str) -> str:
+    holder = dict(re.findall(r"^\s*(ID|Who|Created):\s+(.*?)\s*$", detail, re.MULTILINE))
+    who, since = holder.get("Who", "somebody"), holder.get("Created", "an unknown time").partition(".")[0]
+    return (
+        f"Terraform's state is locked by {who} since {since}: wait until that has ended; if it was killed, "
+        f"`cd terraform && TF_WORKSPACE={cluster_name} terraform force-unlock {holder.get('ID', 'ID')}`."
+    )

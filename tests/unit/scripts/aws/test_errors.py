@@ -1,0 +1,110 @@
+"""What boto3 raises, in the operator's words: word for word."""
+
+from pathlib import Path
+
+import pytest
+from botocore.exceptions import (
+    ClientError,
+    ConfigParseError,
+    CredentialRetrievalError,
+    NoCredentialsError,
+    PartialCredentialsError,
+    SSOTokenLoadError,
+    TokenRetrievalError,
+    UnauthorizedSSOTokenError,
+)
+
+from scripts.aws import errors
+from scripts.errors import AwsError, MissingError, OperatorError
+
+
+@pytest.fixture(autouse=True)
+def credentials_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the person's credentials would lie."""
+    file = tmp_path / "credentials"
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(file))
+    return file
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "sentence"),
+    [
+        (
+            NoCredentialsError(),
+            MissingError,
+            "There are no AWS credentials on this machine: run `aws configure`, or set AWS_PROFILE, then try again.",
+        ),
+        (
+            ClientError({"Error": {"Code": "InvalidClientTokenId", "Message": "The token is invalid."}}, "Get"),
+            MissingError,
+            "AWS does not accept your credentials (InvalidClientTokenId): check `aws configure` or AWS_PROFILE, then "
+            "try again.",
+        ),
+        (
+            ClientError({"Error": {"Code": "Throttling", "Message": "Rate exceeded."}}, "Get"),
+            AwsError,
+            "AWS had too many requests from your account just now (Throttling): wait a minute, then the same command "
+            "again goes on.",
+        ),
+        (
+            ClientError({"Error": {"Code": "AccessDenied", "Message": "No."}}, "Get"),
+            AwsError,
+            "AWS would not list the buckets (AccessDenied: No).",
+        ),
+        *(
+            (
+                error,
+                MissingError,
+                "Your AWS login (SSO) has expired or was never made: run `aws sso login`, then try again.",
+            )
+            for error in (
+                UnauthorizedSSOTokenError(),
+                SSOTokenLoadError(profile_name="work", error_msg="no token"),
+                TokenRetrievalError(provider="sso", error_msg="Token has expired and refresh failed"),
+            )
+        ),
+        (
+            ConfigParseError(path="/home/ada/.aws/config"),
+            MissingError,
+            "The AWS settings in /home/ada/.aws/config cannot be read: mend the file, then try again.",
+        ),
+        (
+            PartialCredentialsError(provider="shared-credentials-file", cred_var="aws_secret_access_key"),
+            MissingError,
+            "Your AWS credentials are not whole (Partial credentials found in shared-credentials-file, missing: "
+            "aws_secret_access_key): run `aws configure`, then try again.",
+        ),
+        (
+            CredentialRetrievalError(provider="custom-process", error_msg="exit 1"),
+            MissingError,
+            "Your AWS credentials could not be fetched (Error when retrieving credentials from custom-process: exit "
+            "1): log in again, or mend the profile, then try again.",
+        ),
+    ],
+)
+def test_what_boto3_raises_becomes_one_sentence(error: Exception, kind: type[OperatorError], sentence: str) -> None:
+    with pytest.raises(kind) as refused, errors.aws_errors_as_sentences("list the buckets"):
+        raise error
+    assert str(refused.value) == sentence
+
+
+@pytest.mark.parametrize(
+    "code", ["Throttling", "ThrottlingException", "RequestLimitExceeded", "SlowDown", "TooManyRequestsException"]
+)
+def test_throttling_has_a_sentence_of_its_own_whichever_service_throttles(code: str) -> None:
+    with pytest.raises(AwsError, match="too many requests") as refused, errors.aws_errors_as_sentences("list"):
+        raise ClientError({"Error": {"Code": code, "Message": "slow"}}, "List")
+    assert refused.value.code == 4
+
+
+def test_a_credentials_file_that_may_not_be_read_is_named(
+    credentials_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    credentials_file.write_text("[default]\n")
+    # To root, every file is readable.
+    monkeypatch.setattr("os.access", lambda *_: False)
+    with pytest.raises(MissingError) as refused, errors.aws_errors_as_sentences("list"):
+        raise NoCredentialsError
+    assert str(refused.value) == (
+        f"Your AWS credentials in {credentials_file} cannot be read: `chmod u+r {credentials_file}`, then try again."
+    )

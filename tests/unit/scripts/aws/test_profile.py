@@ -1,0 +1,17 @@
+"""The file of AWS credentials, which other programs read, too."""
+
+import stat
+from pathlib import Path
+
+from scripts.aws import profile
+
+
+def test_a_profile_is_replaced_and_the_persons_others_stay(tmp_path: Path) -> None:
+    file = tmp_path / "aws" / "credentials"
+    file.parent.mkdir()
+    file.write_text("[default]\naws_access_key_id = MINE\n# a note\n\n[orchard-fruits]\nold = 1\n\n[work]\nx = y\n")
+    profile.write_profile(file, "orchard-fruits", {"aws_access_key_id": "NEW"})
+    assert file.read_text() == (
+        "[default]\naws_access_key_id = MINE\n# a note\n\n[work]\nx = y\n\n[orchard-fruits]\naws_access_key_id = NEW\n"
+    )
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600

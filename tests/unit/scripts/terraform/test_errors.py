@@ -1,0 +1,123 @@
+"""Terraform's reasons in the operator's words: word for word."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from scripts import console
+from scripts.errors import AwsError, BusyError, InputError, MissingError, OperatorError
+from scripts.terraform import errors
+
+LOG = Path("the.log")
+
+
+@pytest.fixture(autouse=True)
+def log_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(console, "log_file", lambda: LOG)
+
+
+def event(summary: str, detail: str = "", address: str = "") -> str:
+    """An error as `terraform apply -json` tells it."""
+    diagnostic = {"severity": "error", "summary": summary, "detail": detail, "address": address}
+    return json.dumps({"@level": "error", "type": "diagnostic", "diagnostic": diagnostic})
+
+
+def refused(code: str, message: str = "no") -> str:
+    """An error of the provider, in the AWS library's words."""
+    return (
+        "creating EC2 Instance: operation error EC2: RunInstances, https response error StatusCode: 400, RequestID: "
+        f"fault, api error {code}: {message}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "sentence"),
+    [
+        (
+            event(refused("VcpuLimitExceeded"), address="aws_instance.worker[1]"),
+            AwsError,
+            "worker-2 could not be started: your account's quota of vCPUs does not reach (VcpuLimitExceeded); ask for "
+            "more under Service Quotas (EC2, Running On-Demand Standard instances), or set fewer workers or a smaller "
+            "type in terraform.tfvars, then `make up` again.",
+        ),
+        (
+            event(refused("InsufficientInstanceCapacity"), address="aws_instance.master"),
+            AwsError,
+            "The master could not be started: AWS has none left in this zone just now (InsufficientInstanceCapacity); "
+            "`make up` again in some minutes, or choose another type in terraform.tfvars.",
+        ),
+        (
+            event(refused("UnauthorizedOperation"), address="aws_vpc.cluster[0]"),
+            AwsError,
+            "Your AWS credentials do not allow what aws_vpc.cluster[0] needs (UnauthorizedOperation): ask your "
+            "administrator for rights on EC2, S3 and IAM.",
+        ),
+        (
+            event("No valid credential sources found", "Please see the documentation"),
+            MissingError,
+            "There are no AWS credentials on this machine: run `aws configure`, or set AWS_PROFILE, then try again.",
+        ),
+        (
+            event("reading EC2 Subnets: operation error EC2: DescribeSubnets, api error ExpiredToken: old"),
+            MissingError,
+            "Your AWS credentials have expired (ExpiredToken): log in again (`aws sso login`), then try again.",
+        ),
+        (
+            event(
+                "No valid credential sources found",
+                "Error: failed to refresh cached credentials, the SSO session has expired or is invalid: expired token",
+            ),
+            MissingError,
+            "Your AWS login (SSO) has expired or was never made: run `aws sso login`, then try again.",
+        ),
+        (
+            event(
+                "No valid credential sources found",
+                "Error: failed to refresh cached credentials, failed to read cached SSO token file, no such file",
+            ),
+            MissingError,
+            "Your AWS login (SSO) has expired or was never made: run `aws sso login`, then try again.",
+        ),
+        (
+            event(refused("RequestLimitExceeded", "Request limit exceeded."), address="aws_vpc.cluster[0]"),
+            AwsError,
+            "AWS had too many requests from your account just now (RequestLimitExceeded): wait a minute, then the "
+            "same command again goes on.",
+        ),
+        (
+            event(
+                "Invalid value for input variable",
+                "The given value is not suitable for var.worker_spot declared at variables.tf:96,1-23: a bool is "
+                "required.",
+            ),
+            InputError,
+            "terraform.tfvars: worker_spot is of another type: a bool is required.",
+        ),
+        (
+            event("Invalid value for variable", "root_volume_gb is a whole number.\n\nThis was checked by the rule"),
+            InputError,
+            "terraform.tfvars: root_volume_gb is a whole number.",
+        ),
+        (
+            event("Unsupported thing", "It is odd.", "aws_vpc.cluster[0]"),
+            AwsError,
+            "Terraform could not create it (aws_vpc.cluster[0]): Unsupported thing: It is odd. "
+            "The whole story: the.log",
+        ),
+        (
+            event(
+                "Error acquiring the state lock",
+                "Lock Info:\n  ID:        8c57-1\n  Path:      terraform.tfstate\n  Operation: OperationTypeApply\n"
+                "  Who:       ada@laptop\n  Version:   1.11.4\n  Created:   2026-11-21 10:00:00.151699684 +0000 UTC\n",
+            ),
+            BusyError,
+            "Terraform's state is locked by ada@laptop since 2026-11-21 10:00:00: wait until that has ended; if it "
+            "was killed, `cd terraform && TF_WORKSPACE=fruits terraform force-unlock 8c57-1`.",
+        ),
+    ],
+)
+def test_terraforms_reasons_become_one_sentence(text: str, kind: type[OperatorError], sentence: str) -> None:
+    failure = errors.failure("create it", f"noise\n{text}\n", "fruits")
+    assert str(failure) == sentence
+    assert isinstance(failure, kind)

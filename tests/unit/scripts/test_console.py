@@ -1,0 +1,38 @@
+"""What is said and asked at the terminal."""
+
+import io
+import sys
+
+import pytest
+
+from scripts import console
+from scripts.errors import BusyError
+
+
+def test_without_a_terminal_a_question_is_an_answer_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("YES", raising=False)
+    with pytest.raises(BusyError) as refused:
+        console.ask("Take the cluster down?")
+    assert str(refused.value) == "Take the cluster down? Nobody is here to answer: say YES=1 to go on."
+    assert refused.value.code == 8
+    monkeypatch.setenv("YES", "1")
+    assert console.ask("Take the cluster down?")
+
+
+class InterruptedOnce(io.StringIO):
+    """A terminal whose person types Ctrl-C while the first line comes."""
+
+    interrupted = False
+
+    def flush(self) -> None:
+        if not self.interrupted:
+            self.interrupted = True
+            raise KeyboardInterrupt
+
+
+def test_a_line_that_ctrl_c_met_is_not_said_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdout", screen := InterruptedOnce())
+    with pytest.raises(KeyboardInterrupt):
+        console.say("Ctrl-C closes it.")
+    console.say("Closed.")
+    assert screen.getvalue() == "Ctrl-C closes it.\nClosed.\n"
