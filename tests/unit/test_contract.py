@@ -21,7 +21,7 @@ from pipeline.run_folder.record import COMPLETE, RunRecord
 from pipeline.settings import RUN_ID, new_run_id
 from scripts import errors as operator_errors
 from scripts.aws import bucket
-from scripts.runs import results, start, submission, systemd_unit, table
+from scripts.runs import attach, progress, results, start, submission, systemd_unit, table
 
 RECORD = RunRecord(
     run_id="mine", status=COMPLETE, exit_status=0, settings={}, weights="random", master="local",
@@ -84,7 +84,6 @@ def test_exit_codes_mean_the_same_on_both_sides_or_are_one_side_s_alone() -> Non
 
 
 def test_each_way_in_which_a_run_can_end_has_its_next_step() -> None:
-    attach = pytest.importorskip("scripts.runs.attach")
     ends = {ExitCode.INPUT, ExitCode.TOO_MANY_BAD, ExitCode.SPARK, ExitCode.STORAGE, ExitCode.INTERRUPTED}
     assert set(attach.NEXT_STEP) == ends
 
@@ -109,7 +108,6 @@ def said(monkeypatch: pytest.MonkeyPatch) -> Callable[[bool], list[str]]:
 
 
 def test_what_the_job_says_is_shown_as_a_terminal_would_have_shown_it(said: Callable[[bool], list[str]]) -> None:
-    progress = pytest.importorskip("scripts.runs.progress")
     listed, note, _, ended = (progress.read(line) for line in said(False))
     assert listed == "    1.0 s  Listed 300 pictures in 12 classes"
     assert note == "Run mine is complete already; nothing is left to do."
@@ -122,7 +120,6 @@ def test_what_the_job_says_is_shown_as_a_terminal_would_have_shown_it(said: Call
 
 
 def test_how_far_the_job_is_comes_over_number_by_number(said: Callable[[bool], list[str]]) -> None:
-    progress = pytest.importorskip("scripts.runs.progress")
     line = said(False)[2]
     event, read = json.loads(line.removeprefix(narration.PREFIX)), progress.read(line)
     assert (read.doing, read.done, read.total) == ("Features", 503, 20_622)
