@@ -3,14 +3,15 @@
 import http.client
 import socket
 import struct
+import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from tests.doubles.s3_server import S3Server
@@ -20,6 +21,8 @@ ERROR_BODY = (
     "<RequestId>0</RequestId></Error>"
 )
 SLOW_PIECE, SLOW_BYTES_PER_SECOND = 100_000, 10_000_000
+# How long a test waits for what it has set up to happen, and how often it looks whether the process still lives.
+PATIENCE_SECONDS, LOOK_SECONDS = 120, 0.1
 HOP_HEADERS = {"connection", "transfer-encoding", "keep-alive"}
 # A part of a multipart upload, its beginning and its end are told apart by what stands after the question mark.
 OPERATIONS = {"uploads": "CREATE", "partNumber": "PART", "uploadId": "UPLOAD", "list-type": "LIST"}
@@ -64,6 +67,41 @@ class Fault:
         return True
 
 
+@dataclass
+class Gate:
+    """Holds requests of this operation whose key holds `key`, but for the first `after`, without an answer.
+
+    `open` lets those held, and all later ones, through to the server. Requests still held when the gate's block ends
+    are broken off, so that nothing that a killed process had sent is done behind the test's back.
+    """
+
+    proxy: "FaultyS3"
+    operation: str
+    key: str
+    after: int = 0
+    held: int = field(default=0)
+    is_open: bool = field(default=False)
+    is_gone: bool = field(default=False)
+
+    def holds(self, operation: str, key: str) -> bool:
+        """Whether this request has to wait here; counts it where it has."""
+        if self.is_open or operation != self.operation or self.key not in key:
+            return False
+        if self.after:
+            self.after -= 1
+            return False
+        self.held += 1
+        return True
+
+    def open(self) -> None:
+        """Let everything through from now on."""
+        self.is_open = True
+
+    def wait_until_reached(self, process: subprocess.Popen[Any] | None = None, requests: int = 1) -> None:
+        """Until so many requests are held. Raises AssertionError where the process ends before."""
+        self.proxy.wait_until(lambda: self.held >= requests, process)
+
+
 class FaultyS3:
     """The proxy, for the time of a `with` block. `bucket_region`: the only region that signatures may name."""
 
@@ -72,7 +110,8 @@ class FaultyS3:
         self.bucket_region = bucket_region
         self.seen: list[Seen] = []
         self._faults: list[Fault] = []
-        self._lock = threading.Lock()
+        self._gates: list[Gate] = []
+        self._changed = threading.Condition()
         self.closing = threading.Event()
         self._server = _Server(self)
 
@@ -87,20 +126,55 @@ class FaultyS3:
     @contextmanager
     def spoiling(self, *faults: Fault) -> Iterator[None]:
         """These faults, for the block."""
-        with self._lock:
+        with self._changed:
             self._faults = list(faults)
         try:
             yield
         finally:
-            with self._lock:
+            with self._changed:
                 self._faults = []
+
+    @contextmanager
+    def gate(self, operation: str, key: str, after: int = 0) -> Iterator[Gate]:
+        """A closed `Gate`, for the block."""
+        gate = Gate(self, operation, key, after)
+        with self._changed:
+            self._gates.append(gate)
+        try:
+            yield gate
+        finally:
+            with self._changed:
+                self._gates.remove(gate)
+            gate.is_gone = True
+
+    def wait_until(self, reached: Callable[[], bool], process: subprocess.Popen[Any] | None = None) -> None:
+        """Until this holds of the requests. Raises AssertionError where the process ends or too long passes before."""
+        for _ in range(int(PATIENCE_SECONDS / LOOK_SECONDS)):
+            with self._changed:
+                if self._changed.wait_for(reached, LOOK_SECONDS):
+                    return
+            assert process is None or process.poll() is None, f"The process has ended: {process.communicate()}"
+        raise AssertionError(f"What was waited for has not come within {PATIENCE_SECONDS} s; {self.seen[-9:]}")
+
+    def note(self, seen: Seen) -> None:
+        """Keep what came, and tell who waits for it."""
+        with self._changed:
+            self.seen.append(seen)
+            self._changed.notify_all()
+
+    def gate_for(self, operation: str, key: str) -> Gate | None:
+        """The gate at which this request has to wait."""
+        with self._changed:
+            found = next((gate for gate in self._gates if gate.holds(operation, key)), None)
+            self._changed.notify_all()
+        return found
 
     def count(self, operation: str, key: str = "") -> int:
         """Requests of this operation whose key holds `key`."""
         return sum(seen.operation == operation and key in seen.key for seen in self.seen)
 
     def fault_for(self, operation: str, key: str) -> Fault | None:
-        with self._lock:
+        with self._changed:
             return next((fault for fault in self._faults if fault.takes(operation, key)), None)
 
     def __enter__(self) -> Self:
@@ -155,6 +229,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._note(operation, key, 200)
             return self._send(200, [("ETag", '"none"')], b"", 0)
         body = self.rfile.read(length)
+        if (gate := proxy.gate_for(operation, key)) and not self._is_let_through(gate):
+            self._note(operation, key, 0)
+            return self._break_off()
         if fault and fault.kind == "status":
             self._note(operation, key, fault.status)
             return self._refuse(fault.status, fault.code)
@@ -183,7 +260,7 @@ class _Handler(BaseHTTPRequestHandler):
         return (f"{self.command} {special}" if special == "UPLOAD" else special or self.command), key
 
     def _note(self, operation: str, key: str, status: int) -> None:
-        self.server.proxy.seen.append(Seen(operation, key, status))
+        self.server.proxy.note(Seen(operation, key, status))
 
     def _ask_upstream(self, body: bytes) -> tuple[int, list[tuple[str, str]], bytes]:
         upstream = http.client.HTTPConnection("127.0.0.1", self.server.proxy.upstream.port, timeout=60)
@@ -251,11 +328,22 @@ class _Handler(BaseHTTPRequestHandler):
         self.connection.close()
         self.close_connection = True
 
+    def _is_let_through(self, gate: Gate) -> bool:
+        """Waits at the gate; False where the client leaves or the gate goes without having been opened."""
+        stayed = self._client_stays_while(lambda: not gate.is_open and not gate.is_gone)
+        return stayed and gate.is_open
+
     def _say_nothing(self) -> None:
         """Until the client hangs up or the server ends."""
-        self.connection.settimeout(0.1)
-        while not self.server.proxy.closing.is_set():
+        self._client_stays_while(lambda: True)
+        self.close_connection = True
+
+    def _client_stays_while(self, closed: Callable[[], bool]) -> bool:
+        """Waits while this holds; False where the client hangs up before."""
+        self.connection.settimeout(LOOK_SECONDS)
+        while closed() and not self.server.proxy.closing.is_set():
             with suppress(TimeoutError):
                 if not self.connection.recv(1):
-                    break
-        self.close_connection = True
+                    return False
+        self.connection.settimeout(None)
+        return True

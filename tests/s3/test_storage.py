@@ -1,7 +1,6 @@
 """pipeline.storage_s3 against a real server, and against one that misbehaves."""
 
 import os
-import time
 from pathlib import Path
 
 import pytest
@@ -74,10 +73,8 @@ def test_a_piece_that_reaches_beyond_the_end_is_no_piece(stored: S3Storage, monk
 
 @pytest.mark.usefixtures("impatient")
 def test_a_get_that_stalls_is_given_up_and_tried_again(stored: S3Storage, faulty_s3: FaultyS3) -> None:
-    started = time.monotonic()
     with faulty_s3.spoiling(Fault("stall")):
         assert stored.read("Apple/1.jpg") == DATA
-    assert 1 <= time.monotonic() - started < 10
     assert faulty_s3.count("GET", "Apple/1.jpg") == 2
 
 

@@ -1,0 +1,170 @@
+"""A person's checkout, an AWS in this process (moto), and stand-ins for Terraform and for the hosts."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scripts import console, processes, tfvars
+from scripts.aws import clients, own_address, prices
+from scripts.cluster import Cluster
+from scripts.hosts import ansible, host_keys, log_saving, readiness
+from scripts.runs import at_work
+from scripts.terraform import outputs, validation, workspace
+from tests import doubles
+from tests.doubles.fake_terraform import FakeTerraform
+
+NAME, REGION = "fruits", "eu-west-1"
+WISHED = ("aws_vpc.cluster[0]", "aws_s3_bucket.data", "aws_instance.master", "aws_instance.worker[0]")
+TAGS = [{"Key": "Project", "Value": "orchard"}, {"Key": "Cluster", "Value": NAME}]
+
+
+@pytest.fixture(autouse=True)
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Settings of a cluster `fruits` with one worker, nobody at the terminal, no program needed."""
+    terraform = tmp_path / "terraform"
+    terraform.mkdir()
+    (terraform / "variables.tf").write_text((tfvars.CHECKOUT / "terraform" / "variables.tf").read_text())
+    (terraform / "terraform.tfvars").write_text(f'cluster_name = "{NAME}"\nowner = "me"\nworker_count = 1\n')
+    monkeypatch.setenv("ORCHARD_TERRAFORM", str(terraform))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
+    monkeypatch.delenv("YES", raising=False)
+    monkeypatch.setattr(console, "LOGS", tmp_path / "logs")
+    monkeypatch.setattr(processes, "need", lambda program: program)
+    monkeypatch.setattr(own_address, "own_address", lambda: "203.0.113.7")
+    monkeypatch.setattr(prices, "_ask_api", lambda *_: None)
+    # Between two looks of a wait: what is waited for comes when it is looked for.
+    monkeypatch.setattr("tenacity.nap.time.sleep", lambda _: None)
+    console.begin("test", verbose=False)
+    return tmp_path
+
+
+@pytest.fixture(scope="package")
+def mocked_aws() -> Iterator[None]:
+    """One AWS in this process for all tests of this folder: to make one takes a second."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        # moto reads it when it is first imported; its own list of images takes seconds to load.
+        monkeypatch.setenv("MOTO_AMIS_PATH", str(Path(doubles.__file__).with_name("debian_amis.json")))
+        from moto import mock_aws
+
+        for name in [name for name in os.environ if name.startswith("AWS_")]:
+            monkeypatch.delenv(name)
+        clients.client.cache_clear()
+        with mock_aws():
+            yield
+        clients.client.cache_clear()
+
+
+@pytest.fixture(autouse=True)
+def aws(mocked_aws: None) -> Callable[[str], Any]:
+    """An empty account of AWS's; gives its clients by the service's name."""
+    from moto.moto_api._internal.models import moto_api_backend
+
+    moto_api_backend.reset()
+    return lambda service: clients.client(service, REGION)
+
+
+@pytest.fixture(autouse=True)
+def settings_checked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The settings that Terraform was asked to judge; it takes all of them."""
+    seen: list[str] = []
+    monkeypatch.setattr(validation, "check", seen.append)
+    return seen
+
+
+@pytest.fixture
+def instances(aws: Callable[[str], Any]) -> list[str]:
+    """Ids of two instances of the cluster, the master's first, that run."""
+    tagged = [{"ResourceType": "instance", "Tags": TAGS}]
+    image = aws("ec2").describe_images()["Images"][0]["ImageId"]
+    made = aws("ec2").run_instances(
+        ImageId=image, MinCount=2, MaxCount=2, InstanceType="m6i.large", TagSpecifications=tagged
+    )
+    return [instance["InstanceId"] for instance in made["Instances"]]
+
+
+@pytest.fixture
+def terraform(monkeypatch: pytest.MonkeyPatch) -> FakeTerraform:
+    """Terraform with nothing applied yet."""
+    fake = FakeTerraform(described(["i-0", "i-1"]), WISHED, variables())
+    fake.values = {"aws_s3_bucket.data": {"bucket": f"orchard-{NAME}-1"}}
+    monkeypatch.setattr(workspace, "Workspace", lambda _: fake)
+    return fake
+
+
+@pytest.fixture
+def cluster(terraform: FakeTerraform, instances: list[str]) -> Cluster:
+    """A cluster of a master and a worker that is up, its instances in AWS."""
+    terraform.cluster_outputs = described(instances)
+    terraform.exists()
+    terraform.state |= dict(zip(("aws_instance.master", "aws_instance.worker[0]"), instances, strict=True))
+    return outputs.current()
+
+
+class FakeHosts:
+    """What lifecycle does with hosts, in order; `at_work` is what goes on there, `failing` a step that fails."""
+
+    def __init__(self) -> None:
+        self.steps: list[str] = []
+        self.at_work: list[str] = []
+        self.failing: dict[str, Exception] = {}
+
+    def does(self, step: str, answer: Any = None) -> Callable[..., Any]:
+        """A stand-in that notes the step and gives this answer."""
+
+        def stand_in(*_: Any) -> Any:
+            self.steps.append(step)
+            if step in self.failing:
+                raise self.failing[step]
+            return answer
+
+        return stand_in
+
+
+@pytest.fixture(autouse=True)
+def hosts(monkeypatch: pytest.MonkeyPatch) -> FakeHosts:
+    """Hosts that do at once what they are asked."""
+    fake = FakeHosts()
+    monkeypatch.setattr(host_keys, "ensure_pair", fake.does("make the key", "new key"))
+    monkeypatch.setattr(readiness, "connect", fake.does("connect"))
+    monkeypatch.setattr(ansible, "configure", fake.does("configure", 3))
+    monkeypatch.setattr(readiness, "verify", fake.does("verify"))
+    monkeypatch.setattr(log_saving, "save_logs", fake.does("save the logs"))
+    monkeypatch.setattr(at_work, "at_work", lambda _: fake.at_work)
+    return fake
+
+
+def described(ids: list[str]) -> dict[str, Any]:
+    """Terraform's outputs for a cluster of these instances, the master first."""
+    hosts = [
+        {"name": name, "id": identity, "private_ip": f"10.0.0.{10 + index}", "public_ip": f"203.0.113.{10 + index}"}
+        for index, (name, identity) in enumerate(zip(["master", *worker_names(ids)], ids, strict=True))
+    ]
+    return variables() | {
+        "cluster_name": NAME,
+        "bucket": f"orchard-{NAME}-1",
+        "master": hosts[0],
+        "workers": hosts[1:],
+        "ssh_user": "admin",
+        "ssh_key_path": "key",
+        "iam_user_name": f"orchard-{NAME}-person",
+        "tags": {},
+    }
+
+
+def worker_names(ids: list[str]) -> list[str]:
+    return [f"worker-{number}" for number in range(1, len(ids))]
+
+
+def variables() -> dict[str, Any]:
+    """The settings that the price depends on."""
+    return {
+        "region": REGION,
+        "master_instance_type": "m6i.large",
+        "worker_instance_type": "c6i.2xlarge",
+        "worker_count": 1,
+        "worker_spot": False,
+        "root_volume_gb": 30,
+    }

@@ -1,0 +1,145 @@
+"""`make down`: what goes, what stays, and when nothing is touched."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from scripts.aws import resource_removal
+from scripts.cluster import Cluster
+from scripts.errors import AwsError, BusyError
+from scripts.lifecycle import down
+from tests.doubles.fake_terraform import FakeTerraform
+from tests.unit.scripts.lifecycle.conftest import NAME, REGION, TAGS, FakeHosts
+
+BUCKET = f"orchard-{NAME}-1"
+
+Aws = Callable[[str], Any]
+
+
+@pytest.fixture
+def bucket(aws: Aws) -> str:
+    """The cluster's bucket with an object in it."""
+    s3 = aws("s3")
+    s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
+    s3.put_bucket_tagging(Bucket=BUCKET, Tagging={"TagSet": TAGS})
+    s3.put_object(Bucket=BUCKET, Key="runs/r/run.json", Body=b"x" * 3_000_000)
+    return BUCKET
+
+
+@pytest.fixture
+def lost_vpc(aws: Aws) -> str:
+    """A network that carries the cluster's tags, and that no state knows of."""
+    tagged = [{"ResourceType": "vpc", "Tags": TAGS}]
+    return str(aws("ec2").create_vpc(CidrBlock="10.9.0.0/24", TagSpecifications=tagged)["Vpc"]["VpcId"])
+
+
+def end_with_the_state(terraform: FakeTerraform, cluster: Cluster, aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the instances end when Terraform destroys what it knows."""
+    destroy = terraform.destroy
+
+    def destroy_them(on_event: Any) -> None:
+        destroy(on_event)
+        aws("ec2").terminate_instances(InstanceIds=[host.id for host in cluster.hosts])
+
+    monkeypatch.setattr(terraform, "destroy", destroy_them)
+
+
+def states(aws: Aws, cluster: Cluster) -> set[str]:
+    found = aws("ec2").describe_instances(InstanceIds=[host.id for host in cluster.hosts])["Reservations"]
+    return {instance["State"]["Name"] for group in found for instance in group["Instances"]}
+
+
+def test_everything_goes_but_the_bucket_whose_price_is_said(
+    cluster: Cluster,
+    terraform: FakeTerraform,
+    bucket: str,
+    hosts: FakeHosts,
+    aws: Aws,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    end_with_the_state(terraform, cluster, aws, monkeypatch)
+    cluster.known_hosts.parent.mkdir(parents=True, exist_ok=True)
+    cluster.known_hosts.write_text(f"{cluster.master.id},{cluster.master.address} ssh-ed25519 AAAA\n")
+    down.down()
+    assert hosts.steps == ["save the logs"]
+    # Before Terraform destroys anything, the bucket is out of its hands.
+    assert terraform.calls == ["forget aws_s3_bucket.data", "destroy"]
+    assert states(aws, cluster) == {"terminated"}
+    assert [found["Name"] for found in aws("s3").list_buckets()["Buckets"]] == [bucket]
+    assert cluster.known_hosts.read_text().strip() == ""
+    said = capsys.readouterr().out
+    assert "3 resources destroyed" in said
+    assert f"nothing of cluster {NAME} is left in {REGION}" in said
+    assert f"The bucket {BUCKET} stays with 1 objects and versions (3.0 MB)" in said
+
+
+def test_with_a_run_at_work_and_nobody_to_answer_nothing_is_changed(
+    cluster: Cluster, terraform: FakeTerraform, hosts: FakeHosts, aws: Aws
+) -> None:
+    hosts.at_work = ["run r-1"]
+    before = dict(terraform.state)
+    with pytest.raises(BusyError) as refused:
+        down.down()
+    assert refused.value.code == 8
+    assert str(refused.value) == (
+        "At work on the cluster: run r-1. Take the cluster down all the same? Nobody is here to answer: say YES=1 to "
+        "go on."
+    )
+    assert (terraform.state, terraform.calls, hosts.steps) == (before, [], [])
+    assert states(aws, cluster) == {"running"}
+
+
+def test_what_is_left_in_the_end_is_named_and_the_end_is_4(
+    cluster: Cluster, terraform: FakeTerraform, aws: Aws, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Terraform says that all is destroyed; the instances are there all the same, and nothing helps.
+    monkeypatch.setenv("YES", "1")
+    monkeypatch.setattr(resource_removal, "remove", lambda *_: None)
+    with pytest.raises(AwsError) as failure:
+        down.down()
+    assert failure.value.code == 4
+    left = [host.id for host in cluster.hosts]
+    assert all(f"instance {identity}" in str(failure.value) for identity in left)
+    assert str(failure.value).startswith("Still there, and paid for: ")
+
+
+def test_what_the_state_does_not_know_goes_only_when_that_is_allowed(
+    terraform: FakeTerraform, lost_vpc: str, aws: Aws, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def is_there() -> bool:
+        return lost_vpc in {vpc["VpcId"] for vpc in aws("ec2").describe_vpcs()["Vpcs"]}
+
+    with pytest.raises(BusyError, match=f"did not know of VPC {lost_vpc}, which carry the cluster's tags") as refused:
+        down.down()
+    assert refused.value.code == 8
+    assert is_there()
+    monkeypatch.setenv("YES", "1")
+    down.down()
+    assert not is_there()
+
+
+def test_a_bucket_is_deleted_for_good_only_when_that_is_allowed(
+    cluster: Cluster,
+    terraform: FakeTerraform,
+    bucket: str,
+    aws: Aws,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with pytest.raises(BusyError, match=f"Delete the bucket {BUCKET} with 1 objects and versions .*, for good"):
+        down.down(purge=True)
+    assert terraform.calls == []
+    assert states(aws, cluster) == {"running"}
+    end_with_the_state(terraform, cluster, aws, monkeypatch)
+    monkeypatch.setenv("YES", "1")
+    down.down(purge=True)
+    assert aws("s3").list_buckets()["Buckets"] == []
+
+
+def test_a_cluster_that_is_half_made_is_taken_down_without_its_hosts(
+    terraform: FakeTerraform, hosts: FakeHosts
+) -> None:
+    terraform.state = {"aws_vpc.cluster[0]": "vpc-1"}
+    down.down()
+    assert (terraform.state, hosts.steps) == ({}, [])

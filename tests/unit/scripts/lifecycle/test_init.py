@@ -1,0 +1,165 @@
+"""`make init`: settings from flags and questions; what Terraform refuses is not written."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.exceptions import EndpointConnectionError
+
+from scripts import processes, tfvars
+from scripts.aws import clients
+from scripts.errors import InputError, MissingError
+from scripts.lifecycle import init
+from scripts.processes import Done
+from scripts.terraform import validation
+
+WRITTEN = """\
+# mine
+cluster_name = "fruits"   # short
+owner        = "me"
+worker_count = 2 # two will do
+admin_cidrs = [
+  "203.0.113.0/24",
+]
+budget_email = "me@example.com"
+"""
+
+
+@pytest.fixture
+def file(checkout: Path) -> Path:
+    """terraform.tfvars, which is not there yet."""
+    (checkout / "terraform" / "terraform.tfvars").unlink()
+    return checkout / "terraform" / "terraform.tfvars"
+
+
+@pytest.fixture
+def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine and an account that are ready."""
+    monkeypatch.setattr(init, "check", lambda _: None)
+
+
+def refuse(_: str) -> None:
+    raise InputError("terraform.tfvars: owner takes 1 to 128 letters.")
+
+
+def test_flags_become_settings_of_the_variables_types(file: Path, unchecked: None) -> None:
+    init.init(cluster_name="pears", owner="me", worker_count="3", worker_spot="Yes", budget_email="-")
+    settings = tfvars.read()
+    assert (settings["cluster_name"], settings["worker_count"], settings["worker_spot"]) == ("pears", 3, True)
+    assert settings["region"] == "eu-west-1"
+    assert "budget_email" not in settings
+
+
+def test_what_terraform_judges_is_what_is_written(file: Path, unchecked: None, settings_checked: list[str]) -> None:
+    init.init(cluster_name="pears", owner="me")
+    assert settings_checked == [file.read_text()]
+
+
+@pytest.mark.parametrize("before", [None, WRITTEN])
+def test_settings_that_terraform_refuses_are_not_written(
+    file: Path, unchecked: None, monkeypatch: pytest.MonkeyPatch, before: str | None
+) -> None:
+    if before:
+        file.write_text(before)
+    monkeypatch.setattr(validation, "check", refuse)
+    with pytest.raises(InputError) as refused:
+        init.init(owner="me#")
+    assert refused.value.code == 2
+    assert (file.read_text() if file.exists() else None) == before
+
+
+def test_a_question_without_an_answer_is_named(file: Path, unchecked: None) -> None:
+    with pytest.raises(InputError) as refused:
+        init.init(cluster_name="pears")
+    assert str(refused.value) == "There is no answer to: Who answers for it: a name or an e-mail address, for a tag"
+    assert not file.exists()
+
+
+def test_init_again_keeps_what_it_does_not_ask_for(file: Path, unchecked: None) -> None:
+    file.write_text(WRITTEN)
+    init.init(worker_count="5", budget_email="-")
+    assert file.read_text().startswith(WRITTEN.replace("= 2 #", "= 5 #").partition("budget_email")[0])
+    settings = tfvars.read()
+    assert settings["admin_cidrs"] == ["203.0.113.0/24"]
+    assert settings["budget_email"] is None
+
+
+def test_without_terraform_nobody_is_asked_anything(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(program: str) -> str:
+        raise MissingError(f"{program} is not installed.")
+
+    monkeypatch.setattr(processes, "need", none)
+    with pytest.raises(MissingError) as refused:
+        init.init()
+    assert (refused.value.code, str(refused.value)) == (3, "terraform is not installed.")
+
+
+def terraform_version(monkeypatch: pytest.MonkeyPatch, version: str) -> None:
+    answer = Done(0, json.dumps({"terraform_version": version}))
+    monkeypatch.setattr(processes, "capture", lambda *_, **__: answer)
+
+
+ANSWERS = {
+    "region": "eu-west-1",
+    "master_instance_type": "m6i.large",
+    "worker_instance_type": "c6i.2xlarge",
+    "worker_count": 2,
+    "worker_spot": False,
+}
+
+
+def test_everything_that_is_missing_is_named_at_once(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    terraform_version(monkeypatch, "1.5.7")
+
+    def refuse_them(_: str) -> str:
+        raise MissingError("There are no AWS credentials.")
+
+    monkeypatch.setattr(clients, "account", refuse_them)
+    with pytest.raises(MissingError) as refused:
+        init.check(ANSWERS)
+    assert str(refused.value).splitlines()[0].startswith("Terraform 1.5.7 is too old, 1.10 is needed: ")
+    assert str(refused.value).splitlines()[1] == "There are no AWS credentials."
+    assert capsys.readouterr().out.count("missing") == 2
+
+
+class Quotas:
+    """Service Quotas that allow so many vCPUs, or cannot be read where that is None."""
+
+    def __init__(self, allowed: float | None) -> None:
+        self.allowed = allowed
+
+    def get_service_quota(self, **_: str) -> dict[str, Any]:
+        if self.allowed is None:
+            raise EndpointConnectionError(endpoint_url="https://servicequotas")
+        return {"Quota": {"Value": self.allowed}}
+
+
+@pytest.mark.parametrize(
+    ("allowed", "sentence"),
+    [
+        (64.0, "18 on-demand vCPUs needed, your quota is 64"),
+        (5.0, "18 on-demand vCPUs needed and your quota is 5: ask for more under Service Quotas (EC2, L-1216C47A), "),
+        (None, "18 on-demand vCPUs needed; your quota could not be read (EndpointConnectionError)"),
+    ],
+)
+def test_the_quota_is_compared_with_what_the_settings_need(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], allowed: float | None, sentence: str
+) -> None:
+    terraform_version(monkeypatch, "1.11.4")
+    of_moto = clients.client
+
+    def client(service: str, *more: Any) -> Any:
+        return Quotas(allowed) if service == "service-quotas" else of_moto(service, *more)
+
+    monkeypatch.setattr(clients, "client", client)
+    init.check(ANSWERS)
+    assert sentence in capsys.readouterr().out
+
+
+def test_an_instance_type_that_aws_does_not_know_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    terraform_version(monkeypatch, "1.11.4")
+    with pytest.raises(InputError, match="AWS does not know these instance types in eu-west-1 "):
+        init.check(ANSWERS | {"worker_instance_type": "c99.tiny"})

@@ -1,0 +1,75 @@
+"""`make plan`: what `up` would do, and what stands in its way."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scripts.cluster import Cluster
+from scripts.errors import BusyError, MissingError
+from scripts.lifecycle import plan
+from tests.doubles.fake_terraform import FakeTerraform
+from tests.unit.scripts.lifecycle.conftest import NAME, REGION, TAGS
+
+Aws = Callable[[str], Any]
+
+
+def test_it_says_what_would_be_made_and_the_price_and_makes_nothing(
+    terraform: FakeTerraform, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan.plan()
+    said = capsys.readouterr().out
+    assert "4 to create" in said
+    assert "  create: master, worker-1, 2 parts of network, access and storage\n" in said
+    assert "Price: 0." in said
+    assert (terraform.state, terraform.calls) == ({}, ["plan"])
+
+
+def test_ssh_is_opened_to_the_address_that_is_given(terraform: FakeTerraform) -> None:
+    plan.plan("198.51.100.0/24")
+    assert terraform.planned_with == [{"admin_cidrs": ["198.51.100.0/24"]}]
+
+
+def test_the_bucket_that_an_earlier_cluster_of_this_name_left_is_taken_over(terraform: FakeTerraform, aws: Aws) -> None:
+    s3 = aws("s3")
+    s3.create_bucket(Bucket=f"orchard-{NAME}-1", CreateBucketConfiguration={"LocationConstraint": REGION})
+    s3.put_bucket_tagging(Bucket=f"orchard-{NAME}-1", Tagging={"TagSet": TAGS})
+    plan.plan()
+    assert [variables.get("bucket_adopt") for variables in terraform.planned_with] == [None, True]
+
+
+def test_a_bucket_of_that_name_that_is_somebody_elses_is_not_taken_over(terraform: FakeTerraform, aws: Aws) -> None:
+    region = {"LocationConstraint": REGION}
+    aws("s3").create_bucket(Bucket=f"orchard-{NAME}-1", CreateBucketConfiguration=region)
+    plan.plan()
+    assert len(terraform.planned_with) == 1
+
+
+def test_a_cluster_of_this_name_that_the_state_does_not_know_is_refused(
+    terraform: FakeTerraform, instances: list[str]
+) -> None:
+    with pytest.raises(BusyError) as refused:
+        plan.plan()
+    assert refused.value.code == 8
+    assert all(identity in str(refused.value) for identity in instances)
+    assert str(refused.value).endswith("Choose another cluster_name, or run `make down`.")
+
+
+def test_what_the_state_knows_is_no_obstacle(cluster: Cluster, terraform: FakeTerraform) -> None:
+    terraform.wished.append("aws_instance.worker[1]")
+    plan.plan()
+    assert terraform.calls == ["plan"]
+
+
+def test_without_credentials_nothing_is_planned(
+    terraform: FakeTerraform, checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: str) -> str:
+        raise MissingError("There are no AWS credentials on this machine.")
+
+    monkeypatch.setattr(plan.clients, "account", refuse)
+    with pytest.raises(MissingError) as refused:
+        plan.plan()
+    assert refused.value.code == 3
+    assert terraform.calls == []

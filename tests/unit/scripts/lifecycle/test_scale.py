@@ -1,0 +1,140 @@
+"""`make scale`: workers come, and go once they have handed over."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from scripts import tfvars
+from scripts.cluster import Cluster, Host
+from scripts.errors import ConfigurationError, HostError, InputError
+from scripts.hosts.spark_master import MasterState
+from scripts.lifecycle import scale
+from scripts.terraform import validation
+from tests.doubles.fake_terraform import FakeTerraform
+from tests.unit.scripts.lifecycle.conftest import WISHED, FakeHosts
+
+
+class Workers:
+    """The master and its workers: who was asked to go, who is still counted on, who cannot be reached."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.looks_until_gone = 2
+        self.unreachable = False
+        self.master_answers = True
+
+    @contextmanager
+    def connect(self, _: Cluster) -> Iterator[Any]:
+        yield SimpleNamespace(run=self.run)
+
+    def run(self, host: Host, command: str) -> None:
+        if self.unreachable:
+            raise HostError(f"{host.name} cannot be reached.", "no answer")
+        assert "--signal=SIGPWR" in command
+        self.asked.append(host.name)
+
+    def state(self, *_: Any) -> MasterState | None:
+        self.looks_until_gone -= 1
+        alive = frozenset({"10.0.0.11"}) if self.looks_until_gone > 0 else frozenset()
+        return MasterState(alive, (), 8, 0) if self.master_answers else None
+
+
+@pytest.fixture
+def workers(monkeypatch: pytest.MonkeyPatch) -> Workers:
+    """Workers that have handed over by the second look."""
+    fake = Workers()
+    monkeypatch.setattr(scale, "Hosts", fake.connect)
+    monkeypatch.setattr(scale.spark_master, "master_state", fake.state)
+    monkeypatch.setattr(scale.spark_master, "executors_on", lambda *_: 0)
+    return fake
+
+
+def one_worker_less(terraform: FakeTerraform) -> None:
+    """What Terraform wishes, and says, once there is no worker."""
+    terraform.wished.remove("aws_instance.worker[0]")
+
+
+def test_a_number_that_terraform_refuses_leaves_settings_and_workers_alone(
+    cluster: Cluster, terraform: FakeTerraform, workers: Workers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(settings: str) -> None:
+        assert "worker_count = 101" in settings
+        raise InputError("terraform.tfvars: worker_count is a whole number from 0 to 100.")
+
+    monkeypatch.setattr(validation, "check", refuse)
+    before = tfvars.text()
+    with pytest.raises(InputError) as refused:
+        scale.scale("101")
+    assert refused.value.code == 2
+    assert tfvars.text() == before
+    assert (terraform.calls, workers.asked) == ([], [])
+
+
+def test_a_worker_that_goes_hands_over_before_its_instance_ends(
+    cluster: Cluster, terraform: FakeTerraform, workers: Workers, hosts: FakeHosts, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one_worker_less(terraform)
+    worker = cluster.workers[0]
+    cluster.known_hosts.parent.mkdir(parents=True, exist_ok=True)
+    cluster.known_hosts.write_text(f"{worker.id},{worker.address} ssh-ed25519 AAAA\n")
+    scale.scale("0")
+    assert workers.asked == ["worker-1"]
+    assert workers.looks_until_gone <= 0
+    assert tfvars.read()["worker_count"] == 0
+    assert "aws_instance.worker[0]" not in terraform.state
+    # What stays is not configured anew: a job at work goes on.
+    assert hosts.steps == ["verify"]
+    assert cluster.known_hosts.read_text().strip() == ""
+    said = capsys.readouterr().out
+    assert "waiting for worker-1 to finish tasks and hand over" in said
+    assert "worker-1 may go" in said
+
+
+def test_a_worker_that_cannot_be_reached_goes_all_the_same(
+    cluster: Cluster, terraform: FakeTerraform, workers: Workers, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one_worker_less(terraform)
+    workers.unreachable = True
+    scale.scale("0")
+    assert "aws_instance.worker[0]" not in terraform.state
+    assert "worker-1 could not be asked to go: no answer" in capsys.readouterr().out
+
+
+def test_a_worker_that_does_not_end_in_time_goes_all_the_same(
+    cluster: Cluster,
+    terraform: FakeTerraform,
+    workers: Workers,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    one_worker_less(terraform)
+    workers.looks_until_gone = 1000
+    monkeypatch.setattr(scale, "DECOMMISSION_SECONDS", 0)
+    scale.scale("0")
+    assert "worker-1 did not finish in 0 s: its tasks are repeated" in capsys.readouterr().out
+    assert "aws_instance.worker[0]" not in terraform.state
+
+
+def test_a_master_that_does_not_answer_ends_it_before_anything_goes(
+    cluster: Cluster, terraform: FakeTerraform, workers: Workers
+) -> None:
+    workers.master_answers = False
+    before = tfvars.text()
+    with pytest.raises(ConfigurationError, match="The Spark master does not answer"):
+        scale.scale("0")
+    assert tfvars.text() == before
+    assert set(terraform.state) == set(WISHED)
+
+
+def test_more_workers_are_made_and_configured(
+    cluster: Cluster, terraform: FakeTerraform, workers: Workers, hosts: FakeHosts
+) -> None:
+    terraform.wished.append("aws_instance.worker[1]")
+    scale.scale("2")
+    assert workers.asked == []
+    assert tfvars.read()["worker_count"] == 2
+    assert "aws_instance.worker[1]" in terraform.state
+    assert hosts.steps == ["make the key", "connect", "configure", "verify"]

@@ -1,0 +1,79 @@
+"""`make up`: converges from wherever the last time stopped."""
+
+import pytest
+
+from scripts.aws.clients import client
+from scripts.cluster import Cluster
+from scripts.errors import AwsError, ConfigurationError, InputError
+from scripts.hosts import readiness
+from scripts.lifecycle import up
+from scripts.terraform import validation
+from tests.doubles.fake_terraform import FakeTerraform
+from tests.unit.scripts.lifecycle.conftest import REGION, WISHED, FakeHosts
+
+
+@pytest.fixture
+def running(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hosts that run as soon as Terraform has made them."""
+    monkeypatch.setattr(readiness, "states", lambda cluster: {host.name: "running" for host in cluster.hosts})
+
+
+def test_a_first_up_makes_the_machines_before_it_works_on_them(
+    terraform: FakeTerraform, hosts: FakeHosts, running: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    up.up()
+    assert list(terraform.state) == list(WISHED)
+    assert hosts.steps == ["make the key", "connect", "configure", "verify"]
+    said = capsys.readouterr().out
+    assert "4 to create; new key" in said
+    assert "Next: make upload DATA=folder, then make run." in said
+
+
+def test_up_goes_on_after_terraform_failed_in_the_middle(
+    terraform: FakeTerraform, hosts: FakeHosts, running: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    terraform.fails_at = "aws_instance.worker[0]"
+    with pytest.raises(AwsError) as failure:
+        up.up()
+    assert failure.value.code == 4
+    assert list(terraform.state) == list(WISHED[:3])
+    assert hosts.steps == ["make the key"]
+    terraform.fails_at = None
+    up.up()
+    assert "1 to create" in capsys.readouterr().out
+    assert set(terraform.state) == set(WISHED)
+    assert hosts.steps[-3:] == ["connect", "configure", "verify"]
+
+
+def test_up_goes_on_after_ansible_failed(terraform: FakeTerraform, hosts: FakeHosts, running: None) -> None:
+    hosts.failing = {"configure": ConfigurationError("worker-1 could not be configured.")}
+    with pytest.raises(ConfigurationError):
+        up.up()
+    assert "verify" not in hosts.steps
+    hosts.failing = {}
+    up.up()
+    assert terraform.calls == ["plan", "apply", "plan"]
+    assert hosts.steps[-2:] == ["configure", "verify"]
+
+
+def test_a_stopped_host_is_started_and_terraform_learns_its_new_address(
+    cluster: Cluster, terraform: FakeTerraform, hosts: FakeHosts
+) -> None:
+    ec2 = client("ec2", REGION)
+    ec2.stop_instances(InstanceIds=[cluster.workers[0].id])
+    up.up()
+    assert terraform.calls == ["plan", "refresh"]
+    assert set(readiness.states(cluster).values()) == {"running"}
+    assert hosts.steps[-3:] == ["connect", "configure", "verify"]
+
+
+def test_settings_that_terraform_refuses_end_it_before_anything_is_made(
+    terraform: FakeTerraform, hosts: FakeHosts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: str) -> None:
+        raise InputError("terraform.tfvars: root_volume_gb is a whole number.")
+
+    monkeypatch.setattr(validation, "check", refuse)
+    with pytest.raises(InputError):
+        up.up()
+    assert (terraform.calls, hosts.steps) == ([], [])

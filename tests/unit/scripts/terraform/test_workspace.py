@@ -1,0 +1,144 @@
+"""Terraform in a cluster's own workspace, with a `terraform` on PATH that records how it was called."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scripts import console, processes
+from scripts.errors import BusyError
+from scripts.terraform.errors import TerraformError
+from scripts.terraform.workspace import Plan, Workspace
+
+PROGRAM = """\
+#!/bin/sh
+echo "$TF_WORKSPACE $*" >> "$ANSWERS/calls"
+cat "$ANSWERS/$1" 2>/dev/null
+exit "$(cat "$ANSWERS/$1.code" 2>/dev/null || echo 0)"
+"""
+
+
+class Program:
+    """The stand-in: what it answers by subcommand, and its calls as they came, each with its workspace in front."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def answers(self, subcommand: str, answer: str, code: int = 0) -> None:
+        (self.folder / subcommand).write_text(answer)
+        (self.folder / f"{subcommand}.code").write_text(str(code))
+
+    @property
+    def calls(self) -> list[str]:
+        calls = self.folder / "calls"
+        return calls.read_text().splitlines() if calls.exists() else []
+
+
+@pytest.fixture
+def terraform(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Program:
+    """Terraform with its provider installed."""
+    folder = tmp_path / "terraform"
+    folder.mkdir()
+    (folder / ".terraform.lock.hcl").touch()
+    (folder / ".terraform" / "providers").mkdir(parents=True)
+    program = tmp_path / "terraform-stand-in"
+    program.write_text(PROGRAM)
+    program.chmod(0o755)
+    answers = tmp_path / "answers"
+    answers.mkdir()
+    monkeypatch.setattr(processes, "need", lambda _: str(program))
+    monkeypatch.setattr(console, "LOGS", tmp_path / "logs")
+    monkeypatch.setenv("ANSWERS", str(answers))
+    monkeypatch.setenv("ORCHARD_TERRAFORM", str(folder))
+    monkeypatch.delenv("TF_WORKSPACE", raising=False)
+    console.begin("test", verbose=False)
+    return Program(answers)
+
+
+def planned(tmp_path: Path) -> Plan:
+    return Plan({"aws_vpc.cluster[0]": "create"}, {}, {}, True, tmp_path / "next.tfplan")
+
+
+def event(kind: str, **more: Any) -> str:
+    return json.dumps({"type": kind, **more}) + "\n"
+
+
+def error(summary: str, detail: str = "", address: str = "") -> str:
+    diagnostic = {"severity": "error", "summary": summary, "detail": detail, "address": address}
+    return event("diagnostic", diagnostic=diagnostic)
+
+
+def test_two_clusters_are_worked_on_from_one_process_whose_own_environment_stays(terraform: Program) -> None:
+    terraform.answers("output", '{"region": {"value": "eu-west-1"}}')
+    assert Workspace("fruits").outputs() == {"region": "eu-west-1"}
+    Workspace("pears").outputs()
+    assert [call.split(" ")[0] for call in terraform.calls] == ["fruits", "pears"]
+    assert "TF_WORKSPACE" not in os.environ
+
+
+def test_the_provider_is_installed_before_the_first_command_that_needs_it(terraform: Program, tmp_path: Path) -> None:
+    (tmp_path / "terraform" / ".terraform" / "providers").rmdir()
+    terraform.answers("output", "{}")
+    Workspace("fruits").outputs()
+    assert [call.split(" ")[1] for call in terraform.calls] == ["init", "output"]
+    assert "-lockfile=readonly" in terraform.calls[0]
+
+
+def test_a_plan_says_what_would_change_by_which_settings(terraform: Program) -> None:
+    changes = [
+        {"address": "aws_vpc.cluster[0]", "change": {"actions": ["create"], "after": {"cidr_block": "10.0.0.0/16"}}},
+        {"address": "aws_instance.master", "change": {"actions": ["delete", "create"], "after": None}},
+        {"address": "aws_key_pair.cluster", "change": {"actions": ["no-op"], "after": {}}},
+        {"address": "data.aws_ami.debian", "change": {"actions": ["read"], "after": {}}},
+    ]
+    shown = {"resource_changes": changes, "variables": {"region": {"value": "eu-west-1"}}, "applyable": True}
+    terraform.answers("show", json.dumps(shown))
+    plan = Workspace("fruits").plan({"admin_cidrs": ["203.0.113.7/32"]})
+    assert plan.changes == {"aws_vpc.cluster[0]": "create", "aws_instance.master": "replace"}
+    assert plan.variables == {"region": "eu-west-1"}
+    assert (plan.count("create"), plan.count("delete"), plan.applicable) == (1, 0, True)
+    # A plan holds whatever the settings say.
+    assert plan.file.stat().st_mode & 0o077 == 0
+
+
+def test_events_of_an_apply_are_handed_on_as_they_come(terraform: Program, tmp_path: Path) -> None:
+    terraform.answers("apply", event("apply_start") + "no event\n" + event("apply_complete"))
+    heard: list[dict[str, Any]] = []
+    Workspace("fruits").apply(planned(tmp_path), heard.append)
+    assert [one["type"] for one in heard] == ["apply_start", "apply_complete"]
+
+
+def test_an_apply_that_fails_gives_terraforms_reason(terraform: Program, tmp_path: Path) -> None:
+    terraform.answers("apply", error("api error VcpuLimitExceeded: no", address="aws_instance.master"), code=1)
+    with pytest.raises(TerraformError, match="The master could not be started: your account's quota") as failure:
+        Workspace("fruits").apply(planned(tmp_path), lambda _: None)
+    assert failure.value.code == 4
+
+
+def test_a_locked_state_is_unlocked_in_the_clusters_own_workspace(terraform: Program) -> None:
+    terraform.answers("destroy", error("Error acquiring the state lock", "ID: 8c57-1\nWho: ada\n"), code=1)
+    with pytest.raises(BusyError, match="TF_WORKSPACE=fruits terraform force-unlock 8c57-1"):
+        Workspace("fruits").destroy(lambda _: None)
+
+
+def test_resources_of_the_state_are_listed_without_what_was_only_read(terraform: Program) -> None:
+    terraform.answers("state", "aws_vpc.cluster[0]\ndata.aws_ami.debian\n")
+    assert Workspace("fruits").state_list() == ["aws_vpc.cluster[0]"]
+
+
+def test_nothing_to_forget_is_no_command(terraform: Program) -> None:
+    Workspace("fruits").forget([])
+    assert terraform.calls == []
+    Workspace("fruits").forget(["aws_s3_bucket.data"])
+    [call] = terraform.calls
+    assert call.startswith("fruits state rm ")
+    assert call.endswith(" aws_s3_bucket.data")
+
+
+def test_a_refresh_changes_nothing_but_the_state(terraform: Program) -> None:
+    Workspace("fruits").refresh()
+    [call] = terraform.calls
+    assert call.startswith("fruits apply ")
+    assert "-refresh-only" in call
