@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from pipeline import cli, errors
+from pipeline import errors
 from pipeline import progress as narration
+from pipeline.arguments import make_parser
 from pipeline.errors import ExitCode
 from pipeline.network import weights
 from pipeline.run_folder import layout
@@ -65,7 +66,7 @@ def test_the_newest_run_is_known_by_its_record(monkeypatch: pytest.MonkeyPatch) 
 @pytest.mark.parametrize("size", submission.SIZES)
 def test_the_words_of_a_size_are_the_job_s_options(size: str) -> None:
     words = ["run", "--images", "s3://b/pictures", "--output", "s3://b/runs", "--run-id", "mine", "--weights", "random"]
-    cli._parser().parse_args([*words, *submission.SIZES[size], "--master", "spark://m:7077", "--resume"])
+    make_parser().parse_args([*words, *submission.SIZES[size], "--master", "spark://m:7077", "--resume"])
 
 
 def test_weights_that_are_no_file() -> None:
