@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.pictures import demo_pictures
+from pipeline.pictures.demo_pictures import draw_pictures
 from tests.doubles.s3_server import S3Server
 from tests.pictures import encoded
 
@@ -54,9 +54,7 @@ def imagenet_weights(need: Need) -> Path:
 def drawn_pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Pictures that every clone has, `<class>/<number>.jpg`: DRAWN_PER_CLASS of each class that the demo draws."""
     folder = tmp_path_factory.mktemp("drawn")
-    with pytest.MonkeyPatch.context() as fewer:
-        fewer.setattr(demo_pictures, "PER_CLASS", DRAWN_PER_CLASS)
-        demo_pictures.draw_pictures(folder)
+    draw_pictures(folder, DRAWN_PER_CLASS)
     return folder
 
 
