@@ -17,7 +17,7 @@ import pytest
 
 from tests.cluster import reference
 from tests.cluster.browser import chromium, keep_picture
-from tests.cluster.operator import Operator
+from tests.cluster.operator import STATE_DIRECTORY, Operator
 from tests.conftest import Need
 from tests.sandbox import faults
 from tests.waiting import wait_until
@@ -136,6 +136,28 @@ def test_a_run_ends_and_says_what_it_came_to(operator: Operator, imagenet_weight
         done.out,
         re.MULTILINE,
     ), done.text
+
+
+def test_a_run_is_as_hardened_as_the_daemons(operator: Operator) -> None:
+    asked = "systemctl show --property=CapabilityBoundingSet,NoNewPrivileges,ProtectSystem,ReadWritePaths,User "
+    run, daemon = (
+        sorted(operator.shell.must(operator.host("master"), asked + unit).splitlines())
+        for unit in (f"orchard-run-{FIRST}", "spark-master")
+    )
+    assert run == daemon
+    assert {"CapabilityBoundingSet=", "ProtectSystem=strict", f"ReadWritePaths={STATE_DIRECTORY}"} <= set(run)
+
+
+def test_a_master_that_does_not_say_what_it_is_names_the_next_step(operator: Operator) -> None:
+    master, facts = operator.host("master"), "/etc/orchard/cluster.json"
+    operator.shell.must(master, f"sudo mv {facts} {facts}.away")
+    try:
+        for task in ("ui", "runs"):
+            said = operator.refused(6, task)
+            assert facts in said
+            assert said.endswith("`make up` mends it.")
+    finally:
+        operator.shell.must(master, f"sudo mv {facts}.away {facts}")
 
 
 def test_the_results_are_those_of_a_local_run(operator: Operator, local_run: Path) -> None:

@@ -14,6 +14,8 @@ from urllib.error import HTTPError
 
 import pytest
 
+from scripts.runs import start
+
 PROGRAM = Path(__file__).resolve().parents[3] / "ansible" / "roles" / "common" / "files" / "orchard_run.py"
 UNIT = {
     "Id": "orchard-run-r.service",
@@ -175,6 +177,10 @@ def test_what_is_no_runs_name_reaches_no_program_of_root(
     assert not (host.folder / "asked").exists()
 
 
+def test_both_sides_of_ssh_take_the_same_names_of_runs(program: Any) -> None:
+    assert program.RUN_ID.pattern == start.RUN_ID.pattern
+
+
 def test_a_run_is_asked_to_stop_and_not_waited_for(host: Host, ask: Callable[..., Any]) -> None:
     ask("stop", "r")
     assert host.asked("systemctl") == [["stop", "--no-block", "orchard-run-r.service"]]
@@ -199,7 +205,7 @@ def test_runs_are_listed_by_their_beginning(host: Host, ask: Callable[..., Any])
         (RUNNING, True, None),
         ({"SubState": "stop-sigterm"}, True, None),
         ({"SubState": "failed", "ExecMainStatus": "20"}, False, 20),
-        # A signal is told from an exit code.
+        # A signal is no exit code.
         ({"SubState": "failed", "ExecMainCode": "2", "ExecMainStatus": "9"}, False, 137),
     ],
 )

@@ -1,4 +1,4 @@
-#!/usr/bin/python3
+#!/usr/bin/python3 -I
 """The operator's one door to this host: begins and ends runs, says how they are, and gives out logs. Answers in JSON.
 
 It runs as root by way of sudo and takes what the host is from /etc/orchard/cluster.json, which Ansible writes. Exit
@@ -18,7 +18,7 @@ import sys
 import tarfile
 import tempfile
 import urllib.request
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
@@ -326,7 +326,7 @@ def parser() -> argparse.ArgumentParser:
 
 def answer(facts: Facts, asked: argparse.Namespace, job: list[str]) -> Any:
     """Do what was asked, and give what is to be printed."""
-    commands = {
+    commands: dict[str, Callable[[], Any]] = {
         "start": lambda: start(facts, asked.run_id, asked.description, job),
         "stop": lambda: stop(facts, asked.run_id),
         "list": lambda: runs(facts),
