@@ -14,7 +14,7 @@ import pytest
 
 from tests.cluster.operator import Operator
 from tests.cluster.waiting import wait_until
-from tests.doubles.leftovers import leftovers
+from tests.doubles.resources import resources_of
 from tests.sandbox import faults
 from tests.sandbox.ssh import Shell
 
@@ -36,8 +36,8 @@ print("rounds, each whole:", rounds)
 
 
 def left(operator: Operator) -> list[str]:
-    """What there is of the cluster by the tests' own census, which knows nothing of the product's."""
-    return leftovers(operator.cloud.aws.client, operator.cluster_name)
+    """What there is of the cluster by the tests' own look, which knows nothing of the product's."""
+    return resources_of(operator.cloud.aws.client, operator.cluster_name)
 
 
 def bucket(operator: Operator) -> str:

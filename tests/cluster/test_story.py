@@ -20,7 +20,7 @@ from tests.cluster.browser import chromium, keep_picture
 from tests.cluster.operator import Operator
 from tests.cluster.waiting import wait_until
 from tests.conftest import Need
-from tests.doubles.leftovers import leftovers
+from tests.doubles.resources import resources_of
 from tests.sandbox import faults
 from tests.sandbox.ssh import Shell
 
@@ -429,4 +429,4 @@ def test_ssh_and_logs_reach_every_host(operator: Operator) -> None:
 
 def test_down_leaves_nothing(operator: Operator) -> None:
     operator.type("down", "--purge", YES="1")
-    assert leftovers(operator.cloud.aws.client, operator.cluster_name) == []
+    assert resources_of(operator.cloud.aws.client, operator.cluster_name) == []
