@@ -25,7 +25,8 @@ def checkout(aws: Callable[[str], Any], tmp_path: Path, monkeypatch: pytest.Monk
     """Settings of a cluster `fruits` with one worker, an empty account, nobody at the terminal, no program needed."""
     terraform = tmp_path / "terraform"
     terraform.mkdir()
-    (terraform / "variables.tf").write_text((tfvars.CHECKOUT / "terraform" / "variables.tf").read_text())
+    for name in ("variables.tf", "versions.tf"):
+        (terraform / name).write_text((tfvars.CHECKOUT / "terraform" / name).read_text())
     (terraform / "terraform.tfvars").write_text(f'cluster_name = "{NAME}"\nowner = "me"\nworker_count = 1\n')
     monkeypatch.setenv("ORCHARD_TERRAFORM", str(terraform))
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
