@@ -18,8 +18,8 @@ from typing import Any
 
 from scripts.tfvars import literal
 from tests.doubles.aws import ACCOUNT
-from tests.doubles.resources import resources_of
 from tests.doubles.provider_mirror import cli_config
+from tests.doubles.resources import resources_of
 from tests.sandbox import layers
 from tests.sandbox.cloud import Cloud
 from tests.sandbox.host import Host
