@@ -31,8 +31,8 @@ from pipeline.storage.local import LocalStorage
 from pipeline.storage.opening import open_storage
 from pipeline.storage.s3 import S3Storage
 from pipeline.storage.transfer import upload
-from tests.doubles.listing_s3 import key_of, listing_s3
-from tests.doubles.s3_server import S3Server
+from tests.doubles.s3.listing import key_of, listing_s3
+from tests.doubles.s3.server import S3Server
 
 HERE = Path(__file__).parent
 ROUNDS = 3

@@ -34,7 +34,7 @@ from pipeline.storage import s3_connection
 from pipeline.storage.local import LocalStorage
 from pipeline.storage.s3 import S3Storage
 from pipeline.storage.transfer import upload
-from tests.doubles.s3_server import REGION, S3Server
+from tests.doubles.s3.server import REGION, S3Server
 
 ROUNDS = 3
 THREADS = (1, 8, 32)

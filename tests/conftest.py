@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.pictures.demo_pictures import draw_pictures
-from tests.doubles.s3_server import S3Server
+from tests.doubles.s3.server import S3Server
 from tests.pictures import encoded
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"

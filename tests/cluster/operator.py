@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from scripts.tfvars import literal
-from tests.doubles.aws import ACCOUNT
-from tests.doubles.provider_mirror import cli_config
-from tests.doubles.resources import resources_of
-from tests.sandbox import layers
+from tests.doubles.aws.double import ACCOUNT
+from tests.doubles.aws.provider_mirror import cli_config
+from tests.doubles.aws.resources import resources_of
 from tests.sandbox.cloud import Cloud
 from tests.sandbox.host import Host
+from tests.sandbox.images import layers
 from tests.sandbox.metadata import RoleCredentials
 from tests.sandbox.sandbox import Sandbox
 from tests.sandbox.ssh import Shell

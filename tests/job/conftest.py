@@ -17,8 +17,8 @@ import pytest
 
 from pipeline.pictures.demo_pictures import FRUITS
 from tests.conftest import DRAWN_PER_CLASS
-from tests.doubles.faulty_s3 import FaultyS3
-from tests.doubles.s3_server import S3Server
+from tests.doubles.s3.faulty import FaultyS3
+from tests.doubles.s3.server import S3Server
 from tests.pictures import BROKEN, NOT_LISTED, ODD
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from pipeline.storage.s3 import S3Storage
-from tests.doubles.faulty_s3 import FaultyS3
+from tests.doubles.s3.faulty import FaultyS3
 
 
 def test_a_request_waits_at_a_gate_until_it_is_opened(pictures: S3Storage, faulty_s3: FaultyS3) -> None:

@@ -10,11 +10,11 @@ from pipeline.pictures.listing import list_pictures
 from pipeline.settings import RunSettings
 from pipeline.storage import retries
 from pipeline.storage.s3 import CHUNK_BYTES, QUICK_BYTES, S3Storage
-from tests.doubles.aws import AwsDouble
-from tests.doubles.faulty_s3 import Fault, FaultyS3
-from tests.doubles.instance_metadata import instance_metadata
-from tests.doubles.listing_s3 import key_of, listing_s3, size_of
-from tests.doubles.s3_server import S3Server
+from tests.doubles.aws.double import AwsDouble
+from tests.doubles.aws.instance_metadata import instance_metadata
+from tests.doubles.s3.faulty import Fault, FaultyS3
+from tests.doubles.s3.listing import key_of, listing_s3, size_of
+from tests.doubles.s3.server import S3Server
 from tests.pictures import NOT_LISTED, ODD
 from tests.s3.conftest import Lead
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.doubles.aws import AwsDouble
-from tests.doubles.resources import all_resources, resources_of
+from tests.doubles.aws.double import AwsDouble
+from tests.doubles.aws.resources import all_resources, resources_of
 from tests.terraform.configuration import Configuration
 from tests.terraform.conftest import Make
 

@@ -6,7 +6,7 @@ from http.server import BaseHTTPRequestHandler
 from urllib.parse import parse_qs, urlsplit
 from xml.sax.saxutils import escape
 
-from tests.doubles.serving import serving
+from tests.doubles.s3.serving import serving
 
 PAGE = 1000
 ENTRY = (
