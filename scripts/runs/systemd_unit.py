@@ -8,6 +8,7 @@ from scripts.hosts import orchard_run
 from scripts.hosts.ssh import Remote
 
 ENDED_BY_REQUEST = 130
+START_SECONDS = 60
 ANSWER_SECONDS = 15
 
 
@@ -40,7 +41,7 @@ class Snapshot:
 
 def start(hosts: Remote, run_id: str, description: str, words: Sequence[str]) -> None:
     """Start the job with these words on the master. An ended unit of that name gives way."""
-    _ask(hosts, "start", run_id, "--description", description, "--", *words, timeout=orchard_run.SECONDS)
+    _ask(hosts, "start", run_id, "--description", description, "--", *words, timeout=START_SECONDS)
 
 
 def ask_to_stop(hosts: Remote, run_id: str) -> None:

@@ -72,9 +72,3 @@ def test_a_playbooks_way_and_the_reasons_of_its_failures_are_written_as_they_com
         {"event": "task", "name": "Change a thing"},
         {"event": "end", "changed": 1},
     ]
-
-
-def test_whoever_names_no_file_gets_ansible_as_it_is(tmp_path: Path) -> None:
-    printed = play(tmp_path, "- {hosts: works, gather_facts: false, tasks: [{ansible.builtin.debug: {msg: hello}}]}")
-    assert "hello" in printed
-    assert not (tmp_path / "events").exists()

@@ -111,23 +111,23 @@ def program(host: Host, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 @pytest.fixture
-def ask(program: Any, capsys: pytest.CaptureFixture[str]) -> Callable[..., Any]:
+def ask(program: Any, capfd: pytest.CaptureFixture[str]) -> Callable[..., Any]:
     """Ask orchard-run; gives what its JSON holds."""
 
     def asked(*words: str) -> Any:
-        assert program.main(list(words)) == 0, capsys.readouterr().err
-        return json.loads(capsys.readouterr().out)
+        assert program.main(list(words)) == 0, capfd.readouterr().err
+        return json.loads(capfd.readouterr().out)
 
     return asked
 
 
 @pytest.fixture
-def refusal(program: Any, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str]]:
+def refusal(program: Any, capfd: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str]]:
     """Ask what is refused; gives the exit code and the sentence."""
 
     def asked(*words: str) -> tuple[int, str]:
         code = program.main(list(words))
-        printed = capsys.readouterr()
+        printed = capfd.readouterr()
         assert printed.out == ""
         return code, printed.err
 
@@ -182,7 +182,8 @@ def test_both_sides_of_ssh_take_the_same_names_of_runs(program: Any) -> None:
 
 
 def test_a_run_is_asked_to_stop_and_not_waited_for(host: Host, ask: Callable[..., Any]) -> None:
-    ask("stop", "r")
+    host.say("systemctl", "what a program says is no answer\n")
+    assert ask("stop", "r") == {"run_id": "r"}
     assert host.asked("systemctl") == [["stop", "--no-block", "orchard-run-r.service"]]
 
 

@@ -92,13 +92,13 @@ def start(facts: Facts, run_id: str, description: str, job: list[str]) -> dict[s
     words += [f"--property={line}" for line in facts["run_properties"]]
     command = [facts["paths"]["python"], "-m", "pipeline", "run", "--master", facts["master_url"], *job]
     # systemd takes `$$` for a dollar.
-    subprocess.run([*words, *(word.replace("$", "$$") for word in command)], check=True)
+    do([*words, *(word.replace("$", "$$") for word in command)])
     return {"run_id": run_id}
 
 
 def stop(facts: Facts, run_id: str) -> dict[str, str]:
     """Send the job SIGTERM: it keeps what is finished and ends. It may take some seconds."""
-    subprocess.run(["systemctl", "stop", "--no-block", unit_of(facts, run_id)], check=True)
+    do(["systemctl", "stop", "--no-block", unit_of(facts, run_id)])
     return {"run_id": run_id}
 
 
@@ -211,7 +211,7 @@ def decommission(facts: Facts) -> dict[str, str]:
     """Have this worker tell master and executors that it is about to go, and finish what it is at."""
     unit = f"{facts['units']['worker']}.service"
     # Spark's worker listens to this signal (spark.decommission.enabled).
-    subprocess.run(["systemctl", "kill", "--kill-who=main", "--signal=SIGPWR", unit], check=True)
+    do(["systemctl", "kill", "--kill-who=main", "--signal=SIGPWR", unit])
     return {"unit": unit}
 
 
@@ -250,7 +250,7 @@ def save_logs(facts: Facts, bucket: str, prefix: str) -> dict[str, int]:
             pairs += [f"{prefix}/{name}", f"{made}/{name}"]
         words = ["systemd-run", "--quiet", "--pipe", "--wait", "--collect"]
         words += [f"--property=EnvironmentFile={paths['environment_file']}", *(f"--setenv={line}" for line in METADATA)]
-        subprocess.run([*words, paths["python"], "-", bucket, *pairs], input=UPLOAD, text=True, check=True)
+        do([*words, paths["python"], "-", bucket, *pairs], UPLOAD)
     return {"bytes": sum(map(len, contents.values()))}
 
 
@@ -289,6 +289,11 @@ def add_files(tar: tarfile.TarFile, files: Iterable[Path], below: Path) -> None:
 
 
 # The command line
+
+
+def do(words: list[str], given: str = "") -> None:
+    """Run a command with this on its input; the answer alone is on standard output."""
+    subprocess.run(words, input=given, text=True, stdout=subprocess.DEVNULL, check=True)
 
 
 def output(words: list[str]) -> bytes:
