@@ -54,7 +54,7 @@ test-cluster: .venv/.dev ## Run the tests on real hosts booted on this machine (
 BENCH = --images '$(IMAGES)' --weights '$(WEIGHTS)'
 bench: .venv/.dev ## Measure the job here, beside what people run today (IMAGES=folder WEIGHTS=file S3A=folder; an hour)
 	$(BIN)/python -m benchmarks.job $(BENCH) && $(BIN)/python -m benchmarks.limit $(BENCH)
-	$(BIN)/python -m tests.doubles.s3_server bench $(BIN)/python -m benchmarks.ways $(BENCH) --s3 s3://bench $(if $(S3A),--s3a '$(S3A)')
+	$(BIN)/python -m tests.doubles.s3.server bench $(BIN)/python -m benchmarks.ways $(BENCH) --s3 s3://bench $(if $(S3A),--s3a '$(S3A)')
 
 lint: .venv/.dev ## Check style, types and which room imports which
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports --no-cache

@@ -29,12 +29,12 @@ from pipeline.network.keras_model import prepare_network
 from pipeline.network.weights import find_weights
 from pipeline.pictures.listing import all_pictures
 from pipeline.progress import Narrator
-from pipeline.settings import RunOptions
+from pipeline.settings import RunOptions, RunSettings
 from pipeline.storage import s3_connection
 from pipeline.storage.local import LocalStorage
 from pipeline.storage.s3 import S3Storage
 from pipeline.storage.transfer import upload
-from tests.doubles.s3_server import REGION, S3Server
+from tests.doubles.s3.server import REGION, S3Server
 
 ROUNDS = 3
 THREADS = (1, 8, 32)
@@ -182,7 +182,7 @@ def main() -> None:
         paths, labels = table["path"].to_pylist(), table["label"].to_pylist()
         step = max(len(paths) // options.pictures, 1)
         clients = compare_clients(images, server, paths[::step])
-        network = prepare_network(find_weights(options.weights), "openvino", "f32", 224)
+        network = prepare_network(find_weights(options.weights), "openvino", "f32", RunSettings.image_size)
         job = FeatureJob(images, LocalStorage.at(folder), network, resume=False)
         task = FeatureTask(0, paths[:TASK_PICTURES], labels[:TASK_PICTURES])
         fetches: dict[str, Any] = {"as the server answers": compare_fetches(job, task)}

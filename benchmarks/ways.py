@@ -22,11 +22,11 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.machine import has, machine
+from benchmarks.notebook_way import COMPONENTS
 from benchmarks.programs import ROOT, call, printed
 from benchmarks.spread import spread
 
 PHASES = ("start", "list", "read and decode", "features", "PCA fit", "write")
-COMPONENTS = 200
 
 
 @dataclass(frozen=True)

@@ -8,13 +8,12 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
-from typing import Any, NoReturn
+from typing import NoReturn
 
+from pipeline.arguments import make_parser
 from pipeline.errors import ExitCode, InputError, InterruptedRunError, OrchardError
 from pipeline.job.request import RunRequest
 from pipeline.job.run import run
-from pipeline.job.session import default_master
-from pipeline.network import keras_model
 from pipeline.network.weights import IMAGENET, RANDOM, Weights, find_weights
 from pipeline.pictures.opening import open_pictures
 from pipeline.pictures.pack_writer import pack
@@ -23,14 +22,13 @@ from pipeline.run_folder.check import check_run
 from pipeline.run_folder.layout import RECORD_KEY, REPORT_KEY
 from pipeline.run_folder.record import RunRecord, read_record
 from pipeline.run_folder.report import write_report
-from pipeline.settings import ENGINES, MOST_FETCHES, PRECISIONS, RunOptions, RunSettings, new_run_id
+from pipeline.settings import RunOptions, RunSettings, new_run_id
 from pipeline.storage.base import is_local, join
 from pipeline.storage.local import LocalStorage
 from pipeline.storage.opening import open_storage
 from pipeline.storage.s3 import S3Storage
 from pipeline.storage.transfer import Summary, download, upload
 
-FETCHES_HELP = "pictures that a task reads at once, more where S3 is far away; default: %(default)s"
 DEMO_PICTURES_NOTE = "The pictures were drawn by the demo; they are no photographs."
 RANDOM_WEIGHTS_NOTE = (
     "Keras's ImageNet weights could not be had, so the demo ran on random weights (fixed seed): "
@@ -38,21 +36,14 @@ RANDOM_WEIGHTS_NOTE = (
 )
 
 
-class _Parser(argparse.ArgumentParser):
-    """Says what is wrong in one sentence and where the help is."""
-
-    def error(self, message: str) -> NoReturn:
-        raise InputError(f"{message[0].upper()}{message[1:]}; see {self.prog} --help.")
-
-
 def main(arguments: list[str] | None = None) -> int:
     """Run a command; returns its exit code and puts the sentence for a failure on stderr."""
     started_at = time.time()
     signal.signal(signal.SIGTERM, _as_interrupt)
     try:
-        options = _parser().parse_args(arguments)
+        options = make_parser().parse_args(arguments)
         options.process_started_at = started_at
-        code: int = options.command(options)
+        code = COMMANDS[options.command](options)
     except OrchardError as error:
         return _refuse(str(error), error.exit_code)
     except PermissionError as error:
@@ -80,90 +71,6 @@ def _in_one_line(error: Exception) -> str:
 def _as_interrupt(number: int, frame: FrameType | None) -> NoReturn:
     del number, frame
     raise KeyboardInterrupt
-
-
-def _parser() -> argparse.ArgumentParser:
-    about = "Pictures to MobileNetV2 features to principal components."
-    parser = _Parser(prog="python -m pipeline", description=about)
-    commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
-    running = _command(commands, "run", _run, "do the job: features, PCA, report")
-    running.add_argument("--images", required=True, metavar="URI", help="folder of the pictures, one folder a class")
-    _add_run_options(running)
-    demo = _command(commands, "demo", _demo, "the job on this machine, with pictures of its own where none are given")
-    demo.add_argument("--images", metavar="URI", help="your own pictures instead of the demo's")
-    _add_run_options(demo)
-    report = _command(commands, "report", _report, "write report.html of a run again")
-    report.add_argument("run", metavar="RUN_URI")
-    check = _command(commands, "check", _check, "verify a finished run: parts, counts, sums, model")
-    check.add_argument("run", metavar="RUN_URI")
-    up = _command(commands, "upload", _upload, "copy a folder's files to S3: only what is missing or different")
-    up.add_argument("folder", metavar="FOLDER")
-    up.add_argument("target", metavar="s3://BUCKET/PREFIX")
-    down = _command(
-        commands, "download", _download, "copy objects of S3 to a folder: only what is missing or different"
-    )
-    down.add_argument("source", metavar="s3://BUCKET/PREFIX")
-    down.add_argument("folder", metavar="FOLDER")
-    packing = _command(commands, "pack", _pack, "pack pictures into Parquet shards, which --images takes, too")
-    packing.add_argument("source", metavar="URI", help="the pictures, as for run --images")
-    packing.add_argument("target", metavar="URI", help="where the pack is made")
-    return parser
-
-
-def _command(commands: Any, name: str, function: Callable[[argparse.Namespace], int], does: str) -> _Parser:
-    parser: _Parser = commands.add_parser(name, help=does, description=does)
-    parser.set_defaults(command=function)
-    return parser
-
-
-def _add_run_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--output", required=True, metavar="URI", help="where the run's folder is made")
-    parser.add_argument("--weights", default=IMAGENET, metavar="FILE|imagenet|random", help="default: %(default)s")
-    size = parser.add_mutually_exclusive_group()
-    # No default here: argparse would not see that 200 beside --variance was given and not taken from it.
-    count = _whole(1, keras_model.FEATURES)
-    size.add_argument("--components", type=count, metavar="K", help=f"default: {RunSettings.components}")
-    size.add_argument("--variance", type=_share, metavar="SHARE", help="as many components as explain this share")
-    parser.add_argument("--engine", choices=ENGINES, default=RunSettings.engine, help="default: %(default)s")
-    parser.add_argument("--precision", choices=PRECISIONS, default=RunSettings.precision, help="default: %(default)s")
-    sizes, pixels = _whole(keras_model.SMALLEST_SIZE, keras_model.LARGEST_SIZE), RunSettings.image_size
-    parser.add_argument("--image-size", type=sizes, default=pixels, metavar="PIXELS", help="default: %(default)s")
-    named = RunSettings.classes
-    parser.add_argument("--classes", nargs="+", default=named, metavar="GLOB", help="only classes of these names")
-    some = "only N pictures, spread over the classes"
-    parser.add_argument("--limit", type=_whole(1), default=RunSettings.limit, metavar="N", help=some)
-    seed = RunSettings.sample_seed
-    parser.add_argument("--sample-seed", type=int, default=seed, metavar="N", help="which N: default %(default)s")
-    bad = RunOptions.max_bad
-    parser.add_argument("--max-bad", type=_share, default=bad, metavar="SHARE", help="default: %(default)s")
-    fetches = _whole(1, MOST_FETCHES)
-    parser.add_argument("--fetches", type=fetches, default=RunOptions.fetches, metavar="N", help=FETCHES_HELP)
-    parser.add_argument("--run-id", metavar="NAME", help="default: the time")
-    parser.add_argument("--resume", action="store_true", help="go on with the run --run-id")
-    parser.add_argument("--master", default=default_master(), metavar="URL", help="default: all cores of this machine")
-    parser.add_argument("--no-report", dest="report", action="store_false", help="leave report.html out")
-
-
-def _whole(least: int, most: int | None = None) -> Callable[[str], int]:
-    def whole_number(text: str) -> int:
-        value = int(text)
-        if value < least or (most is not None and value > most):
-            wanted = f"from {least} to {most}" if most is not None else f"of at least {least}"
-            raise argparse.ArgumentTypeError(f"give a whole number {wanted}, not {text}")
-        return value
-
-    whole_number.__name__ = "whole number"
-    return whole_number
-
-
-def _share(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"give a share from 0 to 1, not {text}")
-    return value
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -307,3 +214,14 @@ def _copied(copy: Callable[[], Summary]) -> Summary:
         raise InterruptedRunError(
             "Interrupted; what was copied is kept. Start the same command again for the rest."
         ) from None
+
+
+COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
+    "run": _run,
+    "demo": _demo,
+    "report": _report,
+    "check": _check,
+    "upload": _upload,
+    "download": _download,
+    "pack": _pack,
+}

@@ -1,9 +1,10 @@
 """Everything that the operator's side prints or asks, and the log file that keeps the tools' own words."""
 
+import io
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -11,12 +12,15 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.status import Status
+from rich.table import Table
+from rich.text import Text
 
 from scripts.errors import BusyError, InputError
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 LOGS = CHECKOUT / ".orchard" / "logs"
 NAME_WIDTH = 16
+PAGE_WIDTH = 1000  # wider than any table here: a terminal breaks a line itself
 
 _console = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
 _errors = Console(highlight=False, markup=False, emoji=False, soft_wrap=True, stderr=True)
@@ -66,6 +70,17 @@ def log(text: str) -> None:
 def say(text: str = "") -> None:
     """Print a line, or several."""
     _print(_console, text)
+
+
+def columns(rows: Iterable[Sequence[str]]) -> list[str]:
+    """The rows as lines, each column as wide as the widest cell in it and two spaces from the next."""
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    for row in rows:
+        grid.add_row(*map(Text, row))
+    page = Console(file=io.StringIO(), width=PAGE_WIDTH)
+    with page.capture() as printed:
+        page.print(grid)
+    return [line.rstrip() for line in printed.get().splitlines()]
 
 
 def is_terminal() -> bool:

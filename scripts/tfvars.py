@@ -62,6 +62,15 @@ def default(name: str) -> Any:
     return _variable(name).get("default")
 
 
+def least_terraform() -> str:
+    """The oldest version of Terraform that versions.tf takes."""
+    versions = (terraform_folder() / "versions.tf").read_text()
+    required = re.search(r'required_version\s*=\s*">= ([\d.]+)', versions)
+    if required is None:
+        raise KeyError("required_version")
+    return required[1]
+
+
 def typed(name: str, given: str) -> Value:
     """What a person gave for a variable, in the type that variables.tf has for it.
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.pictures import demo_pictures
-from tests.doubles.s3_server import S3Server
+from pipeline.pictures.demo_pictures import draw_pictures
+from tests.doubles.s3.server import S3Server
 from tests.pictures import encoded
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -54,9 +54,7 @@ def imagenet_weights(need: Need) -> Path:
 def drawn_pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Pictures that every clone has, `<class>/<number>.jpg`: DRAWN_PER_CLASS of each class that the demo draws."""
     folder = tmp_path_factory.mktemp("drawn")
-    with pytest.MonkeyPatch.context() as fewer:
-        fewer.setattr(demo_pictures, "PER_CLASS", DRAWN_PER_CLASS)
-        demo_pictures.draw_pictures(folder)
+    draw_pictures(folder, DRAWN_PER_CLASS)
     return folder
 
 

@@ -13,7 +13,6 @@ from scripts.errors import InputError, MissingError, OperatorError
 from scripts.lifecycle import plan
 from scripts.terraform import validation
 
-LEAST_TERRAFORM = (1, 10)
 # Quotas of EC2 in vCPUs, by their codes in Service Quotas.
 ON_DEMAND_QUOTA, SPOT_QUOTA = "L-1216C47A", "L-34B43A08"
 HEADER = """\
@@ -98,9 +97,14 @@ def _tools(_: dict[str, Any]) -> str:
 
 def _terraform(_: dict[str, Any]) -> str:
     version = str(json.loads(processes.capture(["terraform", "version", "-json"]).out)["terraform_version"])
-    if tuple(int(part) for part in re.findall(r"\d+", version)[:2]) < LEAST_TERRAFORM:
-        raise MissingError(f"Terraform {version} is too old, 1.10 is needed: {processes.WHERE_TO_GET['terraform']}.")
+    least = tfvars.least_terraform()
+    if _numbers(version) < _numbers(least):
+        raise MissingError(f"Terraform {version} is too old, {least} is needed: {processes.WHERE_TO_GET['terraform']}.")
     return version
+
+
+def _numbers(version: str) -> list[int]:
+    return [int(part) for part in re.findall(r"\d+", version)]
 
 
 def _credentials(answers: dict[str, Any]) -> str:

@@ -130,12 +130,7 @@ def lines(status: Status) -> list[str]:
     alive = "unknown" if status.workers_alive is None else f"{status.workers_alive} of {status.workers}"
     since = "" if status.uptime_seconds is None else f" for {span(status.uptime_seconds)}"
     said = [f"Cluster {status.cluster} in {status.region}: {status.state}{since}; workers alive: {alive}"]
-    for host in status.hosts:
-        note = {True: "alive", False: "not alive", None: ""}[host.is_alive]
-        address = host.public_ip or "-"
-        said.append(
-            f"  {host.name:<11}{host.state:<12}{host.type:<14}{address:<17}{host.private_ip:<17}{note}".rstrip()
-        )
+    said += [f"  {line}" for line in console.columns(map(_cells, status.hosts))]
     said += [f"Run {run.run_id} for {span(run.seconds)}: {run.progress or 'starting'}" for run in status.runs]
     if not status.runs:
         said.append("No run is under way.")
@@ -149,6 +144,11 @@ def lines(status: Status) -> list[str]:
         )
         said.append(f"Price: {money(status.price_per_hour, status.currency)} an hour{so_far}.")
     return said
+
+
+def _cells(host: HostStatus) -> tuple[str, ...]:
+    alive = {True: "alive", False: "not alive", None: ""}[host.is_alive]
+    return host.name, host.state, host.type, host.public_ip or "-", host.private_ip, alive
 
 
 def _instances(cluster: Cluster) -> dict[str, dict[str, Any]]:

@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from scripts.tfvars import literal
-from tests.doubles.aws import ACCOUNT
-from tests.doubles.leftovers import leftovers
-from tests.doubles.provider_mirror import cli_config
-from tests.sandbox import layers
+from tests.doubles.aws.double import ACCOUNT
+from tests.doubles.aws.provider_mirror import cli_config
+from tests.doubles.aws.resources import resources_of
 from tests.sandbox.cloud import Cloud
 from tests.sandbox.host import Host
+from tests.sandbox.images import layers
 from tests.sandbox.metadata import RoleCredentials
 from tests.sandbox.sandbox import Sandbox
 from tests.sandbox.ssh import Shell
@@ -170,7 +170,7 @@ class Operator:
 
     def left(self) -> list[str]:
         """What there is of the cluster by the tests' own look, which knows nothing of the product's."""
-        return leftovers(self.cloud.aws.client, self.cluster_name)
+        return resources_of(self.cloud.aws.client, self.cluster_name)
 
     def master_says(self) -> dict[str, Any]:
         """The Spark master's own page, asked without the product's help; empty while it does not answer."""

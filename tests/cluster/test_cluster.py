@@ -12,9 +12,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tests.cluster.cluster import PYTHON, Cluster, Played
-from tests.sandbox import handle, layers
-from tests.sandbox.container import OPEN_FILES
+from tests.sandbox import handle
 from tests.sandbox.host import Host
+from tests.sandbox.images import layers
+from tests.sandbox.kernel.container import OPEN_FILES
 from tests.sandbox.sandbox import Sandbox
 from tests.waiting import wait_until
 

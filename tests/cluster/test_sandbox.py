@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Need
-from tests.sandbox import faults, firewall, machine, network, runs, sweep
+from tests.sandbox import faults, machine, runs, sweep
 from tests.sandbox.host import Host
+from tests.sandbox.kernel import firewall, network
 from tests.sandbox.machine import SandboxError
 from tests.sandbox.metadata import Identity
 from tests.sandbox.runs import Run

@@ -17,8 +17,8 @@ import pytest
 
 from pipeline.pictures.demo_pictures import FRUITS
 from tests.conftest import DRAWN_PER_CLASS
-from tests.doubles.faulty_s3 import FaultyS3
-from tests.doubles.s3_server import S3Server
+from tests.doubles.s3.faulty import FaultyS3
+from tests.doubles.s3.server import S3Server
 from tests.pictures import BROKEN, NOT_LISTED, ODD
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -54,6 +54,9 @@ class FinishedRun:
 Orchard = Callable[..., Ended]
 
 
+begun: list[subprocess.Popen[str]] = []
+
+
 def command(*arguments: object) -> list[str]:
     """The words of a pipeline command."""
     return [sys.executable, "-m", "pipeline", *map(str, arguments)]
@@ -61,7 +64,7 @@ def command(*arguments: object) -> list[str]:
 
 def begin(*arguments: object, **environment: str) -> subprocess.Popen[str]:
     """Start a pipeline command in a process group of its own, so that a signal reaches it as a terminal's would."""
-    return subprocess.Popen(
+    process = subprocess.Popen(
         command(*arguments),
         cwd=ROOT,
         env={**os.environ, **environment},
@@ -70,12 +73,23 @@ def begin(*arguments: object, **environment: str) -> subprocess.Popen[str]:
         text=True,
         start_new_session=True,
     )
+    begun.append(process)
+    return process
 
 
 def kill(process: subprocess.Popen[str]) -> None:
     """SIGKILL to the command and all it started."""
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
+
+
+@pytest.fixture(autouse=True)
+def no_command_outlives_its_test() -> Iterator[None]:
+    """A test that fails in the middle leaves no run behind that nobody waits for."""
+    yield
+    while begun:
+        if (process := begun.pop()).poll() is None:
+            kill(process)
 
 
 @pytest.fixture(scope="session")

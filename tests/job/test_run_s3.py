@@ -6,7 +6,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from tests.doubles.faulty_s3 import Fault
+from tests.doubles.s3.faulty import Fault
 from tests.job.conftest import SMALL, Bucket, Ended, FinishedRun, Orchard
 from tests.job.run_folders import assert_same_rows, fetched, record
 

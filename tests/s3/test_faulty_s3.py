@@ -2,8 +2,10 @@
 
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
+
 from pipeline.storage.s3 import S3Storage
-from tests.doubles.faulty_s3 import FaultyS3
+from tests.doubles.s3.faulty import FaultyS3
 
 
 def test_a_request_waits_at_a_gate_until_it_is_opened(pictures: S3Storage, faulty_s3: FaultyS3) -> None:
@@ -11,7 +13,8 @@ def test_a_request_waits_at_a_gate_until_it_is_opened(pictures: S3Storage, fault
         pictures.write("late-1", b"goes through")
         held = pool.submit(pictures.write, "late-2", b"is held")
         gate.wait_until_reached()
-        assert not held.done()
+        with pytest.raises(TimeoutError):
+            held.result(timeout=0.5)
         assert faulty_s3.count("PUT") == 1
         gate.open()
         held.result()

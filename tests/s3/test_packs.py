@@ -24,7 +24,7 @@ from pipeline.run_folder.parts import read_features
 from pipeline.storage import retries
 from pipeline.storage.local import LocalStorage
 from pipeline.storage.s3 import S3Storage
-from tests.doubles.faulty_s3 import Fault, FaultyS3
+from tests.doubles.s3.faulty import Fault, FaultyS3
 from tests.pictures import BROKEN, NOT_LISTED, ODD, encoded
 
 ROOT = Path(__file__).resolve().parents[2]

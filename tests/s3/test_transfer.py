@@ -12,8 +12,8 @@ import pytest
 
 from pipeline.cli import main
 from pipeline.storage.s3 import CHUNK_BYTES, S3Storage
-from tests.doubles.faulty_s3 import Fault, FaultyS3
-from tests.doubles.s3_server import S3Server
+from tests.doubles.s3.faulty import Fault, FaultyS3
+from tests.doubles.s3.server import S3Server
 from tests.pictures import NOT_LISTED, ODD
 
 ROOT = Path(__file__).resolve().parents[2]

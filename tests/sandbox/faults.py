@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from tests.sandbox import cgroups, firewall, network
 from tests.sandbox.host import Host
+from tests.sandbox.kernel import cgroups, firewall, network
 
 
 def cut_power(host: Host) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.sandbox.host import Host
-from tests.sandbox.image import ADMIN
+from tests.sandbox.images.image import ADMIN
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from concurrent.futures import Future
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.doubles.aws import AwsDouble
-from tests.doubles.leftovers import leftovers
+from tests.doubles.aws.double import AwsDouble
+from tests.doubles.aws.resources import resources_of
 from tests.terraform.configuration import Configuration
 from tests.terraform.conftest import Make
 
@@ -53,7 +53,7 @@ def test_destroy_keeps_a_bucket_with_objects_and_says_so(cluster: Configuration,
     assert "BucketNotEmpty" in result.stderr
     assert bucket_of(aws) in result.stderr
     assert picture(aws) == b"second"
-    assert leftovers(aws.client, NAME) == [f"bucket {bucket_of(aws)}"]
+    assert resources_of(aws.client, NAME) == [f"bucket {bucket_of(aws)}"]
 
 
 def test_a_bucket_let_go_from_the_state_keeps_what_guards_it(cluster: Configuration, aws: AwsDouble) -> None:
@@ -64,7 +64,7 @@ def test_a_bucket_let_go_from_the_state_keeps_what_guards_it(cluster: Configurat
     assert picture(aws) == b"second"
     assert "aws:SecureTransport" in s3.get_bucket_policy(Bucket=bucket_of(aws))["Policy"]
     assert all(s3.get_public_access_block(Bucket=bucket_of(aws))["PublicAccessBlockConfiguration"].values())
-    assert leftovers(aws.client, NAME) == [f"bucket {bucket_of(aws)}"]
+    assert resources_of(aws.client, NAME) == [f"bucket {bucket_of(aws)}"]
 
 
 def test_the_next_cluster_refuses_to_guess_and_then_adopts_the_bucket(cluster: Configuration, aws: AwsDouble) -> None:
@@ -83,7 +83,7 @@ def test_with_force_the_bucket_goes_with_every_version(cluster: Configuration, a
     cluster.must("destroy", "-auto-approve", "-input=false")
     with pytest.raises(ClientError, match="404"):
         aws.client("s3").head_bucket(Bucket=bucket_of(aws))
-    assert leftovers(aws.client, NAME) == []
+    assert resources_of(aws.client, NAME) == []
 
 
 def test_rules_tidy_the_bucket(early: dict[str, Future[Configuration]], aws: AwsDouble) -> None:

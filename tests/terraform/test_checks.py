@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Need
-from tests.doubles.aws import AwsDouble
+from tests.doubles.aws.double import AwsDouble
 from tests.terraform.configuration import SOURCE, Configuration
 from tests.terraform.conftest import Make
 

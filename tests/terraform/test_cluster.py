@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.doubles.aws import AwsDouble
-from tests.doubles.leftovers import census, leftovers
+from tests.doubles.aws.double import AwsDouble
+from tests.doubles.aws.resources import all_resources, resources_of
 from tests.terraform.configuration import Configuration
 from tests.terraform.conftest import Make
 
@@ -47,7 +47,7 @@ def begin_early(make_configuration: Make, _: AwsDouble) -> Story:
     own = AwsDouble().start()
     cluster = make_configuration(own, NAME)
     cluster.init()
-    story = Story(cluster, own, census(own.client))
+    story = Story(cluster, own, all_resources(own.client))
     cluster.apply()
     return story
 
@@ -101,8 +101,8 @@ def test_disks_are_encrypted_and_carry_the_tags(story: Story) -> None:
 
 
 def test_everything_carries_the_cluster_s_tags_but_what_aws_makes_itself(story: Story) -> None:
-    made = census(story.aws.client) - story.before
-    untagged = made - set(leftovers(story.aws.client, NAME))
+    made = all_resources(story.aws.client) - story.before
+    untagged = made - set(resources_of(story.aws.client, NAME))
     # The VPC's main route table and the hosts' interfaces, which nobody asked for and which go with their owners.
     assert {thing.split()[0] for thing in untagged} == {"route-table", "network-interface"}
 
@@ -190,7 +190,7 @@ def test_going_to_spot_replaces_the_workers_and_leaves_the_master(story: Story) 
 def test_nothing_is_left_after_destroy(story: Story) -> None:
     # A key made on demand, outside Terraform, is no obstacle.
     story.aws.client("iam").create_access_key(UserName=story.cluster.outputs()["iam_user_name"])
-    assert leftovers(story.aws.client, NAME), "the check sees a cluster that is there"
+    assert resources_of(story.aws.client, NAME), "the check sees a cluster that is there"
     story.cluster.must("destroy", "-auto-approve", "-input=false")
-    assert leftovers(story.aws.client, NAME) == []
-    assert census(story.aws.client) == story.before
+    assert resources_of(story.aws.client, NAME) == []
+    assert all_resources(story.aws.client) == story.before

@@ -2,7 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 
-from tests.doubles.aws import AwsDouble
+from tests.doubles.aws.double import AwsDouble
 from tests.waiting import wait_until
 
 

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from pipeline import cli, errors
+from pipeline import errors
 from pipeline import progress as narration
+from pipeline.arguments import make_parser
 from pipeline.errors import ExitCode
 from pipeline.network import weights
 from pipeline.run_folder import layout
@@ -21,7 +22,7 @@ from pipeline.run_folder.record import COMPLETE, RunRecord
 from pipeline.settings import RUN_ID, new_run_id
 from scripts import errors as operator_errors
 from scripts.aws import bucket
-from scripts.runs import results, start, submission, systemd_unit, table
+from scripts.runs import attach, progress, results, start, submission, systemd_unit, table
 
 RECORD = RunRecord(
     run_id="mine", status=COMPLETE, exit_status=0, settings={}, weights="random", master="local",
@@ -65,7 +66,7 @@ def test_the_newest_run_is_known_by_its_record(monkeypatch: pytest.MonkeyPatch) 
 @pytest.mark.parametrize("size", submission.SIZES)
 def test_the_words_of_a_size_are_the_job_s_options(size: str) -> None:
     words = ["run", "--images", "s3://b/pictures", "--output", "s3://b/runs", "--run-id", "mine", "--weights", "random"]
-    cli._parser().parse_args([*words, *submission.SIZES[size], "--master", "spark://m:7077", "--resume"])
+    make_parser().parse_args([*words, *submission.SIZES[size], "--master", "spark://m:7077", "--resume"])
 
 
 def test_weights_that_are_no_file() -> None:
@@ -84,7 +85,6 @@ def test_exit_codes_mean_the_same_on_both_sides_or_are_one_side_s_alone() -> Non
 
 
 def test_each_way_in_which_a_run_can_end_has_its_next_step() -> None:
-    attach = pytest.importorskip("scripts.runs.attach")
     ends = {ExitCode.INPUT, ExitCode.TOO_MANY_BAD, ExitCode.SPARK, ExitCode.STORAGE, ExitCode.INTERRUPTED}
     assert set(attach.NEXT_STEP) == ends
 
@@ -109,7 +109,6 @@ def said(monkeypatch: pytest.MonkeyPatch) -> Callable[[bool], list[str]]:
 
 
 def test_what_the_job_says_is_shown_as_a_terminal_would_have_shown_it(said: Callable[[bool], list[str]]) -> None:
-    progress = pytest.importorskip("scripts.runs.progress")
     listed, note, _, ended = (progress.read(line) for line in said(False))
     assert listed == "    1.0 s  Listed 300 pictures in 12 classes"
     assert note == "Run mine is complete already; nothing is left to do."
@@ -122,7 +121,6 @@ def test_what_the_job_says_is_shown_as_a_terminal_would_have_shown_it(said: Call
 
 
 def test_how_far_the_job_is_comes_over_number_by_number(said: Callable[[bool], list[str]]) -> None:
-    progress = pytest.importorskip("scripts.runs.progress")
     line = said(False)[2]
     event, read = json.loads(line.removeprefix(narration.PREFIX)), progress.read(line)
     assert (read.doing, read.done, read.total) == ("Features", 503, 20_622)

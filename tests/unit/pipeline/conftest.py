@@ -1,25 +1,36 @@
-"""A network for tests whose point is not its numbers: made in milliseconds, without Keras."""
+"""What the job's tests share: a network of the real one's width and a whole run, both made without Spark and Keras."""
 
+from io import StringIO
 from pathlib import Path
 
-import numpy as np
 import pytest
+from rich.console import Console
 
-from pipeline.network.frameworks import import_openvino
+from pipeline.job.run import run
 from pipeline.network.keras_model import FEATURES, Network
+from pipeline.progress import Narrator
+from tests.unit.pipeline.without_spark import folder_of, made_network, request_of, without_spark
 
 
 @pytest.fixture(scope="session")
 def tiny_network(tmp_path_factory: pytest.TempPathFactory) -> Network:
-    """32 x 32 pixels to 1,280 features by averages of 8 x 8 blocks and one matrix; run by the real engine."""
-    openvino = import_openvino()
-    from openvino import opset13 as ops
+    """A network as wide as the real one, for tests whose point is not its numbers."""
+    return made_network(FEATURES, tmp_path_factory.mktemp("network"))
 
-    pixels = ops.parameter([1, 32, 32, 3], np.float32)
-    blocks = ops.avg_pool(ops.transpose(pixels, [0, 3, 1, 2]), [8, 8], [0, 0], [0, 0], [8, 8], exclude_pad=True)
-    flat = ops.reshape(blocks, [0, 48], special_zero=True)
-    matrix = np.random.default_rng(5).normal(size=(48, FEATURES)).astype(np.float32)
-    model = openvino.Model([ops.matmul(flat, matrix, False, False)], [pixels])
-    file = tmp_path_factory.mktemp("network") / "network.xml"
-    openvino.save_model(model, file, compress_to_fp16=False)
-    return Network("openvino", "f32", 32, file.read_bytes(), Path(file).with_suffix(".bin").read_bytes())
+
+@pytest.fixture(scope="session")
+def narrator() -> Narrator:
+    """One whom nobody hears."""
+    return Narrator(Console(file=StringIO(), highlight=False))
+
+
+@pytest.fixture(scope="session")
+def whole_run(narrator: Narrator, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run over PICTURES pictures, two of which cannot be read; copy it to change it."""
+    folder = tmp_path_factory.mktemp("whole")
+    request = request_of(folder, max_bad=0.1)
+    for number in (0, 1):
+        (folder / "pictures" / ("Apple" if number else "Pear") / f"{number}.jpg").write_bytes(b"words")
+    with without_spark(tmp_path_factory.mktemp("network")):
+        run(request, narrator)
+    return folder_of(request)

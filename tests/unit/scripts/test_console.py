@@ -19,6 +19,14 @@ def test_without_a_terminal_a_question_is_an_answer_short(monkeypatch: pytest.Mo
     assert console.ask("Take the cluster down?")
 
 
+def test_columns_are_as_wide_as_what_is_in_them_and_nothing_in_a_cell_is_markup() -> None:
+    assert console.columns([("master", "1.2.3.4", ""), ("worker-1", "-", "[bold]")]) == [
+        "master    1.2.3.4",
+        "worker-1  -        [bold]",
+    ]
+    assert console.columns([("x" * 300, "y")]) == [f"{'x' * 300}  y"]
+
+
 class InterruptedOnce(io.StringIO):
     """A terminal whose person types Ctrl-C while the first line comes."""
 

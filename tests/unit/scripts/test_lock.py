@@ -74,6 +74,8 @@ def test_the_holder_is_named_and_the_lock_is_free_at_its_end(folder: Path) -> No
     for task in ("up", "down"):
         with lock.changing("fruits", task):
             assert (folder / "lock").read_text().startswith(f"`make {task}` (process ")
+            with (folder / "lock").open() as another, pytest.raises(BlockingIOError):
+                fcntl.flock(another, fcntl.LOCK_SH | fcntl.LOCK_NB)
 
 
 def test_a_command_holds_the_lock_as_long_as_it_runs(folder: Path) -> None:

@@ -1,32 +1,32 @@
-"""A person's checkout, an AWS in this process (moto), and stand-ins for Terraform and for the hosts."""
+"""A person's checkout, and stand-ins for Terraform and for the hosts."""
 
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from scripts import console, processes, tfvars
-from scripts.aws import clients, own_address, prices
+from scripts.aws import own_address, prices
 from scripts.cluster import Cluster
 from scripts.hosts import ansible, host_keys, logs, readiness
 from scripts.runs import at_work
 from scripts.terraform import outputs, validation, workspace
-from tests import doubles
 from tests.doubles.fake_terraform import FakeTerraform
+from tests.unit.scripts.conftest import REGION
 
-NAME, REGION = "fruits", "eu-west-1"
+NAME = "fruits"
 WISHED = ("aws_vpc.cluster[0]", "aws_s3_bucket.data", "aws_instance.master", "aws_instance.worker[0]")
 TAGS = [{"Key": "Project", "Value": "orchard"}, {"Key": "Cluster", "Value": NAME}]
 
 
 @pytest.fixture(autouse=True)
-def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Settings of a cluster `fruits` with one worker, nobody at the terminal, no program needed."""
+def checkout(aws: Callable[[str], Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Settings of a cluster `fruits` with one worker, an empty account, nobody at the terminal, no program needed."""
     terraform = tmp_path / "terraform"
     terraform.mkdir()
-    (terraform / "variables.tf").write_text((tfvars.CHECKOUT / "terraform" / "variables.tf").read_text())
+    for name in ("variables.tf", "versions.tf"):
+        (terraform / name).write_text((tfvars.CHECKOUT / "terraform" / name).read_text())
     (terraform / "terraform.tfvars").write_text(f'cluster_name = "{NAME}"\nowner = "me"\nworker_count = 1\n')
     monkeypatch.setenv("ORCHARD_TERRAFORM", str(terraform))
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
@@ -39,31 +39,6 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr("tenacity.nap.time.sleep", lambda _: None)
     console.begin("test", verbose=False)
     return tmp_path
-
-
-@pytest.fixture(scope="package")
-def mocked_aws() -> Iterator[None]:
-    """One AWS in this process for all tests of this folder: to make one takes a second."""
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        # moto reads it when it is first imported; its own list of images takes seconds to load.
-        monkeypatch.setenv("MOTO_AMIS_PATH", str(Path(doubles.__file__).with_name("debian_amis.json")))
-        from moto import mock_aws
-
-        for name in [name for name in os.environ if name.startswith("AWS_")]:
-            monkeypatch.delenv(name)
-        clients.client.cache_clear()
-        with mock_aws():
-            yield
-        clients.client.cache_clear()
-
-
-@pytest.fixture(autouse=True)
-def aws(mocked_aws: None) -> Callable[[str], Any]:
-    """An empty account of AWS's; gives its clients by the service's name."""
-    from moto.moto_api._internal.models import moto_api_backend
-
-    moto_api_backend.reset()
-    return lambda service: clients.client(service, REGION)
 
 
 @pytest.fixture(autouse=True)

@@ -10,7 +10,8 @@ from scripts.cluster import Cluster
 from scripts.errors import AwsError, BusyError
 from scripts.lifecycle import down
 from tests.doubles.fake_terraform import FakeTerraform
-from tests.unit.scripts.lifecycle.conftest import NAME, REGION, TAGS, FakeHosts
+from tests.unit.scripts.conftest import REGION
+from tests.unit.scripts.lifecycle.conftest import NAME, TAGS, FakeHosts
 
 BUCKET = f"orchard-{NAME}-1"
 

@@ -10,7 +10,8 @@ from scripts.cluster import Cluster
 from scripts.errors import BusyError, MissingError
 from scripts.lifecycle import plan
 from tests.doubles.fake_terraform import FakeTerraform
-from tests.unit.scripts.lifecycle.conftest import NAME, REGION, TAGS
+from tests.unit.scripts.conftest import REGION
+from tests.unit.scripts.lifecycle.conftest import NAME, TAGS
 
 Aws = Callable[[str], Any]
 

@@ -58,9 +58,9 @@ def test_a_person_reads_it_in_a_few_lines() -> None:
     run = RunStatus("r", 90, Progress("Features", 120, 300, "pictures", 30, "images/s", 6))
     assert lines(status_of(CLUSTER, instances(), ONE_ALIVE, (run,), PRICE, NOW)) == [
         "Cluster fruits in eu-west-1: running for 2 h 0 min; workers alive: 1 of 2",
-        "  master     running     m6i.large     1.2.3.4          10.0.0.10",
-        "  worker-1   running     m6i.large     1.2.3.5          10.0.0.11        alive",
-        "  worker-2   running     m6i.large     -                10.0.0.12        not alive",
+        "  master    running  m6i.large  1.2.3.4  10.0.0.10",
+        "  worker-1  running  m6i.large  1.2.3.5  10.0.0.11  alive",
+        "  worker-2  running  m6i.large  -        10.0.0.12  not alive",
         "Run r for 1 min 30 s: 120 of 300 pictures, 30 images/s, 6 s left",
         "Price: 0.90 USD an hour; about 1.80 USD since its start.",
     ]
@@ -79,5 +79,5 @@ def test_a_host_that_is_no_more_is_said_to_be_gone() -> None:
 
 
 def test_without_a_known_price_it_says_so() -> None:
-    told = lines(status_of(CLUSTER, instances(), ONE_ALIVE, (), None, NOW))
-    assert told[-1] == "Price: not known for these instance types."
+    said = lines(status_of(CLUSTER, instances(), ONE_ALIVE, (), None, NOW))
+    assert said[-1] == "Price: not known for these instance types."

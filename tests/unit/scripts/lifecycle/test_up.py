@@ -9,7 +9,8 @@ from scripts.hosts import readiness
 from scripts.lifecycle import up
 from scripts.terraform import validation
 from tests.doubles.fake_terraform import FakeTerraform
-from tests.unit.scripts.lifecycle.conftest import REGION, WISHED, FakeHosts
+from tests.unit.scripts.conftest import REGION
+from tests.unit.scripts.lifecycle.conftest import WISHED, FakeHosts
 
 
 @pytest.fixture

@@ -134,7 +134,7 @@ def serve(host: str, port: int, ready: Callable[[int], None]) -> None:
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
     from werkzeug.serving import make_server
 
-    from tests.doubles import moto_patches
+    from tests.doubles.aws import moto_patches
 
     moto_patches.apply()
     application = FaultyApplication(DomainDispatcherApplication(create_backend_app))

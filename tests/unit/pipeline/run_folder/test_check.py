@@ -1,4 +1,4 @@
-"""`check` finds what is wrong with a run: each fault is made on a copy of a whole one."""
+"""pipeline.run_folder.check finds what is wrong with a run: each fault is made on a copy of a whole one."""
 
 import json
 import shutil
@@ -11,8 +11,10 @@ import pytest
 
 from pipeline.run_folder.check import check_run
 from pipeline.storage.opening import open_storage
-from tests.job.conftest import GOOD, FinishedRun
-from tests.pictures import BROKEN
+from tests.unit.pipeline.without_spark import PICTURES
+
+BAD = 2
+GOOD = PICTURES - BAD
 
 
 def drop_a_feature_part(run: Path) -> None:
@@ -64,7 +66,7 @@ def list_one_more(run: Path) -> None:
         (swap_two_projections, "pca/part-00000.parquet has other rows than features/part-00000.parquet."),
         (
             lose_an_error,
-            f"Counts differ: {GOOD + len(BROKEN)} listed, {GOOD} in the parts, {len(BROKEN) - 1} in errors.parquet.",
+            f"Counts differ: {GOOD + BAD} listed, {GOOD} in the parts, {BAD - 1} in errors.parquet.",
         ),
         (lose_a_csv_row, f"pca.csv has {GOOD - 1} rows, the parts have {GOOD}."),
         (change_the_mean, "The mean beside pca_model is not the mean of the features."),
@@ -72,11 +74,9 @@ def list_one_more(run: Path) -> None:
         (list_one_more, "does not account for every picture of its task."),
     ],
 )
-def test_check_names_the_fault(
-    finished_run: FinishedRun, tmp_path: Path, damage: Callable[[Path], None], said: str
-) -> None:
+def test_check_names_the_fault(whole_run: Path, tmp_path: Path, damage: Callable[[Path], None], said: str) -> None:
     run = tmp_path / "run"
-    shutil.copytree(finished_run.folder, run)
+    shutil.copytree(whole_run, run)
     assert check_run(open_storage(str(run))) == []
     damage(run)
     assert any(said in fault for fault in check_run(open_storage(str(run))))

@@ -1,4 +1,4 @@
-"""What is left of a cluster, asked of the API and of nothing else: no state file, no memory."""
+"""What there is of a cluster, asked of the API and of nothing else: no state file, no memory."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -18,7 +18,7 @@ PAGED = (
 )
 
 
-def census(client: Client) -> set[str]:
+def all_resources(client: Client) -> set[str]:
     """Everything in the account that a cluster may consist of, as `kind id`, whoever made it and however it is tagged.
 
     `client` makes a boto3 client for a service's name.
@@ -26,8 +26,8 @@ def census(client: Client) -> set[str]:
     return {f"{kind} {identity}" for kind, identity, _ in _everything(client)}
 
 
-def leftovers(client: Client, cluster_name: str) -> list[str]:
-    """What still exists of this cluster, by its Cluster tag or, where AWS has no tags, by its name; sorted."""
+def resources_of(client: Client, cluster_name: str) -> list[str]:
+    """What exists of this cluster, by its Cluster tag or, where AWS has no tags, by its name; sorted."""
     prefix = f"orchard-{cluster_name}"
 
     def belongs(identity: str, tags: dict[str, str]) -> bool:

@@ -6,7 +6,7 @@ from http.server import BaseHTTPRequestHandler
 from urllib.parse import parse_qs, urlsplit
 from xml.sax.saxutils import escape
 
-from tests.doubles.serving import serving
+from tests.doubles.s3.serving import serving
 
 PAGE = 1000
 ENTRY = (
@@ -32,8 +32,8 @@ def size_of(number: int) -> int:
 
 
 @contextmanager
-def listing_s3(keys: int) -> Iterator[str]:
-    """The endpoint of a server whose every bucket lists this many keys, a thousand a page."""
+def listing_s3(keys: int, page: int = PAGE) -> Iterator[str]:
+    """The endpoint of a server whose every bucket lists this many keys, at most `page` at once."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -42,7 +42,7 @@ def listing_s3(keys: int) -> Iterator[str]:
         def do_GET(self) -> None:
             query = {name: values[0] for name, values in parse_qs(urlsplit(self.path).query).items()}
             start = int(query.get("continuation-token", 0))
-            numbers = range(start, min(start + PAGE, keys))
+            numbers = range(start, min(start + page, keys))
             more = numbers.stop < keys
             body = LIST.format(
                 prefix=escape(query.get("prefix", "")),

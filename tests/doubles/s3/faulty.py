@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from tests.doubles.s3_server import S3Server
+from tests.doubles.s3.server import S3Server
 
 ERROR_BODY = (
     '<?xml version="1.0" encoding="UTF-8"?><Error><Code>{code}</Code><Message>{code} on purpose</Message>'

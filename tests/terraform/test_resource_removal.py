@@ -6,10 +6,9 @@ from typing import Any
 
 import pytest
 
-from scripts.aws import clients as clients
-from scripts.aws import resource_removal, resources
-from tests.doubles import leftovers as census
-from tests.doubles.aws import AwsDouble
+from scripts.aws import clients, resource_removal, resources
+from tests.doubles.aws.double import AwsDouble
+from tests.doubles.aws.resources import resources_of
 
 NAME = "lost"
 TAGS = [{"Key": "Project", "Value": "orchard"}, {"Key": "Cluster", "Value": NAME}]
@@ -79,16 +78,16 @@ def build(aws: AwsDouble, name: str, tags: list[dict[str, str]], network: str) -
 
 def test_everything_of_a_lost_cluster_is_found_and_taken_away_and_nothing_else(account: AwsDouble) -> None:
     build(account, "lost-two", OTHER, "10.8.0.0/24")
-    others = census.leftovers(account.client, "lost-two")
+    others = resources_of(account.client, "lost-two")
     build(account, NAME, TAGS, "10.9.0.0/24")
     found = resources.of_cluster(account.region, NAME)
-    kinds = {thing.kind for thing in found}
+    kinds = {resource.kind for resource in found}
     assert kinds >= {"instance", "VPC", "subnet", "internet gateway", "route table", "VPC endpoint", "security group"}
     assert kinds >= {"key pair", "instance profile", "IAM role", "IAM user"}
     resource_removal.remove(account.region, found)
     assert resources.of_cluster(account.region, NAME) == []
-    assert census.leftovers(account.client, NAME) == []
-    assert census.leftovers(account.client, "lost-two") == others
+    assert resources_of(account.client, NAME) == []
+    assert resources_of(account.client, "lost-two") == others
     resource_removal.remove(account.region, resources.of_cluster(account.region, "lost-two"))
 
 

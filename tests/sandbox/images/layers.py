@@ -11,13 +11,14 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.sandbox import handle, image, runs
-from tests.sandbox.cache import being_built
+from tests.sandbox import handle, runs
 from tests.sandbox.host import unmount
+from tests.sandbox.images import image
+from tests.sandbox.images.cache import being_built
 from tests.sandbox.machine import SandboxError
 from tests.sandbox.sandbox import Sandbox
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 ROLES = ("common", "java", "environment")
 # What the layer is made from; when one of these changes, it is made again.
 SOURCES = (

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from tests.sandbox import runs
-from tests.sandbox.cache import being_built
+from tests.sandbox.images.cache import being_built
 from tests.sandbox.machine import SandboxError
 
 SUITE = "bookworm"

@@ -1,6 +1,7 @@
 """Folders that take minutes to make and are kept for the next run: images and layers."""
 
 import fcntl
+import os
 import shutil
 import time
 from collections.abc import Iterator
@@ -26,8 +27,8 @@ def being_built(folder: Path) -> Iterator[Path | None]:
             yield None
             return
         _remove_unused(folder.parent, kind)
-        scratch = folder.with_name(f".{folder.name}.new")
-        shutil.rmtree(scratch, ignore_errors=True)
+        # Of this process alone: what a killed builder has started may still be writing into its own.
+        scratch = folder.with_name(f".{folder.name}.{os.getpid()}.new")
         try:
             yield scratch
             scratch.rename(folder)
@@ -42,7 +43,7 @@ def _asked_for(folder: Path) -> Path:
 
 def _remove_unused(parent: Path, kind: str) -> None:
     mounted = Path("/proc/self/mounts").read_text()
-    for folder in parent.glob(f"{kind}-*"):
+    for folder in [*parent.glob(f"{kind}-*"), *parent.glob(f".{kind}-*.new")]:
         mark = _asked_for(folder)
         age = time.time() - (mark.stat().st_mtime if mark.exists() else folder.stat().st_ctime)
         if age > UNUSED_SECONDS and str(folder) not in mounted:

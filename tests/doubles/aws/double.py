@@ -4,8 +4,8 @@
         subprocess.run(["terraform", "apply"], env=os.environ | aws.environment())
         aws.fail("ec2:RunInstances", code="VcpuLimitExceeded", after=1)
 
-By hand: `python -m tests.doubles.aws --port 5000`, then the environment that it prints. Its state lives as long as its
-process.
+By hand: `python -m tests.doubles.aws.double --port 5000`, then the environment that it prints. Its state lives as long
+as its process.
 """
 
 import argparse
@@ -26,7 +26,7 @@ from typing import Any, Self
 
 import boto3
 
-from tests.doubles.aws_server import FAULTS_PATH, serve
+from tests.doubles.aws.server import FAULTS_PATH, serve
 
 HERE = Path(__file__).resolve().parent
 ACCOUNT = "123456789012"
@@ -86,7 +86,7 @@ class AwsDouble:
         command = [
             sys.executable,
             "-m",
-            "tests.doubles.aws",
+            "tests.doubles.aws.double",
             "--host",
             self._host,
             "--port",
@@ -96,7 +96,7 @@ class AwsDouble:
         if self._hosts:
             command += ["--hosts", str(self._hosts.folder), "--public-network", self._hosts.public_network]
         self._process = subprocess.Popen(
-            command, cwd=HERE.parents[1], text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log
+            command, cwd=HERE.parents[2], text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log
         )
         assert self._process.stdout
         readable, _, _ = select.select([self._process.stdout], [], [], START_DEADLINE)
@@ -203,7 +203,7 @@ def main() -> None:
         )
 
     if arguments.hosts:
-        from tests.doubles import moto_hosts
+        from tests.doubles.aws import moto_hosts
 
         moto_hosts.apply(arguments.hosts, arguments.public_network)
     serve(arguments.host, arguments.port, announce)

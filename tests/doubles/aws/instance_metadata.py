@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler
 
-from tests.doubles.serving import serving
+from tests.doubles.s3.serving import serving
 
 ROLE = "orchard-node"
 # More than the second that boto3 waits unless told.

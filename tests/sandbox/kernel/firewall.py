@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address
 from pathlib import Path
 
-from tests.sandbox import network, runs
+from tests.sandbox import runs
+from tests.sandbox.kernel import network
 from tests.sandbox.runs import Run
 
 FORWARDING = Path("/proc/sys/net/ipv4/ip_forward")

@@ -240,7 +240,7 @@ def _is_free(address: str, port: int) -> bool:
 
 
 def main() -> int:
-    """`python -m tests.doubles.s3_server BUCKET COMMAND...`: run a command with such a server and an empty bucket."""
+    """`python -m tests.doubles.s3.server BUCKET COMMAND...`: run a command with such a server and an empty bucket."""
     bucket, *command = sys.argv[1:]
     with S3Server() as server, server.bucket(bucket):
         return subprocess.run(command, env=os.environ | server.environment(), check=False).returncode

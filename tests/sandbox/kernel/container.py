@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.sandbox import cgroups
+from tests.sandbox.kernel import cgroups
 from tests.sandbox.machine import SandboxError
 
 LAUNCH = Path(__file__).with_name("launch.py")
