@@ -4,10 +4,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
 
-.PHONY: help demo setup test test-cluster bench lint lock init plan up stop start scale credentials down upload run follow runs stop-run results status ssh jupyter ui history logs sandbox-up sandbox-down
+.PHONY: help demo setup test test-unit test-s3 test-job test-terraform coverage test-cluster bench lint lock docs init plan up stop start scale credentials down upload run follow runs stop-run results status ssh jupyter ui history logs sandbox-up sandbox-down
 
 help: ## Print this menu
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # Each stamp is an installed lock: it is made again only when its lock changes.
 $(BIN)/uv: requirements/bootstrap.txt
@@ -29,17 +29,32 @@ demo: .venv/.operator ## The whole job on this machine (IMAGES=folder WEIGHTS=fi
 
 setup: .venv/.dev ## Install everything into .venv and stop there
 
-test: .venv/.dev .venv-checkov/.checkov ## Run the tests that need no hosts
-	$(BIN)/python -m pytest
+PYTEST = $(BIN)/python -m pytest
+test: test-unit test-s3 test-job test-terraform ## Run the tests that need no hosts
+
+test-unit: .venv/.dev ## Of these, the quick ones: no Spark, no server
+	$(PYTEST) tests/unit
+
+test-s3: .venv/.dev ## Those against a real S3 server
+	$(PYTEST) tests/s3
+
+test-job: .venv/.dev ## Whole runs of the job, on Spark
+	$(PYTEST) tests/job
+
+test-terraform: .venv/.dev .venv-checkov/.checkov ## Terraform against a double of AWS
+	$(PYTEST) tests/terraform
+
+coverage: .venv/.dev .venv-checkov/.checkov ## Run them and require that they run 90 % of pipeline and scripts
+	$(PYTEST) --cov --cov-report=term-missing:skip-covered --cov-fail-under=90
 
 TESTS ?= tests/cluster
 test-cluster: .venv/.dev ## Run the tests on real hosts booted on this machine (Linux, root)
-	@$(SANDBOX) tools && $(BIN)/python -m pytest $(TESTS)
+	@$(SANDBOX) tools && $(PYTEST) $(TESTS)
 
 BENCH = --images '$(IMAGES)' --weights '$(WEIGHTS)'
 bench: .venv/.dev ## Measure the job here, beside what people run today (IMAGES=folder WEIGHTS=file S3A=folder; an hour)
 	$(BIN)/python -m benchmarks.job $(BENCH) && $(BIN)/python -m benchmarks.limit $(BENCH)
-	$(BIN)/python -m tests.doubles.s3_server bench $(BIN)/python -m benchmarks.ways $(BENCH) --s3 s3://bench $(if $(S3A),--s3a '$(S3A)')
+	$(BIN)/python -m tests.doubles.s3.server bench $(BIN)/python -m benchmarks.ways $(BENCH) --s3 s3://bench $(if $(S3A),--s3a '$(S3A)')
 
 lint: .venv/.dev ## Check style, types and which room imports which
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports --no-cache
@@ -47,6 +62,9 @@ lint: .venv/.dev ## Check style, types and which room imports which
 
 lock: $(BIN)/uv ## Make the locks again from pyproject.toml
 	requirements/lock.sh $(BIN)/uv
+
+docs: .venv/.dev ## Write docs/settings.md again from variables.tf and the job's --help
+	$(BIN)/python -m docs.settings
 
 FAB = $(BIN)/fab -r scripts
 # `make up V=1` shows what the tools print.

@@ -22,7 +22,7 @@ class InventoryError(Exception):
 def read_outputs(terraform: Path) -> dict[str, Any]:
     """What `terraform output` says of the cluster. Raises InventoryError where it says nothing."""
     try:
-        told = subprocess.run(
+        answer = subprocess.run(
             ["terraform", f"-chdir={terraform}", "output", "-json"], capture_output=True, text=True, check=True
         ).stdout
     except FileNotFoundError:
@@ -32,7 +32,7 @@ def read_outputs(terraform: Path) -> dict[str, Any]:
         raise InventoryError(
             f"Terraform could not read its outputs in {terraform} ({first_line}): run `terraform init` there."
         ) from None
-    outputs = {name: output["value"] for name, output in json.loads(told).items()}
+    outputs = {name: output["value"] for name, output in json.loads(answer).items()}
     if "master" not in outputs:
         raise InventoryError(f"No cluster is up by the state in {terraform}: run `make up` first.")
     return outputs

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow.dataset as ds
 from numpy.typing import NDArray
 
-from pipeline.run_folder.nearest_neighbour import nearest_neighbour_accuracy
+from pipeline.run_folder.nearest_neighbour import same_label_as_nearest
 
 
 def table(folder: Path, column: str) -> dict[str, NDArray[np.float32]]:
@@ -48,7 +48,7 @@ def compare(first: Path, other: Path) -> dict[str, Any]:
         "pictures": len(names),
         "largest_difference": float(np.abs(here - there).max()),
         "least_cosine": float((np.einsum("ij,ij->i", here, there) / lengths).min()),
-        "accuracy": float(nearest_neighbour_accuracy(vectors, labels).mean()),
+        "accuracy": float(same_label_as_nearest(vectors, labels).mean()),
     }
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 import pyarrow as pa
 
-from pipeline.job.spark_jobs import packed_tasks
+from pipeline.job.spark_jobs import encoded_tasks
 from pipeline.pictures.listing import list_pictures, plan_tasks
 from pipeline.run_folder.outputs import write_inputs
 from pipeline.settings import RunSettings
@@ -57,7 +57,7 @@ def main() -> None:
         inputs = plan_tasks(pictures, CORES)
         with tempfile.TemporaryDirectory() as folder:
             write_inputs(LocalStorage.at(folder), inputs, settings)
-        tasks = packed_tasks(inputs)
+        tasks = encoded_tasks(inputs)
         answer |= {"tasks": len(tasks), "plan_seconds": time.perf_counter() - started - listed.seconds}
     print(json.dumps({**answer, "peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}))
 

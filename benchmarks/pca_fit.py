@@ -16,7 +16,9 @@ import numpy as np
 from pipeline.job.session import default_master, spark_context
 from pipeline.job.spark_jobs import sum_moments
 from pipeline.pca.fit import fit
-from pipeline.run_folder.parts import FeaturePart, encode_features, feature_key, read_features, vector_table, vectors_of
+from pipeline.run_folder.layout import feature_key
+from pipeline.run_folder.parts import FeaturePart, encode_features, read_features, vector_table, vectors_of
+from pipeline.settings import RunSettings
 from pipeline.storage.base import Storage
 from pipeline.storage.opening import open_storage
 
@@ -65,7 +67,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--run", required=True, help="a run folder with features/")
     parser.add_argument("--rows", type=int, help="grow the features to this many rows")
-    parser.add_argument("--components", type=int, default=200)
+    parser.add_argument("--components", type=int, default=RunSettings.components)
     parser.add_argument("--repeats", type=int, default=3)
     options = parser.parse_args()
     run = open_storage(str(Path(options.run).absolute()))

@@ -41,7 +41,7 @@ def main() -> None:
     parser.add_argument("--precision", default="f32")
     parser.add_argument("--limit", type=int)
     options = parser.parse_args()
-    network = prepare_network(find_weights(options.weights), "openvino", options.precision, 224)
+    network = prepare_network(find_weights(options.weights), "openvino", options.precision, RunSettings.image_size)
     images = open_storage(options.images)
     paths = list_pictures(images, RunSettings(images.uri, "", limit=options.limit))["path"].to_pylist()
     cores, context = os.cpu_count() or 1, get_context("fork")

@@ -26,12 +26,13 @@ from pipeline.pictures.listing import all_pictures, plan_tasks
 from pipeline.pictures.opening import open_pictures
 from pipeline.pictures.pack_writer import pack
 from pipeline.progress import Narrator
+from pipeline.settings import RunSettings
 from pipeline.storage.local import LocalStorage
 from pipeline.storage.opening import open_storage
 from pipeline.storage.s3 import S3Storage
 from pipeline.storage.transfer import upload
-from tests.doubles.listing_s3 import key_of, listing_s3
-from tests.doubles.s3_server import S3Server
+from tests.doubles.s3.listing import key_of, listing_s3
+from tests.doubles.s3.server import S3Server
 
 HERE = Path(__file__).parent
 ROUNDS = 3
@@ -63,7 +64,7 @@ def memory(_: argparse.Namespace) -> dict[str, Any]:
 
 def features(options: argparse.Namespace) -> dict[str, Any]:
     """The feature phase from the disk, from S3 and from packed pictures, in turns, in one Spark session."""
-    network = prepare_network(find_weights(options.weights), "openvino", "f32", 224)
+    network = prepare_network(find_weights(options.weights), "openvino", "f32", RunSettings.image_size)
     with tempfile.TemporaryDirectory() as folder, S3Server() as server, server.bucket() as bucket:
         os.environ.update(server.environment())
         loose, packed, runs = (f"s3://{bucket}/{name}" for name in (PREFIX, "packed", "runs"))
@@ -87,7 +88,7 @@ def features(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def feature_phase(context: Any, job: FeatureJob) -> dict[str, float]:
-    """Pictures, images/s from the first picture on as run.json has them, and a worker's peak memory in bytes."""
+    """Pictures, images/s from the first picture on, and a worker's peak memory in bytes."""
     inputs = plan_tasks(all_pictures(job.images), context.defaultParallelism)
     results = extract_features(context, job, inputs, lambda _: None)
     seconds = max(result.ended_at for result in results) - min(result.first_picture_at for result in results)

@@ -24,16 +24,17 @@ import pyarrow.fs
 
 from benchmarks.machine import machine
 from benchmarks.spread import spread
-from pipeline.job.extract import FETCHES, FeatureJob, FeatureTask, extract
+from pipeline.job.extract import FeatureJob, FeatureTask, extract
 from pipeline.network.keras_model import prepare_network
 from pipeline.network.weights import find_weights
 from pipeline.pictures.listing import all_pictures
 from pipeline.progress import Narrator
+from pipeline.settings import RunOptions, RunSettings
 from pipeline.storage import s3_connection
 from pipeline.storage.local import LocalStorage
 from pipeline.storage.s3 import S3Storage
 from pipeline.storage.transfer import upload
-from tests.doubles.s3_server import REGION, S3Server
+from tests.doubles.s3.server import REGION, S3Server
 
 ROUNDS = 3
 THREADS = (1, 8, 32)
@@ -109,7 +110,7 @@ def late(server: S3Server, seconds: float) -> Iterator[str]:
         process.join()
 
 
-def _serve_late(port: int, seconds: float, told: Connection) -> None:
+def _serve_late(port: int, seconds: float, answer: Connection) -> None:
     async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, pause: float) -> None:
         while data := await reader.read(65536):
             await asyncio.sleep(pause)
@@ -122,7 +123,7 @@ def _serve_late(port: int, seconds: float, told: Connection) -> None:
 
     async def serve() -> None:
         listening = await asyncio.start_server(connect, "127.0.0.1", 0)
-        told.send(listening.sockets[0].getsockname()[1])
+        answer.send(listening.sockets[0].getsockname()[1])
         await listening.serve_forever()
 
     asyncio.run(serve())
@@ -156,7 +157,7 @@ def page(clients: dict[tuple[str, int], list[float]], fetches: dict[str, dict[in
         f"## Images/s of one task by `--fetches`, {TASK_PICTURES} pictures, OpenVINO float32",
         "",
         f"In the second column each answer comes {LATE_SECONDS * 1000:.0f} ms late, as from S3 within its region.",
-        f"The default is {FETCHES}.",
+        f"The default is {RunOptions.fetches}.",
         "",
         "| fetches | " + " | ".join(fetches) + " |",
         "| --- |" + " --- |" * len(fetches),
@@ -181,7 +182,7 @@ def main() -> None:
         paths, labels = table["path"].to_pylist(), table["label"].to_pylist()
         step = max(len(paths) // options.pictures, 1)
         clients = compare_clients(images, server, paths[::step])
-        network = prepare_network(find_weights(options.weights), "openvino", "f32", 224)
+        network = prepare_network(find_weights(options.weights), "openvino", "f32", RunSettings.image_size)
         job = FeatureJob(images, LocalStorage.at(folder), network, resume=False)
         task = FeatureTask(0, paths[:TASK_PICTURES], labels[:TASK_PICTURES])
         fetches: dict[str, Any] = {"as the server answers": compare_fetches(job, task)}

@@ -1,4 +1,4 @@
-"""How the values of several rounds are told."""
+"""How the values of several rounds are put into words."""
 
 from collections.abc import Sequence
 from statistics import median

@@ -22,11 +22,11 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.machine import has, machine
+from benchmarks.notebook_way import COMPONENTS
 from benchmarks.programs import ROOT, call, printed
 from benchmarks.spread import spread
 
 PHASES = ("start", "list", "read and decode", "features", "PCA fit", "write")
-COMPONENTS = 200
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def _record(run: str) -> dict[str, Any]:
 
 
 def _phases(record: dict[str, Any]) -> dict[str, Any]:
-    """A record's seconds by the table's phases. Reading overlaps the network: what is told is the wait for it."""
+    """A record's seconds by the table's phases. Reading overlaps the network: what is shown is the wait for it."""
     seconds, spent, cores = record["seconds"], record["worker_seconds"], record["cores"]
     waiting = spent["wait"] / cores
     return {

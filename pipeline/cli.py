@@ -4,44 +4,36 @@ import argparse
 import signal
 import sys
 import time
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
-from typing import Any, NoReturn
+from typing import NoReturn
 
-from pipeline.errors import InputError, InterruptedRunError, OrchardError
-from pipeline.job.extract import FETCHES, MOST_FETCHES
-from pipeline.job.run import RunRequest, new_run_id, run
-from pipeline.job.session import default_master
-from pipeline.network import keras_model
+from pipeline.arguments import make_parser
+from pipeline.errors import ExitCode, InputError, InterruptedRunError, OrchardError
+from pipeline.job.request import RunRequest
+from pipeline.job.run import run
 from pipeline.network.weights import IMAGENET, RANDOM, Weights, find_weights
 from pipeline.pictures.opening import open_pictures
 from pipeline.pictures.pack_writer import pack
-from pipeline.progress import Narrator
+from pipeline.progress import PREFIX, Narrator
 from pipeline.run_folder.check import check_run
+from pipeline.run_folder.layout import RECORD_KEY, REPORT_KEY
 from pipeline.run_folder.record import RunRecord, read_record
-from pipeline.run_folder.report import REPORT_KEY, write_report
-from pipeline.settings import ENGINES, PRECISIONS, RunSettings
+from pipeline.run_folder.report import write_report
+from pipeline.settings import RunOptions, RunSettings, new_run_id
 from pipeline.storage.base import is_local, join
 from pipeline.storage.local import LocalStorage
 from pipeline.storage.opening import open_storage
 from pipeline.storage.s3 import S3Storage
 from pipeline.storage.transfer import Summary, download, upload
 
-DEFAULT_COMPONENTS = 200
-FETCHES_HELP = "pictures that a task reads at once, more where S3 is far away; default: %(default)s"
-DRAWN_NOTE = "The pictures were drawn by the demo; they are no photographs."
-RANDOM_NOTE = (
+DEMO_PICTURES_NOTE = "The pictures were drawn by the demo; they are no photographs."
+RANDOM_WEIGHTS_NOTE = (
     "Keras's ImageNet weights could not be had, so the demo ran on random weights (fixed seed): "
     "the features mean nothing. Give real ones with WEIGHTS=<file>."
 )
-
-
-class _Parser(argparse.ArgumentParser):
-    """Says what is wrong in one sentence and where the help is."""
-
-    def error(self, message: str) -> NoReturn:
-        raise InputError(f"{message[0].upper()}{message[1:]}; see {self.prog} --help.")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -49,19 +41,31 @@ def main(arguments: list[str] | None = None) -> int:
     started_at = time.time()
     signal.signal(signal.SIGTERM, _as_interrupt)
     try:
-        options = _parser().parse_args(arguments)
+        options = make_parser().parse_args(arguments)
         options.process_started_at = started_at
-        code: int = options.command(options)
+        code = COMMANDS[options.command](options)
     except OrchardError as error:
-        print(f"orchard: {error}", file=sys.stderr)
-        return error.exit_code
+        return _refuse(str(error), error.exit_code)
     except PermissionError as error:
-        print(f"orchard: {error.filename}: {error.strerror}; ask for the right to use it.", file=sys.stderr)
-        return InputError.exit_code
+        return _refuse(f"{error.filename}: {error.strerror}; ask for the right to use it.", ExitCode.INPUT)
     except KeyboardInterrupt:
-        print("orchard: Interrupted.", file=sys.stderr)
-        return InterruptedRunError.exit_code
+        return _refuse("Interrupted.", ExitCode.INTERRUPTED)
+    except Exception as error:  # nobody has thought of it: that is a fault of Orchard's own
+        code = _refuse(
+            f"{_in_one_line(error)}; this is a fault of Orchard's own: report the lines below.", ExitCode.FAULT
+        )
+        traceback.print_exception(error)
     return code
+
+
+def _refuse(sentence: str, code: int) -> int:
+    print(f"{PREFIX}{sentence}", file=sys.stderr)
+    return code
+
+
+def _in_one_line(error: Exception) -> str:
+    """The error's type, and what it says of itself."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}".rstrip(": .")
 
 
 def _as_interrupt(number: int, frame: FrameType | None) -> NoReturn:
@@ -69,151 +73,73 @@ def _as_interrupt(number: int, frame: FrameType | None) -> NoReturn:
     raise KeyboardInterrupt
 
 
-def _parser() -> argparse.ArgumentParser:
-    about = "Pictures to MobileNetV2 features to principal components."
-    parser = _Parser(prog="python -m pipeline", description=about)
-    commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
-    running = _command(commands, "run", _run, "do the job: features, PCA, report")
-    running.add_argument("--images", required=True, metavar="URI", help="folder of the pictures, one folder a class")
-    _add_run_options(running)
-    demo = _command(commands, "demo", _demo, "the job on this machine, with pictures of its own where none are given")
-    demo.add_argument("--images", metavar="URI", help="your own pictures instead of drawn ones")
-    _add_run_options(demo)
-    report = _command(commands, "report", _report, "write report.html of a run again")
-    report.add_argument("run", metavar="RUN_URI")
-    check = _command(commands, "check", _check, "verify a finished run: parts, counts, sums, model")
-    check.add_argument("run", metavar="RUN_URI")
-    up = _command(commands, "upload", _upload, "copy a folder's files to S3: only what is missing or different")
-    up.add_argument("folder", metavar="FOLDER")
-    up.add_argument("target", metavar="s3://BUCKET/PREFIX")
-    down = _command(
-        commands, "download", _download, "copy objects of S3 to a folder: only what is missing or different"
-    )
-    down.add_argument("source", metavar="s3://BUCKET/PREFIX")
-    down.add_argument("folder", metavar="FOLDER")
-    packing = _command(commands, "pack", _pack, "pack pictures into Parquet shards, which --images takes, too")
-    packing.add_argument("source", metavar="URI", help="the pictures, as for run --images")
-    packing.add_argument("target", metavar="URI", help="where the pack is made")
-    return parser
-
-
-def _command(commands: Any, name: str, function: Callable[[argparse.Namespace], int], does: str) -> _Parser:
-    parser: _Parser = commands.add_parser(name, help=does, description=does)
-    parser.set_defaults(command=function)
-    return parser
-
-
-def _add_run_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--output", required=True, metavar="URI", help="where the run's folder is made")
-    parser.add_argument("--weights", default=IMAGENET, metavar="FILE|imagenet|random", help="default: %(default)s")
-    size = parser.add_mutually_exclusive_group()
-    size.add_argument("--components", type=_whole(1, keras_model.FEATURES), metavar="K", help="default: 200")
-    size.add_argument("--variance", type=_share, metavar="SHARE", help="as many components as explain this share")
-    parser.add_argument("--engine", choices=ENGINES, default=ENGINES[0], help="default: %(default)s")
-    parser.add_argument("--precision", choices=PRECISIONS, default=PRECISIONS[0], help="default: %(default)s")
-    sizes = _whole(keras_model.SMALLEST_SIZE, keras_model.LARGEST_SIZE)
-    parser.add_argument("--image-size", type=sizes, default=224, metavar="PIXELS", help="default: %(default)s")
-    parser.add_argument("--classes", nargs="+", default=(), metavar="GLOB", help="only classes of these names")
-    parser.add_argument("--limit", type=_whole(1), metavar="N", help="only N pictures, spread over the classes")
-    parser.add_argument("--sample-seed", type=int, default=0, metavar="N", help="which N: default %(default)s")
-    parser.add_argument("--max-bad", type=_share, default=0.01, metavar="SHARE", help="default: %(default)s")
-    fetches = _whole(1, MOST_FETCHES)
-    parser.add_argument("--fetches", type=fetches, default=FETCHES, metavar="N", help=FETCHES_HELP)
-    parser.add_argument("--run-id", metavar="NAME", help="default: the time")
-    parser.add_argument("--resume", action="store_true", help="go on with the run --run-id")
-    parser.add_argument("--master", default=default_master(), metavar="URL", help="default: all cores of this machine")
-    parser.add_argument("--no-report", dest="report", action="store_false", help="leave report.html out")
-
-
-def _whole(least: int, most: int | None = None) -> Callable[[str], int]:
-    def whole_number(text: str) -> int:
-        value = int(text)
-        if value < least or (most is not None and value > most):
-            wanted = f"from {least} to {most}" if most is not None else f"of at least {least}"
-            raise argparse.ArgumentTypeError(f"give a whole number {wanted}, not {text}")
-        return value
-
-    whole_number.__name__ = "whole number"
-    return whole_number
-
-
-def _share(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"give a share from 0 to 1, not {text}")
-    return value
-
-
 def _run(options: argparse.Namespace) -> int:
-    return _start(options, find_weights(options.weights), [])
+    return _start(options, find_weights(options.weights), Narrator())
 
 
 def _demo(options: argparse.Namespace) -> int:
-    notes = []
+    narrator, notes = Narrator(), []
     if options.images is None:
         from pipeline.pictures.demo_pictures import draw_pictures
 
         options.images = join(options.output, "demo-pictures")
         draw_pictures(Path(options.images))
-        notes.append(DRAWN_NOTE)
+        notes.append(DEMO_PICTURES_NOTE)
     try:
         weights = find_weights(options.weights)
     except InputError:
         if options.weights != IMAGENET:
             raise
         weights = find_weights(RANDOM)
-        notes.append(RANDOM_NOTE)
+        notes.append(RANDOM_WEIGHTS_NOTE)
     for note in notes:
-        print(note, file=sys.stderr)
-    return _start(options, weights, notes)
+        narrator.say(note)
+    return _start(options, weights, narrator, *notes)
 
 
-def _start(options: argparse.Namespace, weights: Weights, notes: list[str]) -> int:
+def _start(options: argparse.Namespace, weights: Weights, narrator: Narrator, *notes: str) -> int:
+    request = _request(options, weights, notes)
+    try:
+        record = run(request, narrator)
+    except KeyboardInterrupt:
+        raise InterruptedRunError(
+            "Interrupted; the finished parts are kept. "
+            f"Go on with the same command and --run-id {request.run_id} --resume."
+        ) from None
+    _print_summary(record, join(options.output, request.run_id))
+    return ExitCode.FINE
+
+
+def _request(options: argparse.Namespace, weights: Weights, notes: tuple[str, ...]) -> RunRequest:
     if options.resume and not options.run_id:
         raise InputError("--resume needs the run's name; give it with --run-id.")
     if options.precision == "bf16" and options.engine != "openvino":
         raise InputError("--precision bf16 is OpenVINO's; leave out --engine tensorflow.")
-    components = options.components or (None if options.variance is not None else DEFAULT_COMPONENTS)
     settings = RunSettings(
         images=open_storage(options.images).uri,
         weights_sha256=weights.sha256,
         engine=options.engine,
         precision=options.precision,
         image_size=options.image_size,
-        components=components,
+        components=options.components or (RunSettings.components if options.variance is None else None),
         variance=options.variance,
         classes=tuple(options.classes),
         limit=options.limit,
         sample_seed=options.sample_seed,
     )
-    request = RunRequest(
+    return RunRequest(
         settings=settings,
+        options=RunOptions(options.max_bad, options.fetches, options.resume, options.report),
         weights=weights,
         output=options.output,
         run_id=options.run_id or new_run_id(),
         master=options.master,
-        resume=options.resume,
-        max_bad=options.max_bad,
-        fetches=options.fetches,
-        report=options.report,
-        notes=notes,
         process_started_at=options.process_started_at,
+        notes=notes,
     )
-    try:
-        record = run(request, Narrator())
-    except KeyboardInterrupt:
-        raise InterruptedRunError(
-            "Interrupted; the finished parts are kept. "
-            f"Go on with the same command and --run-id {request.run_id} --resume."
-        ) from None
-    _tell(record, join(options.output, request.run_id))
-    return 0
 
 
-def _tell(record: RunRecord, uri: str) -> None:
+def _print_summary(record: RunRecord, uri: str) -> None:
     counts = record.counts
     print(f"Run {record.run_id}: {counts['features']:,} of {counts['listed']:,} pictures have features.")
     for reason, count in record.error_reasons.items():
@@ -232,10 +158,10 @@ def _report(options: argparse.Namespace) -> int:
         write_report(storage, read_record(storage))
     except FileNotFoundError as error:
         raise InputError(
-            f"{options.run} holds no complete run ({error}); give the folder that run.json lies in."
+            f"{options.run} holds no complete run ({error}); give the folder that {RECORD_KEY} lies in."
         ) from None
     print(f"Report: {join(options.run, REPORT_KEY)}")
-    return 0
+    return ExitCode.FINE
 
 
 def _check(options: argparse.Namespace) -> int:
@@ -244,21 +170,21 @@ def _check(options: argparse.Namespace) -> int:
         print(fault)
     if not faults:
         print(f"{options.run} is whole.")
-    return 1 if faults else 0
+    return ExitCode.NOT_WHOLE if faults else ExitCode.FINE
 
 
 def _upload(options: argparse.Namespace) -> int:
     folder, target = _ends("upload FOLDER s3://BUCKET/PREFIX", options.folder, options.target)
     summary = _copied(lambda: upload(folder, target, Narrator()))
     print(summary.sentence("Uploaded", target.uri))
-    return 0
+    return ExitCode.FINE
 
 
 def _download(options: argparse.Namespace) -> int:
     folder, source = _ends("download s3://BUCKET/PREFIX FOLDER", options.folder, options.source)
     summary = _copied(lambda: download(source, folder, Narrator()))
     print(summary.sentence("Downloaded", folder.uri))
-    return 0
+    return ExitCode.FINE
 
 
 def _pack(options: argparse.Namespace) -> int:
@@ -268,7 +194,7 @@ def _pack(options: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         raise InterruptedRunError("Interrupted; there is no pack yet. Start the same command again.") from None
     print(packing.sentence(target.uri))
-    return 0
+    return ExitCode.FINE
 
 
 def _ends(usage: str, folder: str, bucket: str) -> tuple[LocalStorage, S3Storage]:
@@ -288,3 +214,14 @@ def _copied(copy: Callable[[], Summary]) -> Summary:
         raise InterruptedRunError(
             "Interrupted; what was copied is kept. Start the same command again for the rest."
         ) from None
+
+
+COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
+    "run": _run,
+    "demo": _demo,
+    "report": _report,
+    "check": _check,
+    "upload": _upload,
+    "download": _download,
+    "pack": _pack,
+}

@@ -1,36 +1,50 @@
 """What can go wrong for a person, each with its exit code and one sentence that ends in the next step."""
 
 import errno
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """Every code that the command line ends with. 1, 2 and 130 mean the same on the operator's side."""
+
+    FINE = 0
+    FAULT = 1
+    INPUT = 2
+    TOO_MANY_BAD = 20
+    SPARK = 21
+    STORAGE = 22
+    NOT_WHOLE = 23
+    INTERRUPTED = 130
 
 
 class OrchardError(Exception):
     """Base of the errors that end the command with a sentence instead of a stack trace."""
 
-    exit_code = 1
+    exit_code = ExitCode.FAULT
 
 
 class InputError(OrchardError):
     """The command cannot start: an argument, a folder, the weights or a bucket is not as it must be."""
 
-    exit_code = 2
+    exit_code = ExitCode.INPUT
 
 
 class TooManyBadPicturesError(OrchardError):
     """More pictures than `--max-bad` allows could not be read; the run folder is kept."""
 
-    exit_code = 3
+    exit_code = ExitCode.TOO_MANY_BAD
 
 
 class SparkError(OrchardError):
     """Spark could not be started, or gave the job up; the run can be resumed."""
 
-    exit_code = 4
+    exit_code = ExitCode.SPARK
 
 
 class StorageError(OrchardError, OSError):
     """The store or the way to it failed, at every attempt. Also an OSError, so that a reader may go on without it."""
 
-    exit_code = 5
+    exit_code = ExitCode.STORAGE
 
     def __init__(self, cause: str, uri: str = "") -> None:
         OSError.__init__(self, errno.EIO, cause, uri)
@@ -42,10 +56,10 @@ class StorageError(OrchardError, OSError):
 class IncompleteTransferError(OrchardError):
     """Single files could not be copied; the others were."""
 
-    exit_code = 5
+    exit_code = ExitCode.STORAGE
 
 
 class InterruptedRunError(OrchardError):
     """Ctrl-C or SIGTERM: nothing half is left behind, and `--resume` goes on from there."""
 
-    exit_code = 130
+    exit_code = ExitCode.INTERRUPTED

@@ -1,15 +1,80 @@
-"""What a person sees while a run goes on: one live bar on a terminal, plain lines elsewhere."""
+"""What a person sees while a command goes on, and what a program reads of it.
 
+On a terminal: one live bar and a line for each phase. Elsewhere: one JSON object a line, behind PREFIX, for each event.
+"""
+
+import json
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import asdict, dataclass, field
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, ProgressColumn, SpinnerColumn, Task, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as LiveProgress
 from rich.text import Text
 
-PLAIN_LINE_SECONDS = 10.0
+# Seconds from one line of progress to the next where there is no terminal.
+EVERY_SECONDS = 10.0
+PREFIX = "orchard: "
+
+
+@dataclass(frozen=True)
+class PhaseEnded:
+    """A phase has come to its end: its wall-clock seconds and what it came to, in words."""
+
+    event: str = field(default="phase", init=False)
+    name: str
+    seconds: float
+    text: str
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a phase is: `done` of `total` things, `rate` in `unit`, seconds left at that rate."""
+
+    event: str = field(default="progress", init=False)
+    name: str
+    doing: str
+    done: int
+    total: int
+    things: str
+    rate: float
+    unit: str
+    seconds_left: float
+
+
+@dataclass(frozen=True)
+class Note:
+    """Any other sentence."""
+
+    event: str = field(default="note", init=False)
+    text: str
+
+
+Event = PhaseEnded | Progress | Note
+
+
+def event_line(event: Event) -> str:
+    """The event as a program reads it: one line, ASCII alone, so that nothing in a text can end it or colour it."""
+    return PREFIX + json.dumps(asdict(event))
+
+
+@dataclass
+class Phase:
+    """A phase under way: `text` is said when it ends well, and `seconds` are its wall-clock seconds from then on."""
+
+    name: str
+    text: str
+    seconds: float = 0.0
+
+
+@dataclass
+class CountedPhase(Phase):
+    """A phase that counts; `report` takes how many of all are done."""
+
+    report: Callable[[int], None] = lambda _: None
 
 
 class _Rate(ProgressColumn):
@@ -24,44 +89,51 @@ class _Rate(ProgressColumn):
 
 
 class Narrator:
-    """Tells the phases of a run as they end, with their seconds, which it keeps."""
+    """Says how a command comes along, in words on a terminal and as events elsewhere."""
 
     def __init__(self, console: Console | None = None) -> None:
         self.console = console or Console(file=sys.stderr, highlight=False)
-        self.seconds: dict[str, float] = {}
 
     @contextmanager
-    def phase(self, name: str, doing: str) -> Iterator[list[str]]:
-        """Times the block under `name`; what the block appends to the list is told when it ends well."""
-        said: list[str] = []
-        started = time.perf_counter()
-        with self._spinner(doing):
-            yield said
-        self._end(name, started, " ".join(said) or doing)
+    def phase(self, name: str, doing: str) -> Iterator[Phase]:
+        """Times the block; what the block sets as `text` is said when it ends well, else `doing`."""
+        phase = Phase(name, doing)
+        with self._timed(phase), self._spinner(doing):
+            yield phase
 
-    def pictures(self, name: str, doing: str, total: int) -> AbstractContextManager[Callable[[int], None]]:
-        """The same for the phase that counts pictures; the block is given the function to report with."""
+    def pictures(self, name: str, doing: str, total: int) -> AbstractContextManager[CountedPhase]:
+        """The same for the phase that counts pictures."""
         return self.counted(name, doing, total, "pictures", "images/s")
 
     @contextmanager
-    def counted(self, name: str, doing: str, total: int, things: str, rate: str) -> Iterator[Callable[[int], None]]:
-        """The same for a phase that counts things, told at this rate's name."""
+    def counted(self, name: str, doing: str, total: int, things: str, unit: str) -> Iterator[CountedPhase]:
+        """The same for a phase that counts things, at a rate in `unit`."""
+        phase, started = CountedPhase(name, doing), time.perf_counter()
+        with self._timed(phase):
+            if self.console.is_terminal:
+                with self._bar(doing, total, unit) as phase.report:
+                    yield phase
+            else:
+                phase.report = self._reporter(name, doing, total, things, unit)
+                yield phase
+            rate = total / (time.perf_counter() - started)
+            phase.text = f"{doing}: {total:,} {things}, {rate:,.0f} {unit}"
+
+    def say(self, text: str) -> None:
+        """One sentence, above the bar where there is one."""
+        self._put(Note(text), text)
+
+    def _put(self, event: Event, words: str) -> None:
+        line = words if self.console.is_terminal else event_line(event)
+        self.console.print(line, markup=False, emoji=False, soft_wrap=True)
+
+    @contextmanager
+    def _timed(self, phase: Phase) -> Iterator[None]:
         started = time.perf_counter()
-        if self.console.is_terminal:
-            with self._bar(doing, total, rate) as report:
-                yield report
-        else:
-            yield self._plain(f"{doing}: {{:,}} of {total:,} {things}, {{:,.0f}} {rate}, {{:,.0f}} s left", total)
-        took = time.perf_counter() - started
-        self._end(name, started, f"{doing}: {total:,} {things}, {total / took:,.0f} {rate}")
-
-    def say(self, line: str) -> None:
-        """One line, above the bar where there is one."""
-        self.console.print(line, markup=False, soft_wrap=True)
-
-    def _end(self, name: str, started: float, text: str) -> None:
-        self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - started
-        self.say(f"{self.seconds[name]:7.1f} s  {text}")
+        yield
+        phase.seconds = time.perf_counter() - started
+        ended = PhaseEnded(phase.name, round(phase.seconds, 1), phase.text)
+        self._put(ended, f"{phase.seconds:7.1f} s  {phase.text}")
 
     @contextmanager
     def _spinner(self, doing: str) -> Iterator[None]:
@@ -69,33 +141,37 @@ class Narrator:
             yield
             return
         columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False))
-        with Progress(*columns, console=self.console, transient=True) as live:
+        with LiveProgress(*columns, console=self.console, transient=True) as live:
             live.add_task(doing, total=None)
             yield
 
     @contextmanager
-    def _bar(self, doing: str, total: int, rate: str) -> Iterator[Callable[[int], None]]:
+    def _bar(self, doing: str, total: int, unit: str) -> Iterator[Callable[[int], None]]:
         columns = (
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=30),
             TextColumn("{task.completed:,.0f} of {task.total:,.0f}"),
-            _Rate(rate),
+            _Rate(unit),
             TimeRemainingColumn(compact=True),
             TextColumn("left"),
         )
-        with Progress(*columns, console=self.console, transient=True, speed_estimate_period=20) as live:
+        with LiveProgress(*columns, console=self.console, transient=True, speed_estimate_period=20) as live:
             task = live.add_task(doing, total=total)
             yield lambda done: live.update(task, completed=done)
 
-    def _plain(self, line: str, total: int) -> Callable[[int], None]:
+    def _reporter(self, name: str, doing: str, total: int, things: str, unit: str) -> Callable[[int], None]:
         started = time.perf_counter()
-        last = [started, 0.0]
+        last_at, last_done = started, 0
 
         def report(done: int) -> None:
+            nonlocal last_at, last_done
             now = time.perf_counter()
-            if done > last[1] and done < total and now - last[0] >= PLAIN_LINE_SECONDS:
-                rate = done / (now - started)
-                self.say(line.format(done, rate, (total - done) / rate))
-                last[:] = [now, done]
+            if done <= last_done or done >= total or now - last_at < EVERY_SECONDS:
+                return
+            rate = done / (now - started)
+            left = (total - done) / rate
+            progress = Progress(name, doing, done, total, things, round(rate, 1), unit, round(left, 1))
+            self.console.print(event_line(progress), markup=False, emoji=False, soft_wrap=True)
+            last_at, last_done = now, done
 
         return report

@@ -1,10 +1,17 @@
-"""What a run is asked to do, as it travels from the command line to the run record."""
+"""What a run is asked to do, as it travels from the command line to the run record: the owner of every default."""
 
+import re
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 ENGINES = ("openvino", "tensorflow")
 PRECISIONS = ("f32", "bf16")
+# Width and height at which the published ImageNet weights were trained.
+IMAGENET_PIXELS = 224
+MOST_FETCHES = 64
+# A run's name is a folder's, a key's and a systemd unit's.
+RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
 @dataclass(frozen=True)
@@ -13,9 +20,9 @@ class RunSettings:
 
     images: str
     weights_sha256: str
-    engine: str = "openvino"
-    precision: str = "f32"
-    image_size: int = 224
+    engine: str = ENGINES[0]
+    precision: str = PRECISIONS[0]
+    image_size: int = IMAGENET_PIXELS
     components: int | None = 200
     variance: float | None = None
     classes: tuple[str, ...] = ()
@@ -29,3 +36,23 @@ class RunSettings:
     def differences(self, stored: dict[str, Any]) -> list[str]:
         """Names of the settings that differ from those of an earlier start, as `as_json` wrote them."""
         return sorted(name for name, value in self.as_json().items() if stored.get(name) != value)
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How a run is carried out, which may change from attempt to attempt: its numbers stay the same.
+
+    `max_bad` is a share of the pictures, `fetches` the pictures that a task reads at once: with answers 30 ms late, as
+    from S3 within its region, more than the default did not make a task faster beyond the noise
+    (benchmarks/s3_clients.md).
+    """
+
+    max_bad: float = 0.01
+    fetches: int = 16
+    resume: bool = False
+    report: bool = True
+
+
+def new_run_id() -> str:
+    """A name that sorts by time."""
+    return datetime.now(UTC).strftime("%Y%m%d-%H%M%S")

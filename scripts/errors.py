@@ -1,8 +1,8 @@
 """What may go wrong on the operator's side: one sentence with cause and next step, and an exit code.
 
-One table for both sides: 0 fine, 1 a fault of Orchard's own, 2 asked for what cannot be, 130 interrupted; then 3 to 8
-are the operator's, below, and 20 to 23 the job's own, which `run` and `follow` hand on. Fabric prints the sentence of
-an `Exit` and ends with its code.
+The codes are the table of docs/troubleshooting.md, one for both sides: 0 fine, 1 a fault of Orchard's own, 2 asked for
+what cannot be, 130 interrupted; 3 to 8 are the operator's, below, and 20 to 23 the job's own, which `run` and `follow`
+hand on. Fabric prints the sentence of an `Exit` and ends with its code.
 """
 
 from invoke.exceptions import Exit

@@ -8,7 +8,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from scripts.hosts import logs, shell, tunnels
 from scripts.lifecycle import credentials, down, init, plan, power, scale, status, up
-from scripts.runs import results, start, table, upload
+from scripts.runs import attach, results, start, table, upload
 from scripts.runs.submission import DEFAULT_SIZE, SIZES
 from scripts.tasks import task
 from scripts.terraform import outputs
@@ -111,19 +111,20 @@ def upload_(data: str = "") -> None:
 )
 def run(size: str = "", args: str = "", run: str = "", weights: str = "") -> None:
     """Begin the job on the cluster and follow it to its end; Ctrl-C leaves it running."""
-    start.run(outputs.current(), start.Asked(size, args, run, weights))
+    cluster = outputs.current()
+    attach.attach(cluster, start.start(cluster, start.RunRequest(size, args, run, weights)))
 
 
 @task({"run": "the run's name (default: the latest)"})
 def follow(run: str = "") -> None:
     """Follow a run to its end; Ctrl-C leaves it running."""
-    start.attach(outputs.current(), run)
+    attach.attach(outputs.current(), run)
 
 
 @task({"run": "the run's name (default: the one that is under way)"})
 def stop_run(run: str = "") -> None:
     """End a run kindly; it can go on later."""
-    start.stop(outputs.current(), run)
+    attach.stop(outputs.current(), run)
 
 
 @task()

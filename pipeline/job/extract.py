@@ -14,24 +14,21 @@ from pipeline.network.engine import Engine, engine_for
 from pipeline.network.keras_model import FEATURES, Network
 from pipeline.parallel import run_ahead
 from pipeline.pictures.decode import BadPictureError, decode, read_failure
+from pipeline.run_folder.layout import feature_key
 from pipeline.run_folder.parts import (
     FeaturePart,
     PictureError,
     encode_features,
-    feature_key,
     sha256,
     vector_table,
     whole_part,
 )
+from pipeline.settings import RunOptions
 from pipeline.storage import retries
 from pipeline.storage.base import Pictures, Storage
 
 # Pictures read and decoded ahead of the network, 150 KB each at 224 x 224: this bounds a worker's memory.
 LOOKAHEAD = 32
-# Pictures that a task reads at once. With answers 30 ms late, as from S3 within its region, more than this did not make
-# a task faster beyond the noise (benchmarks/s3_clients.md).
-FETCHES = 16
-MOST_FETCHES = 64
 
 
 @dataclass(frozen=True)
@@ -42,7 +39,7 @@ class FeatureJob:
     run: Storage
     network: Network
     resume: bool
-    fetches: int = FETCHES
+    fetches: int = RunOptions.fetches
 
 
 @dataclass(frozen=True)
@@ -54,9 +51,9 @@ class FeatureTask:
     labels: list[str]
 
 
-@dataclass
+@dataclass(frozen=True)
 class TaskResult:
-    """What a task tells the driver. Seconds are the task's own; `peak_bytes` is its process's resident peak."""
+    """What a task returns to the driver. Seconds are the task's own; `peak_bytes` is its process's resident peak."""
 
     number: int
     listed: int
@@ -172,7 +169,7 @@ def _read_and_decode(job: FeatureJob, path: str) -> Decoded:
         return read_failure(error)
 
 
-def pack_task(task: FeatureTask) -> bytes:
+def encode_task(task: FeatureTask) -> bytes:
     """The task's rows as compressed Arrow: a list of a million paths stays small on the driver and in the JVM."""
     batch = pa.record_batch({"path": pa.array(task.paths, pa.string()), "label": pa.array(task.labels, pa.string())})
     sink = pa.BufferOutputStream()
@@ -182,7 +179,7 @@ def pack_task(task: FeatureTask) -> bytes:
     return task.number.to_bytes(4, "big") + rows
 
 
-def unpack_task(data: bytes) -> FeatureTask:
-    """The inverse of `pack_task`."""
+def decode_task(data: bytes) -> FeatureTask:
+    """The inverse of `encode_task`."""
     table = pa.ipc.open_stream(data[4:]).read_all()
     return FeatureTask(int.from_bytes(data[:4], "big"), table["path"].to_pylist(), table["label"].to_pylist())

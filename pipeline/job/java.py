@@ -31,12 +31,12 @@ def find_java_home() -> str | None:
 
 
 def _version(java: Path) -> int | None:
-    """The major version that this java tells, None where it does not run."""
+    """The major version of this java, None where it does not run."""
     try:
-        told = subprocess.run([java, "-version"], capture_output=True, text=True, timeout=30, check=True).stderr
+        printed = subprocess.run([java, "-version"], capture_output=True, text=True, timeout=30, check=True).stderr
     except (OSError, subprocess.SubprocessError):
         return None
-    found = re.search(r'version "(\d+)', told)
+    found = re.search(r'version "(\d+)', printed)
     return int(found[1]) if found else None
 
 

@@ -119,8 +119,8 @@ def run_job(context: Any, action: Callable[[], Result], poll: Callable[[], None]
 
 def _cause(error: Exception) -> str:
     """The Python error of the task that failed last, where the JVM's account names one; else its first line."""
-    told = re.findall(r"^(?:\w+\.)*(\w*(?:Error|Exception): .+)$", str(error), re.MULTILINE)
-    own = [line for line in told if not line.startswith(("SparkException", "Py4J", "PythonException"))]
+    named = re.findall(r"^(?:\w+\.)*(\w*(?:Error|Exception): .+)$", str(error), re.MULTILINE)
+    own = [line for line in named if not line.startswith(("SparkException", "Py4J", "PythonException"))]
     return own[0].rstrip(".") if own else _first_line(error)
 
 

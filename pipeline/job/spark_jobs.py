@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from pipeline.job.extract import FeatureJob, FeatureTask, TaskResult, extract, pack_task, unpack_task
+from pipeline.job.extract import FeatureJob, FeatureTask, TaskResult, decode_task, encode_task, extract
 from pipeline.job.session import run_job
 from pipeline.network.keras_model import FEATURES
 from pipeline.pca.fit import Moments, PcaModel
 from pipeline.pictures.listing import task_bounds
-from pipeline.run_folder.parts import pca_key, read_features, sha256, vector_table, vectors_of
+from pipeline.run_folder.layout import pca_key
+from pipeline.run_folder.parts import read_features, sha256, vector_table, vectors_of
 from pipeline.storage.base import Storage
 from pipeline.storage.parquet import parquet_bytes
 
@@ -26,12 +27,12 @@ def extract_features(
     context: Any, job: FeatureJob, inputs: pa.Table, on_progress: Callable[[int], None]
 ) -> list[TaskResult]:
     """Run every task of the list; `on_progress` hears how many pictures are accounted for so far."""
-    tasks = packed_tasks(inputs)
+    tasks = encoded_tasks(inputs)
     shared, done = context.broadcast(job), context.accumulator(0)
 
-    def run_tasks(packed: Iterable[bytes]) -> Iterable[TaskResult]:
-        for data in packed:
-            result = extract(shared.value, unpack_task(data))
+    def run_tasks(encoded: Iterable[bytes]) -> Iterable[TaskResult]:
+        for data in encoded:
+            result = extract(shared.value, decode_task(data))
             done.add(result.listed)
             yield result
 
@@ -40,11 +41,11 @@ def extract_features(
     return results
 
 
-def packed_tasks(inputs: pa.Table) -> list[bytes]:
-    """Each task's rows of the list, as `unpack_task` takes them."""
+def encoded_tasks(inputs: pa.Table) -> list[bytes]:
+    """Each task's rows of the list, as `decode_task` takes them."""
     paths, labels = inputs["path"], inputs["label"]
     return [
-        pack_task(FeatureTask(number, paths.slice(*bound).to_pylist(), labels.slice(*bound).to_pylist()))
+        encode_task(FeatureTask(number, paths.slice(*bound).to_pylist(), labels.slice(*bound).to_pylist()))
         for number, bound in enumerate(task_bounds(inputs))
     ]
 

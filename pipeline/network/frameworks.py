@@ -1,4 +1,4 @@
-"""Loading Keras and OpenVINO only where they are needed, quietly, and without anybody being told."""
+"""Loading Keras and OpenVINO only where they are needed, quietly, and without a report to their makers."""
 
 import logging
 import os

@@ -8,13 +8,14 @@ from pathlib import Path
 
 from pipeline.errors import InputError
 from pipeline.network.frameworks import import_keras
+from pipeline.settings import IMAGENET_PIXELS
 from pipeline.storage.base import is_local, split_parent
 from pipeline.storage.opening import open_storage
 
 IMAGENET = "imagenet"
 RANDOM = "random"
-# The name under which Keras keeps MobileNetV2 1.0 at 224 without the classifier.
-KERAS_FILE = "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224_no_top.h5"
+# The name under which Keras keeps MobileNetV2 1.0 without the classifier.
+KERAS_FILE = f"mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_{IMAGENET_PIXELS}_no_top.h5"
 RANDOM_SEED = 20
 
 
@@ -62,7 +63,9 @@ def _imagenet_file() -> Path:
         return cached
     keras = import_keras()
     try:
-        keras.applications.MobileNetV2(include_top=False, weights=IMAGENET, input_shape=(224, 224, 3))
+        keras.applications.MobileNetV2(
+            include_top=False, weights=IMAGENET, input_shape=(IMAGENET_PIXELS, IMAGENET_PIXELS, 3)
+        )
     except Exception as error:  # Keras raises a bare Exception for a failed download
         raise InputError(
             "Keras's ImageNet weights are neither in its cache nor to be downloaded from here; "

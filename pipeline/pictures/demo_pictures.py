@@ -26,14 +26,13 @@ FRUITS: dict[str, tuple[tuple[int, int, int], float, float, int, bool]] = {
 }
 
 
-def draw_pictures(folder: Path) -> int:
-    """Write FRUITS x PER_CLASS JPEGs of 100 x 100 pixels, `<folder>/<class>/<number>.jpg`; returns their number."""
+def draw_pictures(folder: Path, per_class: int = PER_CLASS) -> None:
+    """Write `per_class` JPEGs of 100 x 100 pixels of each of FRUITS, `<folder>/<class>/<number>.jpg`."""
     for name in FRUITS:
         (folder / name).mkdir(parents=True, exist_ok=True)
-        for number in range(PER_CLASS):
+        for number in range(per_class):
             picture = _draw(name, random.Random(f"{SEED} {name} {number}"))  # noqa: S311  # drawing, not secrets
             picture.save(folder / name / f"{number:02d}.jpg", quality=90)
-    return len(FRUITS) * PER_CLASS
 
 
 def _draw(name: str, rng: random.Random) -> Image.Image:

@@ -1,4 +1,4 @@
-"""Packs pictures into Parquet shards; see `pipeline.packed` for how they lie there."""
+"""Packs pictures into Parquet shards; see `pipeline.pictures.pack_reader` for how they lie there."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -77,8 +77,8 @@ def pack(source: Pictures, target: Storage, narrator: Narrator) -> Packing:
     if target.exists(INDEX_KEY):
         raise InputError(f"{target.uri} holds a pack already; give another place for the new one.")
     packing = Packing(pictures.num_rows)
-    with narrator.counted("pack", "Packing", pictures.num_rows, "pictures", "images/s") as report:
-        _write_shards(source, target, pictures, packing, report)
+    with narrator.counted("pack", "Packing", pictures.num_rows, "pictures", "images/s") as phase:
+        _write_shards(source, target, pictures, packing, phase.report)
     _delete_shards_from(target, len(packing.shard_bytes))
     index = pa.concat_tables([INDEX_SCHEMA.empty_table(), *packing.index])
     target.write(INDEX_KEY, encode_index(index, Pack(source.label, packing.shard_bytes)))

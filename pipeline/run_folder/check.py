@@ -10,8 +10,9 @@ from pipeline.errors import InputError
 from pipeline.pca import spark_ml
 from pipeline.pca.fit import PcaModel
 from pipeline.pictures.listing import task_bounds
-from pipeline.run_folder.outputs import CSV_KEY, read_errors, read_inputs, read_pca
-from pipeline.run_folder.parts import feature_key, pca_key, sha256, vectors_of, whole_part
+from pipeline.run_folder.layout import CSV_KEY, INPUTS_KEY, RECORD_KEY, feature_key, pca_key
+from pipeline.run_folder.outputs import read_errors, read_inputs, read_pca
+from pipeline.run_folder.parts import sha256, vectors_of, whole_part
 from pipeline.run_folder.record import COMPLETE, RunRecord, read_record
 from pipeline.storage.base import Storage
 
@@ -26,9 +27,9 @@ def check_run(run: Storage) -> list[str]:
         record = read_record(run)
         inputs, _ = read_inputs(run)
     except FileNotFoundError:
-        raise InputError(f"{run.uri} holds no ended run; give the folder that run.json lies in.") from None
+        raise InputError(f"{run.uri} holds no ended run; give the folder that {RECORD_KEY} lies in.") from None
     except (ValueError, TypeError, KeyError, pa.ArrowException) as error:
-        return [f"run.json or inputs.parquet is broken: {error}."]
+        return [f"{RECORD_KEY} or {INPUTS_KEY} is broken: {error}."]
     if record.status != COMPLETE:
         return [f"The run ended as '{record.status}', not complete."]
     try:

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 _ROWS_AT_ONCE = 1024
 
 
-def nearest_neighbour_accuracy(vectors: NDArray[np.float32], labels: NDArray[np.str_]) -> NDArray[np.bool_]:
+def same_label_as_nearest(vectors: NDArray[np.float32], labels: NDArray[np.str_]) -> NDArray[np.bool_]:
     """For each row of (n, k) whether the nearest other row (Euclidean) has its label; all False for one row."""
     if len(vectors) < 2:
         return np.zeros(len(vectors), np.bool_)
@@ -19,5 +19,5 @@ def nearest_neighbour_accuracy(vectors: NDArray[np.float32], labels: NDArray[np.
         distances = squares - 2 * (vectors[rows] @ vectors.T)
         distances[np.arange(rows.stop - start), np.arange(start, rows.stop)] = np.inf
         nearest[rows] = distances.argmin(axis=1)
-    correct: NDArray[np.bool_] = labels[nearest] == labels
-    return correct
+    same: NDArray[np.bool_] = labels[nearest] == labels
+    return same

@@ -1,23 +1,20 @@
-"""The run's single files: the list, the errors and the CSV, written by the driver."""
+"""The run's single files that are no record: the list, its attempts, the errors and the CSV, written by the driver."""
 
 import csv
 import io
 import json
-from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.csv
 
-from pipeline.run_folder.parts import PictureError, pca_key, vectors_of
+from pipeline.run_folder.layout import ATTEMPTS_KEY, CSV_KEY, ERRORS_KEY, INPUTS_KEY, pca_key
+from pipeline.run_folder.parts import PictureError, vectors_of
 from pipeline.settings import RunSettings
 from pipeline.storage.base import Storage
 from pipeline.storage.parquet import parquet_bytes, parquet_table
 
-INPUTS_KEY = "inputs.parquet"
-ERRORS_KEY = "errors.parquet"
-CSV_KEY = "pca.csv"
 _SETTINGS = b"orchard.settings"
 _ERRORS_SCHEMA = pa.schema([("path", pa.string()), ("reason", pa.string()), ("detail", pa.string())])
 # Parts fetched ahead while the CSV is written in order.
@@ -36,11 +33,23 @@ def read_inputs(run: Storage) -> tuple[pa.Table, dict[str, Any]]:
     return table, json.loads(table.schema.metadata[_SETTINGS])
 
 
-def write_errors(run: Storage, errors: list[PictureError]) -> dict[str, int]:
-    """Store errors.parquet (also when empty) and count the reasons, most frequent first."""
+def count_attempt(run: Storage) -> int:
+    """Which attempt at the run this is that resumes it, written before anything else is: a SIGKILL takes no count back.
+
+    The first attempt, which writes the list, leaves no such object.
+    """
+    try:
+        earlier = int(json.loads(run.read(ATTEMPTS_KEY))["attempts"])
+    except (FileNotFoundError, ValueError, TypeError, KeyError):
+        earlier = 1
+    run.write(ATTEMPTS_KEY, json.dumps({"attempts": earlier + 1}).encode())
+    return earlier + 1
+
+
+def write_errors(run: Storage, errors: list[PictureError]) -> None:
+    """Store errors.parquet, also when it is empty."""
     rows = [{"path": error.path, "reason": error.reason, "detail": error.detail} for error in errors]
     run.write(ERRORS_KEY, parquet_bytes(pa.Table.from_pylist(rows, _ERRORS_SCHEMA), dictionary=["reason"]))
-    return dict(Counter(error.reason for error in errors).most_common())
 
 
 def read_errors(run: Storage) -> pa.Table:

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from pipeline.run_folder.layout import feature_key
 from pipeline.storage.base import Storage
 from pipeline.storage.parquet import parquet_bytes, parquet_table
 
@@ -31,16 +32,6 @@ class FeaturePart:
     table: pa.Table
     errors: list[PictureError]
     listed: int
-
-
-def feature_key(task: int) -> str:
-    """The features part of a task."""
-    return f"features/part-{task:05d}.parquet"
-
-
-def pca_key(task: int) -> str:
-    """The projection part of a task."""
-    return f"pca/part-{task:05d}.parquet"
 
 
 def vector_table(paths: list[str], labels: list[str], column: str, vectors: NDArray[np.float32]) -> pa.Table:

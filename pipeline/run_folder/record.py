@@ -8,20 +8,21 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import __version__
+from pipeline.run_folder.layout import RECORD_KEY
 from pipeline.storage.base import Storage
 
-KEY = "run.json"
 COMPLETE = "complete"
 TOO_MANY_BAD = "too many bad pictures"
 _PACKAGES = ("pyspark", "openvino", "tensorflow-cpu", "tensorflow", "keras", "numpy", "pyarrow", "pillow", "obstore")
 
 
-@dataclass
+@dataclass(frozen=True)
 class RunRecord:
     """The content of run.json. Seconds are wall-clock, sizes bytes; `parts` holds each task's rows and checksums.
 
-    `images_per_second` counts from the first picture to the last one's part, so that starting up does not blur it;
-    `fetches` is how many pictures a task read at once.
+    `images_per_second` are the pictures that were computed over the feature phase's seconds, all its waiting included.
+    `fetches` is how many pictures a task read at once, `attempts` how often the run was begun or gone on with; seconds
+    are the last attempt's.
     """
 
     run_id: str
@@ -40,6 +41,7 @@ class RunRecord:
     images_per_second: float = 0.0
     worker_peak_bytes: int = 0
     retries: int = 0
+    attempts: int = 1
     started_at: str = ""
     ended_at: str = ""
     hosts: list[str] = field(default_factory=list)
@@ -52,12 +54,12 @@ class RunRecord:
 
     def write(self, run: Storage) -> None:
         """Put run.json: the run counts as ended from here on."""
-        run.write(KEY, (json.dumps(asdict(self), indent=1) + "\n").encode())
+        run.write(RECORD_KEY, (json.dumps(asdict(self), indent=1) + "\n").encode())
 
 
 def read_record(run: Storage) -> RunRecord:
     """The record of an ended run. Raises FileNotFoundError, ValueError or TypeError."""
-    return RunRecord(**json.loads(run.read(KEY)))
+    return RunRecord(**json.loads(run.read(RECORD_KEY)))
 
 
 def installed_versions() -> dict[str, str]:
@@ -72,7 +74,7 @@ def installed_versions() -> dict[str, str]:
 
 
 def cpu_name() -> str:
-    """The processor's name as the kernel tells it."""
+    """The processor's name as the kernel gives it."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

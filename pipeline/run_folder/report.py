@@ -17,13 +17,13 @@ from PIL import Image
 from pipeline.errors import OrchardError
 from pipeline.pictures.decode import BadPictureError, decode
 from pipeline.pictures.opening import open_pictures
-from pipeline.run_folder.nearest_neighbour import nearest_neighbour_accuracy
+from pipeline.run_folder.layout import REPORT_KEY
+from pipeline.run_folder.nearest_neighbour import same_label_as_nearest
 from pipeline.run_folder.outputs import read_errors, read_inputs, read_pca
 from pipeline.run_folder.parts import vectors_of
 from pipeline.run_folder.record import RunRecord
 from pipeline.storage.base import Storage
 
-REPORT_KEY = "report.html"
 # Bounds that keep the page at a few MB and its making at seconds, whatever the size of the run.
 ROWS_FOR_NEIGHBOURS = 25_000
 POINTS_ON_MAP = 1_500
@@ -99,7 +99,7 @@ def _pca_parts(run: Storage, record: RunRecord) -> Iterator[pa.Table]:
 
 
 def _class_rows(inputs: pa.Table, sample: Sample) -> list[dict[str, Any]]:
-    correct = nearest_neighbour_accuracy(sample.vectors, sample.labels)
+    correct = same_label_as_nearest(sample.vectors, sample.labels)
     counts = {row["values"]: row["counts"] for row in inputs["label"].value_counts().to_pylist()}
     rows = []
     for label in sorted(counts):

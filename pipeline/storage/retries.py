@@ -1,4 +1,4 @@
-"""How often this process has tried a request again: told in run.json, so that a limping store is seen."""
+"""How often this process has tried a request again: kept in run.json, so that a limping store is seen."""
 
 from threading import Lock
 

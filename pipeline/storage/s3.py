@@ -17,7 +17,7 @@ from boto3.s3.transfer import TransferConfig
 from pipeline.errors import InputError, StorageError
 from pipeline.storage.base import LISTING_SCHEMA
 from pipeline.storage.s3_connection import check_region, client, store
-from pipeline.storage.s3_errors import once, told, trying
+from pipeline.storage.s3_errors import once, s3_errors_as_input_errors, trying
 
 # From this size on a file goes up in parts of this size, each tried again by itself.
 CHUNK_BYTES = 16 * 1024 * 1024
@@ -30,7 +30,7 @@ MD5 = "md5"
 
 @dataclass(frozen=True)
 class Remote:
-    """What tells an object's content without reading it; None where the server and the sender left no MD5."""
+    """What an object's content is known by without reading it; None where the server and the sender left no MD5."""
 
     size: int
     md5: str | None
@@ -75,7 +75,7 @@ class S3Storage:
                     yield key, entry["Size"], entry["ETag"].strip('"')
 
     def _pages(self, prefix: str) -> Iterator[Sequence[tuple[str, dict[str, Any]]]]:
-        with told(self.bucket):
+        with s3_errors_as_input_errors(self.bucket):
             check_region(self.bucket)
             base = self._key("")
             for page in client().get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=base + prefix):
@@ -114,7 +114,7 @@ class S3Storage:
             return int(client(attempts=1).head_object(**self._where(key))["ContentLength"])
 
     def remote(self, key: str) -> Remote:
-        """Size and MD5 of an object, the MD5 as this project's upload left it or else as the server tells it."""
+        """Size and MD5 of an object, the MD5 as this project's upload left it or else as the server gives it."""
         head = once(self._uri(key), lambda: client().head_object(**self._where(key)))
         etag = head["ETag"].strip('"')
         # The ETag of an object that came in parts or is encrypted by a key of KMS is no MD5 of its content.
@@ -163,13 +163,13 @@ class S3Storage:
         return True
 
     def check_readable(self) -> None:
-        with told(self.bucket):
+        with s3_errors_as_input_errors(self.bucket):
             check_region(self.bucket)
             client().list_objects_v2(Bucket=self.bucket, Prefix=self._key(""), MaxKeys=1)
 
     def check_writable(self) -> None:
         probe = self._where(".orchard-write-check")
-        with told(self.bucket, "written"):
+        with s3_errors_as_input_errors(self.bucket, "written"):
             check_region(self.bucket)
             client().put_object(**probe, Body=b"")
             client().delete_object(**probe)

@@ -12,6 +12,7 @@ from obstore.auth.boto3 import Boto3CredentialProvider
 from obstore.store import S3Store
 
 from pipeline.errors import InputError
+from pipeline.settings import MOST_FETCHES
 from pipeline.storage import retries
 
 DEFAULT_REGION = "us-east-1"
@@ -20,7 +21,6 @@ SILENCE_SECONDS = 20.0
 ATTEMPTS = 8
 METADATA_SECONDS = 2
 METADATA_ATTEMPTS = 5
-CONNECTIONS = 64
 
 
 @lru_cache(maxsize=1)
@@ -42,7 +42,7 @@ def client(attempts: int = ATTEMPTS) -> Any:
         retries={"mode": "standard", "total_max_attempts": attempts},
         connect_timeout=10,
         read_timeout=SILENCE_SECONDS,
-        max_pool_connections=CONNECTIONS,
+        max_pool_connections=MOST_FETCHES,
     )
     made = session().client("s3", region_name=session().region_name or DEFAULT_REGION, config=config)
     made.meta.events.register("request-created.s3", _count_retry)
@@ -79,7 +79,7 @@ def store(bucket: str) -> Any:
 
 @lru_cache(maxsize=8)
 def bucket_region(bucket: str) -> str | None:
-    """Where the bucket lies, where the server tells. Raises what boto3 raises."""
+    """The region that the server gives for the bucket, if it gives one. Raises what boto3 raises."""
     try:
         region: str | None = client().head_bucket(Bucket=bucket).get("BucketRegion")
     except ClientError:

@@ -1,4 +1,4 @@
-"""What goes wrong with S3: what is tried again, what becomes an error row, and what is told in a sentence."""
+"""What goes wrong with S3: what is tried again, what becomes an error row, and what a sentence for a person."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -109,7 +109,7 @@ _CAUSES = {
 
 
 @contextmanager
-def told(bucket: str, verb: str = "used") -> Iterator[None]:
+def s3_errors_as_input_errors(bucket: str, verb: str = "used") -> Iterator[None]:
     """Turns what boto3 raises in the block into an InputError that names bucket and cause."""
     try:
         yield

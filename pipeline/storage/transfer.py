@@ -22,7 +22,7 @@ from pipeline.storage.s3 import CHUNK_BYTES, MD5, S3Storage
 # Small files wait for the network, so many go at once; large ones fill it, and each takes a few chunks of memory.
 SMALL_AT_ONCE = 32
 LARGE_AT_ONCE = 4
-FAULTS_TOLD = 5
+FAULTS_NAMED = 5
 # What the standard library does not know on every machine.
 CONTENT_TYPES = {".webp": "image/webp", ".parquet": "application/vnd.apache.parquet", ".csv": "text/csv"}
 
@@ -95,17 +95,17 @@ def download(source: S3Storage, folder: LocalStorage, narrator: Narrator) -> Sum
 
 def _copy(copies: list[Copy], one: Callable[[Copy], int | None], doing: str, narrator: Narrator) -> Summary:
     started, summary = time.perf_counter(), Summary(len(copies))
-    with narrator.counted("copy", doing, len(copies), "files", "files/s") as report:
+    with narrator.counted("copy", doing, len(copies), "files", "files/s") as phase:
         for done, outcome in enumerate(_outcomes(copies, one), 1):
             if outcome.fault:
                 summary.faults.append(outcome)
             elif outcome.sent is not None:
                 summary.sent += 1
                 summary.bytes += outcome.sent
-            report(done)
+            phase.report(done)
     summary.seconds = time.perf_counter() - started
     if summary.faults:
-        raise IncompleteTransferError(_told(summary))
+        raise IncompleteTransferError(_incomplete_sentence(summary))
     return summary
 
 
@@ -127,9 +127,9 @@ def _outcome(one: Callable[[Copy], int | None], copy: Copy) -> Outcome:
         return Outcome(copy.key, None, error.strerror or str(error))
 
 
-def _told(summary: Summary) -> str:
-    some = "; ".join(f"{fault.key}: {fault.fault}" for fault in summary.faults[:FAULTS_TOLD])
-    more = "; ..." if len(summary.faults) > FAULTS_TOLD else ""
+def _incomplete_sentence(summary: Summary) -> str:
+    some = "; ".join(f"{fault.key}: {fault.fault}" for fault in summary.faults[:FAULTS_NAMED])
+    more = "; ..." if len(summary.faults) > FAULTS_NAMED else ""
     return (
         f"{len(summary.faults):,} of {summary.files:,} files could not be copied ({some}{more}); "
         "mend them and start the same command again: it sends only these."

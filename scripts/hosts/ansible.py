@@ -1,7 +1,13 @@
-"""Ansible, called as it is: ansible/site.yml with the inventory that reads Terraform's outputs."""
+"""Ansible, called as it is: ansible/site.yml with the inventory that reads Terraform's outputs.
 
+What it is at comes as JSON lines from ansible/callback_plugins/orchard_events.py; its text is for people alone.
+"""
+
+import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
 
 from scripts import console, processes
 from scripts.console import CHECKOUT
@@ -10,76 +16,77 @@ from scripts.tfvars import terraform_folder
 
 FOLDER = CHECKOUT / "ansible"
 SECONDS = 3600
-TITLE = re.compile(r"^(?P<kind>PLAY|TASK|RUNNING HANDLER) \[(?P<name>.*)\] \**$")
-FATAL = re.compile(r"^fatal: \[(?P<host>[^\]]+)\]: (?P<how>FAILED|UNREACHABLE)! =>(?P<rest>.*)$")
-MESSAGE = re.compile(r"^(?P<indent> +)(?:msg|stderr): (?P<first>.*)$")
-RECAP = re.compile(r"^\S+\s+: ok=\d+\s+changed=(\d+)", re.MULTILINE)
+
+Event = dict[str, Any]
 
 
 def configure(cluster_name: str, note: Callable[[str], None]) -> int:
-    """Make each host what its group says; gives how many things changed. `note` hears what is being done."""
-    telling = _Teller(note)
+    """Make each host what its group says; gives how many things changed. `note` hears what is being done.
+
+    Raises HostError when a host cannot be reached, ConfigurationError when a task fails.
+    """
+    file = console.log_file().with_suffix(".ansible.jsonl")
+    events = _Events(file, note)
     done = processes.follow(
         ["ansible-playbook", FOLDER / "site.yml"],
         cwd=FOLDER,
         env={
             "ANSIBLE_CONFIG": str(FOLDER / "ansible.cfg"),
             "ANSIBLE_NOCOLOR": "1",
+            "ORCHARD_ANSIBLE_EVENTS": str(file),
             "ORCHARD_TERRAFORM": str(terraform_folder()),
             "TF_WORKSPACE": cluster_name,
         },
         timeout=SECONDS,
-        on_line=telling.hear,
+        # Whenever it has said something to people, there may be an event.
+        on_line=lambda _: events.read(),
     )
+    events.read()
     if done.code:
-        raise explain(done.out)
-    return sum(int(changed) for changed in RECAP.findall(done.out))
+        raise explain(events.seen, done.out)
+    return sum(event["changed"] for event in events.seen if event["event"] == "end")
 
 
-def explain(text: str) -> OperatorError:
-    """One sentence for the first thing that Ansible could not do."""
-    task = ""
-    lines = text.splitlines()
-    for index, line in enumerate(lines):
-        if title := TITLE.match(line):
-            task = title["name"].rpartition(" : ")[2]
-        elif fatal := FATAL.match(line):
-            host = _short(fatal["host"])
-            message = _message(lines[index + 1 :]) or fatal["rest"].strip()
-            if fatal["how"] == "UNREACHABLE":
-                return HostError(f"{host} could not be reached by Ansible ({message[:200]}): `make up` again goes on.")
+def explain(events: Iterable[Event], text: str) -> OperatorError:
+    """One sentence for the first thing that Ansible could not do; `text` is what it printed."""
+    for event in events:
+        if event["event"] == "unreachable":
+            message = event["message"][:200]
+            return HostError(
+                f"{_short(event['host'])} could not be reached by Ansible ({message}): `make up` again goes on."
+            )
+        if event["event"] == "failed":
+            message = event["message"][:400].rstrip(".")
             return ConfigurationError(
-                f"{host} could not be configured at `{task}`: {message[:400].rstrip('.')}. "
+                f"{_short(event['host'])} could not be configured at `{event['task']}`: {message}. "
                 f"`make up` again goes on from there; the whole story: {console.log_file()}"
             )
-    last = next((line for line in reversed(lines) if line.strip()), "it gave no reason")
+    last = next((line for line in reversed(text.splitlines()) if line.strip()), "it gave no reason")
     return ConfigurationError(f"Ansible did not end well ({last.strip()[:300]}): see {console.log_file()}.")
 
 
-class _Teller:
-    """Says what Ansible is at: each play's name, or each task's where a line can be overwritten."""
+class _Events:
+    """The events of one playbook as they come; plays are noted, and tasks where a line can be overwritten."""
 
-    def __init__(self, note: Callable[[str], None]) -> None:
-        self._note = note
+    def __init__(self, file: Path, note: Callable[[str], None]) -> None:
+        self.seen: list[Event] = []
+        self._file, self._note = file, note
+        # One task may configure twice, and its log file is the same.
+        self._read = file.stat().st_size if file.exists() else 0
 
-    def hear(self, line: str) -> None:
-        if (title := TITLE.match(line)) and (title["kind"] == "PLAY" or console.is_terminal()):
-            self._note(title["name"].rpartition(" : ")[2])
-
-
-def _message(lines: list[str]) -> str:
-    """The `msg` of the YAML that follows, folded lines and all."""
-    for index, line in enumerate(lines):
-        if not line.startswith(" "):
-            return ""
-        if found := MESSAGE.match(line):
-            told = [found["first"].strip(" >|-'\"")]
-            for more in lines[index + 1 :]:
-                if more.strip() and not more.startswith(found["indent"] + " "):
-                    break
-                told.append(more.strip())
-            return " ".join(" ".join(told).split())
-    return ""
+    def read(self) -> None:
+        """Take in what is new, as far as it is whole."""
+        if not self._file.exists():
+            return
+        with self._file.open("rb") as file:
+            file.seek(self._read)
+            whole = file.read().rpartition(b"\n")[0]
+        self._read += len(whole) + 1 if whole else 0
+        for line in whole.splitlines():
+            event = json.loads(line)
+            self.seen.append(event)
+            if event["event"] == "play" or (event["event"] == "task" and console.is_terminal()):
+                self._note(event["name"])
 
 
 def _short(host: str) -> str:

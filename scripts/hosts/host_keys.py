@@ -5,7 +5,6 @@ nobody in between can put another in its place.
 """
 
 import re
-import time
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -16,9 +15,10 @@ from scripts.aws import clients
 from scripts.aws.errors import aws_errors_as_sentences
 from scripts.cluster import Cluster, Host
 from scripts.errors import HostError, InputError, MissingError, OperatorError
+from scripts.waiting import wait_until
 
 CONSOLE_SECONDS = 600  # AWS shows a new host's console after one to three minutes
-PAUSE = 1.0
+PAUSE_SECONDS = 1.0
 PRINTED = re.compile(r"-----BEGIN SSH HOST KEY KEYS-----(.*?)-----END SSH HOST KEY KEYS-----", re.DOTALL)
 KEY = re.compile(r"\b(?:ssh-ed25519|ecdsa-sha2-nistp\d+|ssh-rsa) [A-Za-z0-9+/=]+")
 
@@ -71,25 +71,29 @@ def _require_private_key(private: Path) -> None:
     raise InputError(f"{private} is no private key that OpenSSH takes ({why}): name another in ssh_public_key_path.")
 
 
-def pin(cluster: Cluster, note: console.Phase) -> int:
+def pin(cluster: Cluster, under_way: console.Phase) -> int:
     """Have each host's key in known_hosts under its id and present address; gives how many were new."""
     known = _pinned(cluster.known_hosts)
-    missing = [host for host in cluster.hosts if host.id not in known]
-    deadline = time.monotonic() + CONSOLE_SECONDS
-    while waiting := [host for host in missing if host.id not in known]:
+    new = waiting = [host for host in cluster.hosts if host.id not in known]
+
+    def all_shown() -> bool:
+        nonlocal waiting
         for host in waiting:
             if found := read_console(console_of(cluster.region, host)):
                 known[host.id] = found
-        if late := [host.name for host in waiting if host.id not in known]:
-            if time.monotonic() > deadline:
-                raise HostError(
-                    f"{late[0]} has not shown its host key on its console within {CONSOLE_SECONDS // 60} minutes: look "
-                    "at its console in AWS (system log); `make up` again tries again."
-                )
-            note.note(f"waiting for {', '.join(late)} to show the host key on the console")
-            time.sleep(PAUSE)
+        waiting = [host for host in waiting if host.id not in known]
+        if waiting:
+            names = ", ".join(host.name for host in waiting)
+            under_way.note(f"waiting for {names} to show the host key on the console")
+        return not waiting
+
+    if not wait_until(all_shown, seconds=CONSOLE_SECONDS, every=PAUSE_SECONDS):
+        raise HostError(
+            f"{waiting[0].name} has not shown its host key on its console within {CONSOLE_SECONDS // 60} minutes: look "
+            "at its console in AWS (system log); `make up` again tries again."
+        )
     write(cluster.known_hosts, cluster.hosts, known)
-    return len(missing)
+    return len(new)
 
 
 def console_of(region: str, host: Host) -> str:

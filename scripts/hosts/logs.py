@@ -1,17 +1,20 @@
-"""Brings the logs of every host to a folder on this machine."""
+"""The hosts' logs: to a folder on this machine, or past this machine into the bucket before the hosts go."""
 
 import tarfile
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 from scripts import console
 from scripts.cluster import Cluster, Host
 from scripts.errors import HostError, OperatorError
-from scripts.hosts.ssh import Hosts
+from scripts.hosts import orchard_run
+from scripts.hosts.ssh import Hosts, Remote
 
-PROGRAM = Path(__file__).parent / "on_host" / "pack_logs.py"
 PACK_SECONDS = 300
+SAVE_SECONDS = 120
+SAVE_CONNECT_SECONDS = 8
 
 
 def collect(cluster: Cluster, into: str) -> None:
@@ -20,31 +23,62 @@ def collect(cluster: Cluster, into: str) -> None:
     Raises HostError at the end when a host gave none.
     """
     folder = Path(into).expanduser().absolute() / f"{cluster.name}-{datetime.now().astimezone():%Y%m%d-%H%M%S}"
-    with console.phase("Logs") as phase, ThreadPoolExecutor(len(cluster.hosts)) as pool:
-        failures = list(pool.map(lambda host: _collect_one(cluster, host, folder / host.name), cluster.hosts))
-        phase.result = str(folder)
-    lost = [f"{host.name} ({reason})" for host, reason in zip(cluster.hosts, failures, strict=True) if reason]
-    if lost:
-        raise HostError(f"No logs came from {', '.join(lost)}: those of the other hosts are in {folder}.")
 
-
-def _collect_one(cluster: Cluster, host: Host, folder: Path) -> str:
-    """Fetch a host's logs; gives the reason when there are none."""
-    try:
+    def fetch_one(host: Host) -> None:
         with Hosts(cluster) as hosts:
-            fetch(hosts, host, folder)
-    except OperatorError as error:
-        return error.reason
-    return ""
+            fetch(hosts, host, folder / host.name)
+
+    with console.phase("Logs") as phase:
+        lost = _failures(cluster, fetch_one)
+        phase.result = str(folder)
+    if lost:
+        named = ", ".join(f"{name} ({reason})" for name, reason in lost.items())
+        raise HostError(f"No logs came from {named}: those of the other hosts are in {folder}.")
 
 
-def fetch(hosts: Hosts, host: Host, folder: Path) -> None:
+def fetch(hosts: Remote, host: Host, folder: Path) -> None:
     """Unpack a host's logs into a folder. Raises what talking to hosts raises."""
-    pack = f"sudo python3 - {hosts.cluster.ssh_user}"
-    parcel = hosts.run(host, pack, timeout=PACK_SECONDS, text=PROGRAM.read_text()).out.strip()
+    parcel = orchard_run.ask(hosts, host, "pack-logs", timeout=PACK_SECONDS)["path"]
     packed = folder / "logs.tgz"
     hosts.get(host, parcel, packed)
     hosts.run(host, f"rm {parcel}")
     with tarfile.open(packed) as archive:
         archive.extractall(folder, filter="data")
     packed.unlink()
+
+
+def save_to_bucket(cluster: Cluster, under_way: console.Phase) -> None:
+    """Have each host put its logs into the bucket; one that cannot be reached is named and left."""
+    prefix = f"logs/{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
+
+    def save_one(host: Host) -> None:
+        with Hosts(cluster, connect_seconds=SAVE_CONNECT_SECONDS) as hosts:
+            save(hosts, host, f"{prefix}/{host.name}")
+
+    lost = _failures(cluster, save_one)
+    for name, why in lost.items():
+        under_way.note(f"the logs of {name} were not saved: {why}")
+    saved = len(cluster.hosts) - len(lost)
+    under_way.result = (
+        f"{saved} of {len(cluster.hosts)} hosts, in s3://{cluster.bucket}/{prefix}/" if saved else "none saved"
+    )
+
+
+def save(hosts: Remote, host: Host, prefix: str) -> None:
+    """Have a host put its logs below a prefix of the bucket. Raises what talking to hosts raises."""
+    orchard_run.ask(hosts, host, "save-logs", hosts.cluster.bucket, prefix, timeout=SAVE_SECONDS)
+
+
+def _failures(cluster: Cluster, do: Callable[[Host], None]) -> dict[str, str]:
+    """Do it for all hosts at once; gives for each that failed, by name, why."""
+
+    def reason(host: Host) -> str:
+        try:
+            do(host)
+        except OperatorError as error:
+            return error.reason
+        return ""
+
+    with ThreadPoolExecutor(len(cluster.hosts)) as pool:
+        reasons = list(pool.map(reason, cluster.hosts))
+    return {host.name: why for host, why in zip(cluster.hosts, reasons, strict=True) if why}

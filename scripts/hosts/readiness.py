@@ -1,6 +1,5 @@
 """Waiting for hosts: until they run, until SSH takes the key, until the master sees every worker."""
 
-import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -11,12 +10,14 @@ from scripts.cluster import Cluster, Host
 from scripts.console import Phase
 from scripts.errors import AwsError, ConfigurationError, HostError, MissingError
 from scripts.hosts import host_keys, spark_master
-from scripts.hosts.ssh import Hosts
+from scripts.hosts.spark_master import MasterState
+from scripts.hosts.ssh import Hosts, Remote
+from scripts.waiting import wait_until
 
 SSH_SECONDS = 300
 WORKERS_SECONDS = 120
 STATE_SECONDS = 600
-PAUSE = 0.5
+PAUSE_SECONDS = 0.5
 
 
 def states(cluster: Cluster) -> dict[str, str]:
@@ -37,48 +38,69 @@ def are_all(cluster: Cluster, state: str) -> bool:
 
 def wait_for_state(cluster: Cluster, wanted: str, under_way: Phase) -> None:
     """Wait until every host is `running` or `stopped`. Raises AwsError when one does not get there."""
-    deadline = time.monotonic() + STATE_SECONDS
-    while late := {name: state for name, state in states(cluster).items() if state != wanted}:
-        name, state = next(iter(late.items()))
-        if state == "terminated" or time.monotonic() > deadline:
-            raise AwsError(f"{name} is {state} and not {wanted}: `make up` puts the cluster right.")
-        under_way.note(f"{name} is {state}")
-        time.sleep(PAUSE)
+    late: dict[str, str] = {}
+
+    def all_there() -> bool:
+        nonlocal late
+        late = {name: state for name, state in states(cluster).items() if state != wanted}
+        for name, state in late.items():
+            # From there is no way back.
+            if state == "terminated":
+                raise _never(name, state, wanted)
+        for name, state in list(late.items())[:1]:
+            under_way.note(f"{name} is {state}")
+        return not late
+
+    if not wait_until(all_there, seconds=STATE_SECONDS, every=PAUSE_SECONDS):
+        raise _never(*next(iter(late.items())), wanted)
+
+
+def _never(name: str, state: str, wanted: str) -> AwsError:
+    return AwsError(f"{name} is {state} and not {wanted}: `make up` puts the cluster right.")
 
 
 def wait_for_ssh(cluster: Cluster, under_way: Phase) -> None:
     """Wait until every host lets the key in; says which is waited for, and why. Raises what the last try raised."""
-    deadline = time.monotonic() + SSH_SECONDS
     waiting: tuple[Host, ...] = cluster.hosts
+    failed: dict[str, HostError | MissingError] = {}
     with ThreadPoolExecutor(len(waiting)) as pool:
-        while waiting:
-            tried = dict(zip(waiting, pool.map(lambda host: _try(cluster, host), waiting), strict=True))
-            failed = {host: error for host, error in tried.items() if error is not None}
-            for host, error in failed.items():
+
+        def all_let_in() -> bool:
+            nonlocal waiting, failed
+            tried = zip(waiting, pool.map(lambda host: _try(cluster, host), waiting), strict=True)
+            failed = {host.name: error for host, error in tried if error is not None}
+            waiting = tuple(host for host in waiting if host.name in failed)
+            for name, error in failed.items():
                 # A boot does not mend a wrong host key.
-                if time.monotonic() > deadline or "another host key" in str(error):
+                if "another host key" in str(error):
                     raise error
-                under_way.note(f"waiting for {host.name} ({error.reason})")
-            waiting = tuple(failed)
-            if waiting:
-                time.sleep(PAUSE)
+                under_way.note(f"waiting for {name} ({error.reason})")
+            return not waiting
+
+        if not wait_until(all_let_in, seconds=SSH_SECONDS, every=PAUSE_SECONDS):
+            raise next(iter(failed.values()))
 
 
-def wait_for_workers(hosts: Hosts, cluster: Cluster, under_way: Phase) -> spark_master.MasterState:
+def wait_for_workers(hosts: Remote, cluster: Cluster, under_way: Phase) -> MasterState:
     """Wait until the master sees every worker alive. Raises ConfigurationError that names one that is missing."""
-    deadline = time.monotonic() + WORKERS_SECONDS
-    while True:
+    waited_for = ""
+
+    def whole() -> MasterState | None:
+        nonlocal waited_for
         state = spark_master.master_state(hosts, cluster)
         missing = [host.name for host in cluster.workers if state is None or host.private_ip not in state.alive]
         if state is not None and not missing:
             return state
-        what = f"{', '.join(missing)} to register" if state else "the Spark master to answer"
-        if time.monotonic() > deadline:
-            raise ConfigurationError(
-                f"Waited {WORKERS_SECONDS} s in vain for {what}: `make up` mends what it can, `make logs` tells more."
-            )
-        under_way.note(f"waiting for {what}")
-        time.sleep(PAUSE)
+        waited_for = f"{', '.join(missing)} to register" if state else "the Spark master to answer"
+        under_way.note(f"waiting for {waited_for}")
+        return None
+
+    state = wait_until(whole, seconds=WORKERS_SECONDS, every=PAUSE_SECONDS)
+    if state is None:
+        raise ConfigurationError(
+            f"Waited {WORKERS_SECONDS} s in vain for {waited_for}: `make up` mends what it can, `make logs` tells more."
+        )
+    return state
 
 
 def connect(cluster: Cluster) -> None:

@@ -4,7 +4,6 @@ with Hosts(cluster) as hosts:
     hosts.run(cluster.master, "uptime").out
 """
 
-import io
 import socket
 import subprocess
 import threading
@@ -12,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Protocol, Self
 
 from fabric import Config, Connection
 from invoke.exceptions import CommandTimedOut
@@ -43,6 +42,32 @@ class Result:
     err: str
 
 
+class Remote(Protocol):
+    """What talks to the hosts of a cluster: the one way that everything else goes, in tests by a double."""
+
+    cluster: Cluster
+
+    def run(
+        self,
+        host: Host,
+        command: str,
+        *,
+        check: bool = True,
+        timeout: float | None = 60,
+        log: bool = True,
+    ) -> Result:
+        """Run a command. Raises HostError, and ConfigurationError when it fails and `check` says it must not."""
+
+    def get(self, host: Host, source: str, target: Path) -> None:
+        """Copy a file from the host."""
+
+    def ssh_words(self, host: Host) -> list[str]:
+        """The OpenSSH command that logs in to the host."""
+
+    def close(self) -> None:
+        """Close every connection; the next command opens it anew."""
+
+
 class Hosts:
     """Connections to the hosts of a cluster, opened when first used and closed at the end of the `with` block."""
 
@@ -70,16 +95,14 @@ class Hosts:
         *,
         check: bool = True,
         timeout: float | None = 60,
-        text: str = "",
         log: bool = True,
     ) -> Result:
-        """Run a command; `text` is its standard input. Raises HostError, and ConfigurationError when it fails and
-        `check` says that it must not. `log` off keeps what it prints out of the log file.
+        """Run a command. Raises HostError, and ConfigurationError when it fails and `check` says that it must not.
+
+        `log` off keeps what it prints out of the log file.
         """
-        with _told(self.cluster, host), _closed_after(self._connection(host), timeout) as connection:
-            done = connection.run(
-                command, hide=True, warn=True, timeout=timeout, in_stream=io.StringIO(text) if text else False
-            )
+        with ssh_errors_as_sentences(self.cluster, host), _closed_after(self._connection(host), timeout) as connection:
+            done = connection.run(command, hide=True, warn=True, timeout=timeout, in_stream=False)
         if log:
             console.log(f"{host.name}$ {command}\n{done.stdout}{done.stderr}")
         if check and done.exited:
@@ -89,15 +112,10 @@ class Hosts:
             )
         return Result(done.exited, done.stdout, done.stderr)
 
-    def put(self, host: Host, source: Path | io.BytesIO, target: str) -> None:
-        """Copy a file, or bytes, to the host."""
-        with _told(self.cluster, host):
-            self._connection(host).put(source if isinstance(source, io.BytesIO) else str(source), remote=target)
-
     def get(self, host: Host, source: str, target: Path) -> None:
         """Copy a file from the host."""
         target.parent.mkdir(parents=True, exist_ok=True)
-        with _told(self.cluster, host):
+        with ssh_errors_as_sentences(self.cluster, host):
             self._connection(host).get(source, local=str(target))
 
     def shell(self, host: Host) -> int:
@@ -169,7 +187,7 @@ def free_port() -> int:
 
 
 @contextmanager
-def _told(cluster: Cluster, host: Host) -> Iterator[None]:
+def ssh_errors_as_sentences(cluster: Cluster, host: Host) -> Iterator[None]:
     """Turn what SSH raises into one sentence."""
     try:
         yield

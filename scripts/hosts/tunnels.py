@@ -1,29 +1,28 @@
-"""Ways through SSH from ports of this machine to pages that the hosts show to nobody else, open until Ctrl-C."""
+"""Ways through SSH from ports of this machine to pages that the hosts show to nobody else, open until Ctrl-C.
 
-import json
+By OpenSSH and not by Fabric's forward_local, whose listener accepts nothing more once the master has refused a single
+connection, and says nothing of it.
+"""
+
 import socket
 import subprocess
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 from scripts import console
 from scripts.cluster import Cluster
 from scripts.errors import ConfigurationError, HostError, InputError
-from scripts.hosts.spark_master import MASTER_UI_PORT
-from scripts.hosts.ssh import Hosts, free_port
+from scripts.hosts import orchard_run
+from scripts.hosts.ssh import Hosts, Remote, free_port
+from scripts.waiting import wait_until
 
 LOOPBACK = "127.0.0.1"
-JUPYTER_PORT = 8888
-JUPYTER_TOKEN = "/etc/orchard/jupyter/token"  # noqa: S105  a file's name
-HISTORY_PORT = 18080
-# A driver takes the first free one.
-JOB_UI_PORTS = range(4040, 4050)
 OPEN_SECONDS = 20
+JOB_PAGES_SECONDS = 60  # the first answer of a busy driver takes a while
+PAUSE_SECONDS = 0.05
 OPTIONS = (
     "BatchMode=yes",
     "ConnectTimeout=10",
@@ -32,7 +31,6 @@ OPTIONS = (
     "ServerAliveInterval=15",
     "ServerAliveCountMax=3",
 )
-FIND_JOB_PAGES = Path(__file__).parent / "on_host" / "find_job_pages.py"
 
 
 @dataclass(frozen=True)
@@ -47,8 +45,9 @@ class Page:
 def jupyter(cluster: Cluster, port: str = "") -> None:
     """Open JupyterLab to this machine and print the URL with its token."""
     with Hosts(cluster) as hosts:
-        token = hosts.run(cluster.master, f"sudo cat {JUPYTER_TOKEN}", log=False).out.strip()
-        page = Page("JupyterLab", LOOPBACK, JUPYTER_PORT)
+        facts = orchard_run.facts(hosts, cluster.master)
+        token = hosts.run(cluster.master, f"sudo cat {facts['paths']['jupyter_token']}", log=False).out.strip()
+        page = Page("JupyterLab", LOOPBACK, facts["ports"]["jupyter"])
         with opened(hosts, [page], port) as (process, [local]):
             _require_jupyter(local, token)
             console.say(f"JupyterLab: http://{LOOPBACK}:{local}/lab?token={token}")
@@ -57,21 +56,30 @@ def jupyter(cluster: Cluster, port: str = "") -> None:
 
 def ui(cluster: Cluster, port: str = "") -> None:
     """Open the Spark master's page, and one for each application at work."""
-    address = cluster.master.private_ip
     with Hosts(cluster) as hosts:
-        ports = " ".join(map(str, JOB_UI_PORTS))
-        found = hosts.run(cluster.master, f"python3 - {address} {ports}", text=FIND_JOB_PAGES.read_text()).out
-        jobs = [Page(f"Application {name}", address, there) for there, name in json.loads(found)]
-        _show(hosts, [Page("Spark master", address, MASTER_UI_PORT), *jobs], port)
+        _show(hosts, spark_pages(hosts), port)
 
 
 def history(cluster: Cluster, port: str = "") -> None:
     """Open the page of applications that have ended."""
     with Hosts(cluster) as hosts:
-        _show(hosts, [Page("Spark history", cluster.master.private_ip, HISTORY_PORT)], port)
+        facts = orchard_run.facts(hosts, cluster.master)
+        _show(hosts, [Page("Spark history", facts["private_address"], facts["ports"]["history"])], port)
 
 
-def _show(hosts: Hosts, pages: Sequence[Page], port: str) -> None:
+def spark_pages(hosts: Remote) -> list[Page]:
+    """The master's page, and one for each driver that shows one."""
+    master = hosts.cluster.master
+    facts = orchard_run.facts(hosts, master)
+    address = facts["private_address"]
+    jobs = orchard_run.ask(hosts, master, "job-pages", timeout=JOB_PAGES_SECONDS)
+    return [
+        Page("Spark master", address, facts["ports"]["master_ui"]),
+        *(Page(f"Application {job['name']}", address, job["port"]) for job in jobs),
+    ]
+
+
+def _show(hosts: Remote, pages: Sequence[Page], port: str) -> None:
     with opened(hosts, pages, port) as (process, ports):
         for page, local in zip(pages, ports, strict=True):
             console.say(f"{page.shows}: http://{LOOPBACK}:{local}")
@@ -79,7 +87,7 @@ def _show(hosts: Hosts, pages: Sequence[Page], port: str) -> None:
 
 
 @contextmanager
-def opened(hosts: Hosts, pages: Sequence[Page], port: str = "") -> Iterator[tuple[subprocess.Popen[str], list[int]]]:
+def opened(hosts: Remote, pages: Sequence[Page], port: str = "") -> Iterator[tuple[subprocess.Popen[str], list[int]]]:
     """Tunnels to pages of the master for the time of the block: OpenSSH's process, and the local ports.
 
     `port` is the local one that the person wants for the first page (empty: the page's own, or any where that is
@@ -141,14 +149,14 @@ def _is_free(port: int) -> bool:
 
 
 def _wait_until_open(process: subprocess.Popen[str], ports: Sequence[int]) -> None:
-    deadline = time.monotonic() + OPEN_SECONDS
-    while not all(_answers(port) for port in ports):
+    def all_answer() -> bool:
         if process.poll() is not None:
             said = (process.stderr.read() if process.stderr else "").strip().rpartition("\n")[2]
             raise HostError(f"No tunnel to the master could be opened ({said or 'ssh gave no reason'}): try again.")
-        if time.monotonic() > deadline:
-            raise HostError(f"No tunnel to the master was open after {OPEN_SECONDS} s: try again.")
-        time.sleep(0.05)
+        return all(_answers(port) for port in ports)
+
+    if not wait_until(all_answer, seconds=OPEN_SECONDS, every=PAUSE_SECONDS):
+        raise HostError(f"No tunnel to the master was open after {OPEN_SECONDS} s: try again.")
 
 
 def _answers(port: int) -> bool:

@@ -10,7 +10,7 @@ from scripts.aws.errors import aws_errors_as_sentences
 from scripts.aws.resources import Resource
 from scripts.cluster import Cluster
 from scripts.errors import AwsError, BusyError, NoClusterError
-from scripts.hosts import host_keys, log_saving
+from scripts.hosts import host_keys, logs
 from scripts.lifecycle import plan
 from scripts.runs import at_work
 from scripts.terraform import outputs, workspace
@@ -37,7 +37,7 @@ def down(purge: bool = False) -> None:
             _ask_before_purge(region, name)
         if up_now:
             with console.phase("Logs") as under_way:
-                log_saving.save_logs(up_now, under_way)
+                logs.save_to_bucket(up_now, under_way)
         with console.phase("Destroy") as under_way:
             under_way.result = _destroy(name, under_way)
         with console.phase("Check") as under_way:

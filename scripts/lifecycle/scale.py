@@ -3,15 +3,13 @@
 from scripts import console, lock, tfvars
 from scripts.cluster import Cluster, Host
 from scripts.errors import ConfigurationError, OperatorError
-from scripts.hosts import host_keys, readiness, spark_master
+from scripts.hosts import host_keys, orchard_run, readiness, spark_master
 from scripts.hosts.ssh import Hosts
 from scripts.lifecycle import plan, summary, up
 from scripts.terraform import outputs, validation
 from scripts.waiting import wait_until
 
 DECOMMISSION_SECONDS = 300
-# By this signal Spark's worker tells master and executors that it is about to go (spark.decommission.enabled).
-DECOMMISSION = "sudo systemctl kill --kill-who=main --signal=SIGPWR spark-worker.service"
 
 
 def scale(workers: str, admin_cidr: str = "") -> None:
@@ -50,7 +48,7 @@ def _decommission(cluster: Cluster, leaving: tuple[Host, ...]) -> None:
         going = []
         for host in leaving:
             try:
-                hosts.run(host, DECOMMISSION)
+                orchard_run.ask(hosts, host, "decommission")
                 going.append(host)
             except OperatorError as error:
                 under_way.note(f"{host.name} could not be asked to go: {error.reason}")

@@ -10,11 +10,11 @@ from scripts.aws import clients, prices
 from scripts.aws.errors import aws_errors_as_sentences
 from scripts.aws.prices import Price
 from scripts.cluster import Cluster
-from scripts.errors import HostError
+from scripts.errors import ConfigurationError, HostError
 from scripts.hosts.spark_master import MasterState, master_state
 from scripts.hosts.ssh import Hosts
 from scripts.runs import systemd_unit
-from scripts.runs.follow import Progress, last_progress, span
+from scripts.runs.progress import Progress, last_progress, span
 from scripts.runs.table import money
 
 RUNNING = "running"
@@ -79,7 +79,7 @@ def ask(cluster: Cluster) -> Status:
         try:
             with Hosts(cluster) as hosts:
                 state, runs = master_state(hosts, cluster), _runs(hosts)
-        except HostError as error:
+        except (ConfigurationError, HostError) as error:
             console.warn(str(error))
     return status_of(cluster, instances, state, runs, prices.of(cluster), time.time())
 
@@ -170,6 +170,6 @@ def _state_of(instances: dict[str, dict[str, Any]], instance_id: str) -> str:
 def _runs(hosts: Hosts) -> tuple[RunStatus, ...]:
     now = time.time()
     return tuple(
-        RunStatus(going.run_id, going.seconds(now), last_progress(systemd_unit.look(hosts, going.run_id).lines))
+        RunStatus(going.run_id, going.seconds(now), last_progress(systemd_unit.snapshot(hosts, going.run_id).lines))
         for going in systemd_unit.running(hosts)
     )

@@ -1,11 +1,11 @@
 """What is at work on a cluster: asked before something would end it."""
 
 from scripts import console
-from scripts.hosts import spark_master
-from scripts.runs import systemd_unit
 from scripts.cluster import Cluster
 from scripts.errors import BusyError, OperatorError
+from scripts.hosts import spark_master
 from scripts.hosts.ssh import Hosts
+from scripts.runs import systemd_unit
 
 CONNECT_SECONDS = 8
 

@@ -5,12 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from scripts import console
-from scripts.aws.bucket import CONNECTIONS
-from scripts.aws.bucket import RECORD
-from scripts.aws.bucket import RUNS
-from scripts.aws.bucket import Bucket
-from scripts.aws.bucket import bucket_of
-from scripts.aws.bucket import record_key
+from scripts.aws.bucket import CONNECTIONS, RECORD, RUNS, Bucket, bucket_of, record_key
 from scripts.cluster import Cluster
 from scripts.errors import NoClusterError
 
@@ -31,7 +26,7 @@ def fetch(cluster: Cluster, run_id: str, into: str) -> None:
     with console.phase("Results") as phase, ThreadPoolExecutor(CONNECTIONS) as pool:
         list(pool.map(lambda key: bucket.fetch(prefix + key, folder / key), wanted))
         phase.result = f"{len(wanted)} files in {folder}"
-    for line in told(folder, wanted, bucket.uri(prefix)):
+    for line in what_to_look_at(folder, wanted, bucket.uri(prefix)):
         console.say(line)
 
 
@@ -45,7 +40,7 @@ def newest(bucket: Bucket) -> str:
     return max(ended)[1]
 
 
-def told(folder: Path, keys: Sequence[str], uri: str) -> list[str]:
+def what_to_look_at(folder: Path, keys: Sequence[str], uri: str) -> list[str]:
     """What there is to look at, the report first; what is missing of a run that has not come to its end."""
     lines = [f"{name}  {folder / key}" for key, name in _NAMES.items() if key in keys]
     if RECORD not in keys:

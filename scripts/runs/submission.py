@@ -6,12 +6,10 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from scripts.aws.bucket import PICTURES
-from scripts.aws.bucket import RUNS
-from scripts.aws.bucket import Bucket
+from scripts.aws.bucket import PICTURES, RUNS, Bucket
 from scripts.errors import InputError
 
-# The course's four sizes; the README's table is held to this one by a test.
+# The course's four sizes; the table of docs/pictures-and-runs.md is held to this one by a test.
 SIZES: dict[str, tuple[str, ...]] = {
     "mini": ("--limit", "300"),
     "class": ("--classes", "Apple Braeburn", "--components", "50"),
@@ -21,7 +19,6 @@ SIZES: dict[str, tuple[str, ...]] = {
 DEFAULT_SIZE = "mini"
 IMAGENET = "imagenet"
 RANDOM = "random"
-PYTHON = "/opt/orchard/venv/bin/python"
 
 
 @dataclass(frozen=True)
@@ -39,13 +36,10 @@ class Submission:
     price_per_hour: float | None
     currency: str
 
-    def command(self, bucket: str, more: Sequence[str] = ()) -> list[str]:
-        """The job's command line on the master; `more` comes last, and the last word of an option counts."""
+    def words_for_job(self, bucket: str, more: Sequence[str] = ()) -> list[str]:
+        """The job's own words; `more` comes last, and the last word of an option counts."""
         where = ["--images", f"s3://{bucket}/{PICTURES}", "--output", f"s3://{bucket}/{RUNS}"]
-        asked = ["--run-id", self.run_id, "--weights", self.weights, *self.words, *more]
-        # systemd puts in the address that Ansible wrote to the unit's environment, and takes `$$` for a dollar.
-        own = ["--master", "${ORCHARD_MASTER}"]
-        return [PYTHON, "-m", "pipeline", "run", *own, *(word.replace("$", "$$") for word in where + asked)]
+        return [*where, "--run-id", self.run_id, "--weights", self.weights, *self.words, *more]
 
     def store(self, bucket: Bucket) -> None:
         """Keep it in the bucket, outside of the run's own folder, which the job makes."""

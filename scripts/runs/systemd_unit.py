@@ -1,44 +1,15 @@
-"""A run as the master's systemd knows it: a transient unit that outlives whoever started it."""
+"""A run as the master's systemd knows it: a transient unit that outlives whoever started it. Asked by orchard-run."""
 
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from scripts.hosts.ssh import Hosts
+from scripts.hosts import orchard_run
+from scripts.hosts.ssh import Remote
 
-PREFIX = "orchard-run-"
-SUFFIX = ".service"
 ENDED_BY_REQUEST = 130
-STOP_SECONDS = 120  # to cancel Spark's jobs and leave in order; after that it is killed
-# The kernel's number for a program that ended by itself (CLD_EXITED); other numbers mean a signal.
-EXITED = "1"
-CURSOR = "-- cursor: "
-LOOK_SECONDS = 15
-
-_SHOWN = (
-    "Id",
-    "LoadState",
-    "ActiveState",
-    "SubState",
-    "ExecMainCode",
-    "ExecMainStatus",
-    "ExecMainStartTimestamp",
-    "ExecMainExitTimestamp",
-)
-_PROPERTIES = (
-    "EnvironmentFile=/etc/orchard/environment",
-    "EnvironmentFile=-/run/orchard/scratch.env",
-    "WorkingDirectory=/var/lib/spark",
-    # How it ended stays to be asked for.
-    "RemainAfterExit=yes",
-    # The driver alone is asked to stop; it ends its JVM itself.
-    "KillMode=mixed",
-    f"TimeoutStopSec={STOP_SECONDS}",
-    "LimitNOFILE=65536",
-    "UMask=0077",
-    "NoNewPrivileges=yes",
-    "PrivateTmp=yes",
-)
+START_SECONDS = 60
+ANSWER_SECONDS = 15
 
 
 @dataclass(frozen=True)
@@ -60,85 +31,40 @@ class Unit:
 
 
 @dataclass(frozen=True)
-class Look:
-    """What one look at a run showed: its unit (None: the master knows of none), new lines, where to go on reading."""
+class Snapshot:
+    """A run at one moment: its unit (None: the master knows of none), new lines, where to go on reading."""
 
     unit: Unit | None
     lines: tuple[str, ...]
     cursor: str
 
 
-def name_of(run_id: str) -> str:
-    """The unit's name."""
-    return f"{PREFIX}{run_id}{SUFFIX}"
+def start(hosts: Remote, run_id: str, description: str, words: Sequence[str]) -> None:
+    """Start the job with these words on the master. An ended unit of that name gives way."""
+    _ask(hosts, "start", run_id, "--description", description, "--", *words, timeout=START_SECONDS)
 
 
-def start(hosts: Hosts, run_id: str, description: str, command: Sequence[str]) -> None:
-    """Start the job on the master as the service user. An ended unit of that name gives way."""
-    master, name = hosts.cluster.master, shlex.quote(name_of(run_id))
-    words = ["sudo", "systemd-run", "--quiet", "--service-type=exec", "--uid=spark", "--gid=spark"]
-    words += [f"--unit={name_of(run_id)}", f"--description={description}"]
-    words += [f"--property={line}" for line in _PROPERTIES]
-    hosts.run(master, f"sudo systemctl stop {name}; sudo systemctl reset-failed {name}", check=False)
-    hosts.run(master, shlex.join([*words, *command]))
-
-
-def ask_to_stop(hosts: Hosts, run_id: str) -> None:
+def ask_to_stop(hosts: Remote, run_id: str) -> None:
     """Send the job SIGTERM: it keeps what is finished and ends. It may take some seconds."""
-    hosts.run(hosts.cluster.master, f"sudo systemctl stop --no-block {shlex.quote(name_of(run_id))}")
+    _ask(hosts, "stop", run_id)
 
 
-def known(hosts: Hosts) -> list[Unit]:
+def known(hosts: Remote) -> list[Unit]:
     """Every run that the master knows of since it booted, the latest begun last."""
-    shown = hosts.run(hosts.cluster.master, _show(f"{PREFIX}*{SUFFIX}"), timeout=LOOK_SECONDS).out
-    units = [unit for block in shown.split("\n\n") if (unit := parse(block))]
-    return sorted(units, key=lambda unit: unit.began_at)
+    return [Unit(**run) for run in _ask(hosts, "list")]
 
 
-def running(hosts: Hosts) -> list[Unit]:
+def running(hosts: Remote) -> list[Unit]:
     """The runs that go on now."""
     return [unit for unit in known(hosts) if unit.is_running]
 
 
-def look(hosts: Hosts, run_id: str, cursor: str = "") -> Look:
+def snapshot(hosts: Remote, run_id: str, cursor: str = "") -> Snapshot:
     """The unit, and what it has printed since `cursor`. When it has ended, all of it has been printed."""
-    name = name_of(run_id)
-    after = f"--after-cursor={shlex.quote(cursor)} " if cursor else ""
-    # The state first: what a unit that has ended wrote is in the journal, once that is in step.
-    script = (
-        f"{_show(name)}; echo; "
-        f'[ "$(systemctl show --value --property=SubState {name})" = running ] || sudo journalctl --sync; '
-        f"sudo journalctl --quiet --no-pager --output=cat --show-cursor {after}"
-        f'"_SYSTEMD_INVOCATION_ID=$(systemctl show --value --property=InvocationID {name})"'
-    )
     # Asked every second: the log file would hold little else.
-    answer = hosts.run(hosts.cluster.master, script, timeout=LOOK_SECONDS, check=False, log=False).out
-    shown, _, printed = answer.partition("\n\n")
-    lines = printed.splitlines()
-    if lines and lines[-1].startswith(CURSOR):
-        cursor = lines.pop().removeprefix(CURSOR)
-    return Look(parse(shown), tuple(lines), cursor)
+    seen = _ask(hosts, "look", run_id, f"--cursor={cursor}", log=False)
+    return Snapshot(Unit(**seen["run"]) if seen["run"] else None, tuple(seen["lines"]), seen["cursor"])
 
 
-def parse(shown: str) -> Unit | None:
-    """A unit from `systemctl show --timestamp=unix`; None where there is no such unit."""
-    told = dict(line.split("=", 1) for line in shown.splitlines() if "=" in line)
-    if told.get("LoadState") != "loaded":
-        return None
-    is_running = told["SubState"] not in ("exited", "failed", "dead")
-    status = int(told["ExecMainStatus"])
-    return Unit(
-        run_id=told["Id"].removeprefix(PREFIX).removesuffix(SUFFIX),
-        is_running=is_running,
-        code=None if is_running else status if told["ExecMainCode"] == EXITED else 128 + status,
-        began_at=_epoch(told["ExecMainStartTimestamp"]) or 0.0,
-        ended_at=_epoch(told["ExecMainExitTimestamp"]),
-    )
-
-
-def _epoch(text: str) -> float | None:
-    return float(text.removeprefix("@")) if text.startswith("@") else None
-
-
-def _show(pattern: str) -> str:
-    return f"systemctl show --timestamp=unix --property={','.join(_SHOWN)} {shlex.quote(pattern)}"
+def _ask(hosts: Remote, *words: str, timeout: float = ANSWER_SECONDS, log: bool = True) -> Any:
+    return orchard_run.ask(hosts, hosts.cluster.master, *words, timeout=timeout, log=log)

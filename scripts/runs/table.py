@@ -1,25 +1,25 @@
 """The list of runs: what the bucket keeps of each, and what the master knows of those since it started."""
 
+import io
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from rich.console import Console
+from rich.table import Table
+
 from scripts import console
-from scripts.runs import systemd_unit
-from scripts.aws.bucket import Bucket
-from scripts.aws.bucket import bucket_of
-from scripts.aws.bucket import record_key
+from scripts.aws.bucket import Bucket, bucket_of, record_key
 from scripts.cluster import Cluster
-from scripts.runs.follow import Progress
-from scripts.runs.follow import last_progress
-from scripts.runs.follow import span
 from scripts.hosts.ssh import Hosts
-from scripts.runs.submission import Submission
-from scripts.runs.submission import stored_submissions
+from scripts.runs import systemd_unit
+from scripts.runs.progress import Progress, last_progress, span
+from scripts.runs.submission import Submission, stored_submissions
 from scripts.runs.systemd_unit import Unit
 
 RUNNING = "running"
+WIDEST = 1000  # columns: a terminal wraps what is wider than itself
 
 
 @dataclass(frozen=True)
@@ -49,21 +49,26 @@ def every(cluster: Cluster) -> list[Row]:
     bucket = bucket_of(cluster)
     with Hosts(cluster) as hosts:
         units = systemd_unit.known(hosts)
-        told = {
-            going.run_id: last_progress(systemd_unit.look(hosts, going.run_id).lines) for going in units if going.is_running
+        progress = {
+            going.run_id: last_progress(systemd_unit.snapshot(hosts, going.run_id).lines)
+            for going in units
+            if going.is_running
         }
-    return rows(bucket, units, sorted({*bucket.run_ids(), *(known.run_id for known in units)}), told)
+    return rows(bucket, units, sorted({*bucket.run_ids(), *(known.run_id for known in units)}), progress)
 
 
 def rows(
-    bucket: Bucket, units: Sequence[Unit], run_ids: list[str], told: dict[str, Progress | None] | None = None
+    bucket: Bucket,
+    units: Sequence[Unit],
+    run_ids: list[str],
+    progress: Mapping[str, Progress | None] | None = None,
 ) -> list[Row]:
-    """Rows for these runs, from what the bucket keeps, the master's units and the progress that the job told."""
+    """Rows for these runs, from what the bucket keeps, the master's units and the progress of those at work."""
     of_run = {known.run_id: known for known in units}
     records = bucket.read_many([record_key(run_id) for run_id in run_ids])
     submissions = stored_submissions(bucket, run_ids)
     return [
-        row(run_id, submission, record, of_run.get(run_id), (told or {}).get(run_id), time.time())
+        row(run_id, submission, record, of_run.get(run_id), (progress or {}).get(run_id), time.time())
         for run_id, submission, record in zip(run_ids, submissions, records, strict=True)
     ]
 
@@ -108,10 +113,12 @@ def _state(record: dict[str, Any] | None, known: Unit | None) -> str:
 
 
 def table(listed: Sequence[Row]) -> list[str]:
-    """The rows as lines with a heading."""
-    heading = ("RUN", "STATE", "SIZE", "PICTURES", "UNREADABLE", "TIME", "COST")
-    cells = [
-        (
+    """The rows as lines with a heading, as wide as they are."""
+    drawn = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for heading in ("RUN", "STATE", "SIZE", "PICTURES", "UNREADABLE", "TIME", "COST"):
+        drawn.add_column(heading, no_wrap=True)
+    for row in listed:
+        drawn.add_row(
             row.run_id,
             row.state,
             row.size or "-",
@@ -120,13 +127,10 @@ def table(listed: Sequence[Row]) -> list[str]:
             "-" if row.seconds is None else span(row.seconds),
             "-" if row.cost is None else money(row.cost, row.currency),
         )
-        for row in listed
-    ]
-    widths = [max(len(line[column]) for line in [heading, *cells]) for column in range(len(heading))]
-    return [
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-        for line in [heading, *cells]
-    ]
+    page = Console(file=io.StringIO(), width=WIDEST, color_system=None, markup=False, emoji=False, highlight=False)
+    with page.capture() as captured:
+        page.print(drawn)
+    return [line.rstrip() for line in captured.get().splitlines()]
 
 
 def money(amount: float, currency: str) -> str:

@@ -5,10 +5,8 @@ from pathlib import Path
 
 from invoke.exceptions import Exit
 
-from scripts import processes
-from scripts import console
-from scripts.aws.bucket import PICTURES
-from scripts.aws.bucket import bucket_of
+from scripts import console, processes
+from scripts.aws.bucket import PICTURES, bucket_of
 from scripts.cluster import Cluster
 from scripts.errors import InputError
 

@@ -45,12 +45,19 @@ def sandbox(machine_for_hosts: None) -> Iterator[Sandbox]:
         yield made
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def operator(machine_for_hosts: None, need: Need, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
     """A person with a checkout and an AWS of their own, real hosts behind it; no cluster is up yet."""
     need(shutil.which("terraform"), "Terraform is not installed")
     with prepared_cloud() as cloud:
         yield Operator(tmp_path_factory.mktemp("operator"), cloud)
+
+
+@pytest.fixture(scope="session")
+def whole(operator: Operator) -> None:
+    """A cluster that is up: the tests of its beginning have left one, where they were chosen."""
+    if not any(thing.startswith("instance ") for thing in operator.left()):
+        operator.type("up")
 
 
 @pytest.fixture(scope="session")

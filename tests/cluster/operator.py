@@ -17,15 +17,25 @@ from pathlib import Path
 from typing import Any
 
 from scripts.tfvars import literal
-from tests.doubles.provider_mirror import cli_config
-from tests.sandbox import layers
+from tests.doubles.aws.double import ACCOUNT
+from tests.doubles.aws.provider_mirror import cli_config
+from tests.doubles.aws.resources import resources_of
 from tests.sandbox.cloud import Cloud
 from tests.sandbox.host import Host
+from tests.sandbox.images import layers
 from tests.sandbox.metadata import RoleCredentials
 from tests.sandbox.sandbox import Sandbox
+from tests.sandbox.ssh import Shell
 
 ROOT = Path(__file__).resolve().parents[2]
 DEADLINE = 600  # seconds for one task that hangs; the longest, a first `up`, is to take 180
+# Set in Ansible alone and unlike the defaults: the operator's side has to learn them from the hosts.
+STATE_DIRECTORY = "/var/lib/orchard"
+OVERRIDES = {
+    "spark_master_ui_port": 8090,
+    "orchard_state_directory": STATE_DIRECTORY,
+    "jupyter_token_file": "/etc/orchard/jupyter/login",
+}
 ROLE_KEYS = RoleCredentials("AKIAORCHARDTESTROLE", "role-secret")
 
 
@@ -57,7 +67,7 @@ class Operator:
             **cloud.aws.environment(),
             **cli_config(folder),
             # Hosts reach S3 where Terraform made the bucket; the address comes to Ansible as one more inventory.
-            "ANSIBLE_INVENTORY": f"{self.checkout / 'ansible/inventory.py'},{_endpoint(folder, cloud)}",
+            "ANSIBLE_INVENTORY": f"{self.checkout / 'ansible/inventory.py'},{_more_variables(folder, cloud)}",
             "AWS_SHARED_CREDENTIALS_FILE": str(folder / "aws-credentials"),
             "AWS_CONFIG_FILE": str(folder / "aws-config"),
             "PATH": f"{self.checkout / '.venv/bin'}:{os.environ['PATH']}",
@@ -148,6 +158,38 @@ class Operator:
         logs = sorted((self.checkout / ".orchard" / "logs").glob("*.log"), key=lambda file: file.stat().st_mtime)
         return logs[-1].read_text(errors="replace") if logs else ""
 
+    @property
+    def bucket(self) -> str:
+        """The cluster's bucket, as Terraform names it."""
+        return f"orchard-{self.cluster_name}-{ACCOUNT}-{self.cloud.aws.region}"
+
+    @property
+    def shell(self) -> Shell:
+        """SSH to the hosts with the cluster's key."""
+        return Shell(self.state / "id_ed25519")
+
+    def left(self) -> list[str]:
+        """What there is of the cluster by the tests' own look, which knows nothing of the product's."""
+        return resources_of(self.cloud.aws.client, self.cluster_name)
+
+    def master_says(self) -> dict[str, Any]:
+        """The Spark master's own page, asked without the product's help; empty while it does not answer."""
+        master = self.host("master")
+        page = f"http://{master.address}:{OVERRIDES['spark_master_ui_port']}/json/"
+        ask = f"python3 -c 'import urllib.request as u; print(u.urlopen(\"{page}\", timeout=5).read().decode())'"
+        done = self.shell.run(master, ask)
+        return json.loads(done.stdout) if done.returncode == 0 else {}
+
+    def alive(self) -> int:
+        """How many workers the master sees alive."""
+        return sum(worker["state"] == "ALIVE" for worker in self.master_says().get("workers", []))
+
+    def refused(self, code: int, *words: str, **environment: str) -> str:
+        """Type it; it must end with that code. Gives its last sentence."""
+        done = self.type(*words, check=False, **environment)
+        assert done.code == code, done.text
+        return done.err.strip().rpartition("\n")[2]
+
     def host(self, name: str) -> Host:
         """The real host behind `master`, `worker-1` and so on."""
         return self.cloud.host_named(f"orchard-{self.cluster_name}-{name}")
@@ -181,8 +223,8 @@ def prepared_cloud(memory: int = 3 << 30) -> Iterator[Cloud]:
             yield cloud
 
 
-def _endpoint(folder: Path, cloud: Cloud) -> Path:
-    file = folder / "endpoint.yml"  # JSON is YAML, too
+def _more_variables(folder: Path, cloud: Cloud) -> Path:
+    file = folder / "variables.yml"  # JSON is YAML, too
     environment = {"AWS_ENDPOINT_URL_S3": cloud.aws.endpoint_url, "AWS_ALLOW_HTTP": "true"}
-    file.write_text(json.dumps({"all": {"vars": {"spark_environment": environment}}}))
+    file.write_text(json.dumps({"all": {"vars": OVERRIDES | {"spark_environment": environment}}}))
     return file

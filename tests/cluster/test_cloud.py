@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from tests.cluster.waiting import wait_until
 from tests.sandbox import faults
 from tests.sandbox.cloud import Cloud
 from tests.sandbox.host import Host
 from tests.sandbox.metadata import RoleCredentials
 from tests.sandbox.sandbox import MIB, Sandbox
 from tests.sandbox.ssh import Shell
+from tests.waiting import wait_until
 
 ROLE_KEYS = RoleCredentials("AKIAROLE", "role-secret")
 USER_DATA = "#!/bin/sh\necho from user data > /root/user-data-was-here\n"

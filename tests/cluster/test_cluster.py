@@ -1,30 +1,25 @@
-"""Three bare hosts become a cluster that does its job, guards itself, and survives what happens to hosts.
+"""Bare hosts become a cluster that guards itself and comes back whole; its work is the story's (test_story).
 
 The tests share one cluster and run in this order. `ORCHARD_TEST_PREPARED=1` starts from the prepared layer: quicker,
 and no proof of the way from bare hosts.
 """
 
-import json
 import os
 import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 
-from tests.cluster import reference
 from tests.cluster.cluster import PYTHON, Cluster, Played
-from tests.cluster.waiting import wait_until
-from tests.doubles.s3_server import S3Server
-from tests.sandbox import faults, handle, layers
-from tests.sandbox.container import OPEN_FILES
+from tests.sandbox import handle
 from tests.sandbox.host import Host
-from tests.sandbox.metadata import RoleCredentials
+from tests.sandbox.images import layers
+from tests.sandbox.kernel.container import OPEN_FILES
 from tests.sandbox.sandbox import Sandbox
+from tests.waiting import wait_until
 
 UNITS = {"master": {"spark-master", "spark-history", "jupyter"}, "worker": {"spark-worker"}}
-WEIGHTS = "/var/tmp/weights.h5"
 SPARK_HOME = "/opt/orchard/venv/lib/python3.11/site-packages/pyspark"
 JAVA_OPTIONS = "-XX:TieredStopAtLevel=1"
 REFUSED = "Failed to connect to master"
@@ -46,38 +41,16 @@ def started_from_bare() -> bool:
 
 
 @pytest.fixture(scope="module")
-def s3(sandbox: Sandbox) -> Iterator[S3Server]:
-    """An S3 server that hosts reach as they reach Amazon's: at another address, on a web port."""
-    assert sandbox.run
-    with S3Server(bind=str(sandbox.run.gateway), port=80) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def bucket(s3: S3Server, pictures: Path) -> str:
-    """A bucket with the pictures under `pictures/`."""
-    name = "fruit-pictures"
-    client = s3.client()
-    client.create_bucket(Bucket=name)
-    with ThreadPoolExecutor(8) as pool:
-        files = list(pictures.rglob("*.jpg"))
-        keys = [f"pictures/{file.relative_to(pictures)}" for file in files]
-        list(pool.map(lambda file, key: client.upload_file(str(file), name, key), files, keys))
-    return name
-
-
-@pytest.fixture(scope="module")
-def bare(sandbox: Sandbox, s3: S3Server, bucket: str, tmp_path_factory: pytest.TempPathFactory) -> Cluster:
-    """A master and two workers, booted, with nothing on them yet."""
+def bare(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Cluster:
+    """A master and a worker, booted, with nothing on them yet; a second worker is added later, from a layer."""
     if not started_from_bare():
         sandbox.use_layers([layers.prepared()])
     folder = tmp_path_factory.mktemp("cluster") / "terraform"
-    names = ["master", "worker-1", "worker-2"]
-    role = RoleCredentials(s3.keys.access_key_id, s3.keys.secret_access_key)
-    hosts = sandbox.add_plain(names, handle.make_key(folder), credentials=lambda: role)
+    names = ["master", "worker-1"]
+    hosts = sandbox.add_plain(names, handle.make_key(folder))
     for host in hosts:
         host.wait_until_ready()
-    return Cluster(sandbox, folder, hosts, bucket, {"AWS_ENDPOINT_URL_S3": s3.endpoint_url, "AWS_ALLOW_HTTP": "true"})
+    return Cluster(sandbox, folder, hosts, "none", {})
 
 
 @pytest.fixture(scope="module")
@@ -86,10 +59,9 @@ def first_play(bare: Cluster) -> Played:
 
 
 @pytest.fixture(scope="module")
-def cluster(bare: Cluster, first_play: Played, imagenet_weights: Path) -> Cluster:
-    """The cluster after `site.yml`, with the network's weights on the master."""
+def cluster(bare: Cluster, first_play: Played) -> Cluster:
+    """The cluster after `site.yml`."""
     assert first_play.code == 0, first_play.text[-3000:]
-    bare.shell.copy(imagenet_weights, bare.master, WEIGHTS)
     return bare
 
 
@@ -104,23 +76,6 @@ def whole_again(request: pytest.FixtureRequest) -> Iterator[None]:
                 host.start()
                 host.wait_until_ready()
         wait_until(lambda: cluster.alive() == cluster.wants(), "all workers to register again", 120)
-
-
-def run_of(bucket: str, run: str) -> list[str]:
-    """What the job is asked on the cluster."""
-    words = ["--images", f"s3://{bucket}/pictures", "--output", f"s3://{bucket}/runs", "--run-id", run]
-    return [*words, "--weights", WEIGHTS, "--components", str(reference.COMPONENTS), "--no-report"]
-
-
-def fetch(s3: S3Server, bucket: str, run: str, folder: Path) -> Path:
-    """A copy of a run's folder out of the bucket."""
-    client = s3.client()
-    for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"runs/{run}/"):
-        for entry in page.get("Contents", []):
-            target = folder / entry["Key"]
-            target.parent.mkdir(parents=True, exist_ok=True)
-            client.download_file(bucket, entry["Key"], str(target))
-    return folder / "runs" / run
 
 
 def listening(cluster: Cluster, host: Host) -> dict[int, set[str]]:
@@ -146,7 +101,7 @@ def units(cluster: Cluster, host: Host) -> set[str]:
     return {name for name, state in zip(sorted(wanted), told, strict=True) if state == "active"}
 
 
-def test_three_bare_hosts_become_a_verified_cluster(cluster: Cluster, first_play: Played) -> None:
+def test_bare_hosts_become_a_verified_cluster(cluster: Cluster, first_play: Played) -> None:
     assert all(changed > 0 for changed in first_play.changed.values())
     assert cluster.alive() == cluster.wants()
     start = "bare" if started_from_bare() else "prepared"
@@ -246,92 +201,6 @@ def stranger(command: str, how: str) -> str:
     return f"{words} env {environment} {command}"
 
 
-def test_the_job_gives_the_features_of_a_local_run(
-    cluster: Cluster, s3: S3Server, bucket: str, local_run: Path, tmp_path: Path
-) -> None:
-    cluster.submit("job-whole", *run_of(bucket, "whole"))
-    wait_until(lambda: cluster.outcome("job-whole") != "active", "the job to end", 300)
-    assert cluster.outcome("job-whole") == "exited", cluster.journal("job-whole")
-    run = fetch(s3, bucket, "whole", tmp_path)
-    for part in ("features", "pca"):
-        reference.assert_equal_rows(run, local_run, part)
-
-
-def test_the_history_server_knows_the_job(cluster: Cluster) -> None:
-    page = f"http://{cluster.master.address}:18080/api/v1/applications"
-    ask = f"python3 -c 'import urllib.request as u; print(u.urlopen(\"{page}\").read().decode())'"
-
-    def completed() -> set[str]:
-        told = json.loads(cluster.shell.must(cluster.workers[0], ask))
-        return {job["name"] for job in told if all(attempt["completed"] for attempt in job["attempts"])}
-
-    wait_until(lambda: any("whole" in name for name in completed()), "the job in the history", 60)
-    assert "verification" not in completed()
-
-
-def test_the_first_notebook_opens_the_newest_run_and_uses_the_cluster(cluster: Cluster) -> None:
-    settings = ["/etc/orchard/environment", "/etc/orchard/jupyter/environment"]
-    words = [
-        "sudo systemd-run --quiet --pipe --wait --uid=jupyter --gid=jupyter --setenv=HOME=/var/lib/jupyter",
-        *(f"--property=EnvironmentFile={file}" for file in settings),
-        "--property=WorkingDirectory=/var/lib/jupyter",
-        "/opt/orchard/venv/bin/jupyter-execute --kernel_name=orchard --output=done first_look.ipynb",
-    ]
-    done = cluster.shell.run(cluster.master, " ".join(words), 200)
-    assert done.returncode == 0, done.stderr[-3000:]
-    notebook = json.loads(cluster.shell.must(cluster.master, "sudo cat /var/lib/jupyter/done.ipynb"))
-    outputs = {cell["id"]: cell.get("outputs", []) for cell in notebook["cells"]}
-    assert f"whole: {reference.PICTURES} pictures" in str(outputs["open"])
-    assert f"{reference.PICTURES} rows" in str(outputs["features"])
-    assert "image/png" in str(outputs["scree"])
-    assert "image/png" in str(outputs["map"])
-    apps = {app["name"]: app["cores"] for app in cluster.state()["completedapps"]}
-    cores = sum(worker["cores"] for worker in cluster.state()["workers"] if worker["state"] == "ALIVE")
-    assert 0 < apps["notebook"] <= max(1, cores // 4)
-
-
-def test_a_power_cut_of_a_worker_during_the_job_loses_and_doubles_nothing(
-    cluster: Cluster, s3: S3Server, bucket: str, local_run: Path, tmp_path: Path
-) -> None:
-    victim = cluster.workers[1]
-    # Slow enough that the cut falls into the work.
-    for worker in cluster.workers:
-        faults.limit_cpu(worker, 0.35)
-    try:
-        cluster.submit("job-cut", *run_of(bucket, "cut"))
-        wait_until(lambda: busy_with_features(cluster, s3, bucket), "the workers to be at work on features", 200)
-        faults.cut_power(victim)
-        done = parts(s3, bucket, "cut")
-        assert cluster.outcome("job-cut") == "active"
-        assert upgrade(cluster, cluster.master) == "exec-condition"
-    finally:
-        for worker in cluster.workers:
-            if worker.container.is_running:
-                faults.limit_cpu(worker, None)
-    wait_until(lambda: cluster.outcome("job-cut") != "active", "the job to end", 300)
-    assert cluster.outcome("job-cut") == "exited", cluster.journal("job-cut")
-    run = fetch(s3, bucket, "cut", tmp_path)
-    assert len(done) < len(list((run / "features").glob("*.parquet"))), "the cut came after the work"
-    reference.assert_equal_rows(run, local_run, "features")
-    assert upgrade(cluster, cluster.master) == "success"
-
-
-def upgrade(cluster: Cluster, host: Host) -> str:
-    """What becomes of the daily look for upgrades when its time comes now."""
-    asked = "sudo systemctl start apt-daily.service; systemctl show --property=Result --value apt-daily.service"
-    return cluster.shell.must(host, asked)
-
-
-def parts(s3: S3Server, bucket: str, run: str) -> list[str]:
-    told = s3.client().list_objects_v2(Bucket=bucket, Prefix=f"runs/{run}/features/")
-    return [entry["Key"] for entry in told.get("Contents", [])]
-
-
-def busy_with_features(cluster: Cluster, s3: S3Server, bucket: str) -> bool:
-    """At least one part is there, so both workers have been given theirs."""
-    return len(parts(s3, bucket, "cut")) > 0
-
-
 def test_a_reboot_of_the_master_brings_all_units_and_workers_back(cluster: Cluster) -> None:
     before = cluster.shell.must(cluster.master, "cat /proc/sys/kernel/random/boot_id; cut -d' ' -f22 /proc/1/stat")
     cluster.shell.run(cluster.master, "sudo reboot")
@@ -346,18 +215,18 @@ def test_a_reboot_of_the_master_brings_all_units_and_workers_back(cluster: Clust
         assert units(cluster, worker) == UNITS["worker"]
 
 
-def test_an_added_worker_serves_and_the_old_hosts_are_hardly_touched(cluster: Cluster, sandbox: Sandbox) -> None:
+def test_an_added_worker_serves_and_the_old_one_is_hardly_touched(cluster: Cluster, sandbox: Sandbox) -> None:
     sandbox.use_layers([layers.prepared()])
     key = (cluster.folder / "id_ed25519.pub").read_text().strip()
-    cluster.hosts += sandbox.add_plain(["worker-3"], key)
+    cluster.hosts += sandbox.add_plain(["worker-2"], key)
     cluster.hosts[-1].wait_until_ready()
-    # The playbook's verification needs a task on each of the three.
+    # The playbook's verification needs a task on each of them.
     played = cluster.play()
     assert played.code == 0, played.text[-3000:]
     assert cluster.alive() == cluster.wants()
-    assert len(cluster.wants()) == 3
-    # They learn its name; nothing is installed or restarted.
-    assert max(played.changed[f"{handle.CLUSTER}-{name}"] for name in ("worker-1", "worker-2")) <= 1
+    assert len(cluster.wants()) == 2
+    # It learns its name; nothing is installed or restarted.
+    assert played.changed[f"{handle.CLUSTER}-worker-1"] <= 1
 
 
 def test_secrets_are_in_no_log_no_argument_and_no_readable_file(cluster: Cluster) -> None:

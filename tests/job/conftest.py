@@ -1,4 +1,7 @@
-"""Runs of the real command line on real pictures, shared by the tests that look at what they left."""
+"""Runs of the real command line, shared by the tests that look at what they left.
+
+Their pictures are drawn and their weights random, as in any clone: only test_numbers.py needs real ones.
+"""
 
 import os
 import shutil
@@ -12,12 +15,22 @@ from typing import Any
 
 import pytest
 
+from pipeline.pictures.demo_pictures import FRUITS
+from tests.conftest import DRAWN_PER_CLASS
+from tests.doubles.s3.faulty import FaultyS3
+from tests.doubles.s3.server import S3Server
 from tests.pictures import BROKEN, NOT_LISTED, ODD
 
 ROOT = Path(__file__).resolve().parents[2]
-CLASSES, PER_CLASS = 12, 25
 # Of the mixed pictures, those that must have features.
-GOOD = CLASSES * PER_CLASS + len(ODD)
+GOOD = len(FRUITS) * DRAWN_PER_CLASS + len(ODD)
+COMPONENTS = 20
+# What all runs over the mixed pictures have in common: a small network, and two cores, which make the same tasks of the
+# list on any machine.
+SMALL = (
+    "--weights", "random", "--image-size", "64", "--max-bad", "0.05", "--components", str(COMPONENTS),
+    "--master", "local[2,4]",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -41,6 +54,9 @@ class FinishedRun:
 Orchard = Callable[..., Ended]
 
 
+begun: list[subprocess.Popen[str]] = []
+
+
 def command(*arguments: object) -> list[str]:
     """The words of a pipeline command."""
     return [sys.executable, "-m", "pipeline", *map(str, arguments)]
@@ -48,7 +64,7 @@ def command(*arguments: object) -> list[str]:
 
 def begin(*arguments: object, **environment: str) -> subprocess.Popen[str]:
     """Start a pipeline command in a process group of its own, so that a signal reaches it as a terminal's would."""
-    return subprocess.Popen(
+    process = subprocess.Popen(
         command(*arguments),
         cwd=ROOT,
         env={**os.environ, **environment},
@@ -57,12 +73,23 @@ def begin(*arguments: object, **environment: str) -> subprocess.Popen[str]:
         text=True,
         start_new_session=True,
     )
+    begun.append(process)
+    return process
 
 
 def kill(process: subprocess.Popen[str]) -> None:
     """SIGKILL to the command and all it started."""
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
+
+
+@pytest.fixture(autouse=True)
+def no_command_outlives_its_test() -> Iterator[None]:
+    """A test that fails in the middle leaves no run behind that nobody waits for."""
+    yield
+    while begun:
+        if (process := begun.pop()).poll() is None:
+            kill(process)
 
 
 @pytest.fixture(scope="session")
@@ -78,13 +105,10 @@ def orchard() -> Orchard:
 
 
 @pytest.fixture(scope="session")
-def mixed_pictures(fruits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """300 real pictures of 12 classes, every odd one that must work and every broken one that must not."""
+def mixed_pictures(drawn_pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The drawn pictures, every odd one that must work and every broken one that must not."""
     folder = tmp_path_factory.mktemp("mixed")
-    for label in sorted((fruits / "Test").iterdir())[:CLASSES]:
-        (folder / label.name).mkdir()
-        for picture in sorted(label.iterdir())[:PER_CLASS]:
-            shutil.copyfile(picture, folder / label.name / picture.name)
+    shutil.copytree(drawn_pictures, folder, dirs_exist_ok=True)
     (folder / "Odd ones").mkdir()
     broken = {name: data for name, (data, _) in BROKEN.items()}
     for name, data in {**ODD, **broken, **NOT_LISTED}.items():
@@ -93,17 +117,32 @@ def mixed_pictures(fruits: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 
 @pytest.fixture(scope="session")
-def finished_run(
-    mixed_pictures: Path, imagenet_weights: Path, orchard: Orchard, tmp_path_factory: pytest.TempPathFactory
-) -> FinishedRun:
-    """A whole run over the mixed pictures with real weights."""
+def finished_run(mixed_pictures: Path, orchard: Orchard, tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
+    """A whole run over the mixed pictures."""
     output = tmp_path_factory.mktemp("runs")
-    ended = orchard(
-        "run", "--images", mixed_pictures, "--output", output, "--weights", imagenet_weights,
-        "--run-id", "whole", "--max-bad", "0.05", "--components", "50",
-    )  # fmt: skip
+    ended = orchard("run", "--images", mixed_pictures, "--output", output, "--run-id", "whole", *SMALL)
     assert ended.code == 0, ended.err
     return FinishedRun(mixed_pictures, output / "whole", ended)
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """A bucket behind a proxy, with the mixed pictures under `pictures`; `environment` leads a command there."""
+
+    uri: str
+    name: str
+    proxy: FaultyS3
+    environment: dict[str, str]
+
+
+@pytest.fixture(scope="session")
+def bucket(s3_server: S3Server, mixed_pictures: Path, orchard: Orchard) -> Iterator[Bucket]:
+    """The pictures uploaded by the command line."""
+    with FaultyS3(s3_server) as proxy, s3_server.bucket() as name:
+        made = Bucket(f"s3://{name}", name, proxy, proxy.environment())
+        ended = orchard("upload", mixed_pictures, f"{made.uri}/pictures", **made.environment)
+        assert ended.code == 0, ended.err
+        yield made
 
 
 @pytest.fixture(scope="session")

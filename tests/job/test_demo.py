@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.cli import DRAWN_NOTE, RANDOM_NOTE
+from pipeline.cli import DEMO_PICTURES_NOTE, RANDOM_WEIGHTS_NOTE
 from tests.job.conftest import Orchard
 
 
@@ -20,11 +20,15 @@ def test_the_demo_draws_its_pictures_and_goes_on_without_imagenet_weights(orchar
     closed = no_download(tmp_path)
     ended = orchard("demo", "--output", tmp_path, "--run-id", "first", "--image-size", "96", **closed)
     assert ended.code == 0, ended.err
-    assert ended.err.splitlines()[:2] == [DRAWN_NOTE, RANDOM_NOTE]
+    said = [json.loads(line.removeprefix("orchard: ")) for line in ended.err.splitlines()[:2]]
+    assert said == [{"event": "note", "text": text} for text in (DEMO_PICTURES_NOTE, RANDOM_WEIGHTS_NOTE)]
     assert "600 of 600 pictures have features" in ended.out
-    assert json.loads((tmp_path / "first" / "run.json").read_text())["notes"] == [DRAWN_NOTE, RANDOM_NOTE]
+    assert json.loads((tmp_path / "first" / "run.json").read_text())["notes"] == [
+        DEMO_PICTURES_NOTE,
+        RANDOM_WEIGHTS_NOTE,
+    ]
     page = (tmp_path / "first" / "report.html").read_text()
-    assert {html.escape(note) for note in (DRAWN_NOTE, RANDOM_NOTE)} <= {
+    assert {html.escape(note) for note in (DEMO_PICTURES_NOTE, RANDOM_WEIGHTS_NOTE)} <= {
         note.replace("&#39;", "&#x27;") for note in re.findall(r'<p class="note">(.*?)</p>', page)
     }
     # Random weights give tiny numbers, which still fill the map.

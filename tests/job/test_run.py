@@ -3,8 +3,6 @@
 import csv
 import json
 import re
-import signal
-import time
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +10,10 @@ import duckdb
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
-import pytest
 from scipy.linalg import subspace_angles
-from sklearn.decomposition import PCA
 
 from pipeline.run_folder.parts import vectors_of
-from tests.job.conftest import GOOD, Ended, FinishedRun, Orchard, begin, kill
+from tests.job.conftest import COMPONENTS, GOOD, SMALL, Ended, FinishedRun, Orchard
 from tests.pictures import BROKEN, ODD
 
 
@@ -55,28 +51,18 @@ def test_features_are_labelled_lists_of_1280_floats(finished_run: FinishedRun) -
 def test_pandas_and_duckdb_read_the_parts(finished_run: FinishedRun) -> None:
     assert len(pd.read_parquet(finished_run.folder / "features")) == GOOD
     query = f"select count(*), min(len(pca)), max(len(pca)) from '{finished_run.folder}/pca/*.parquet'"  # noqa: S608
-    assert duckdb.sql(query).fetchall() == [(GOOD, 50, 50)]
+    assert duckdb.sql(query).fetchall() == [(GOOD, COMPONENTS, COMPONENTS)]
 
 
 def test_the_csv_has_one_row_a_picture_in_the_list_s_order(finished_run: FinishedRun) -> None:
     with (finished_run.folder / "pca.csv").open(newline="") as stream:
         header, *rows = csv.reader(stream)
-    assert header == ["path", "label", *(f"pc{number}" for number in range(1, 51))]
+    assert header == ["path", "label", *(f"pc{number}" for number in range(1, COMPONENTS + 1))]
     listed = pq.read_table(finished_run.folder / "inputs.parquet")["path"].to_pylist()
     bad = {f"Odd ones/{name}" for name in BROKEN}
     assert [row[0] for row in rows] == [path for path in listed if path not in bad]
     wanted = vectors_of(pq.read_table(finished_run.folder / "pca"), "pca")
     assert np.array_equal(np.array([row[2:] for row in rows], np.float32), wanted)
-
-
-def test_the_projection_equals_scikit_learn_s_on_the_same_features(finished_run: FinishedRun) -> None:
-    features = vectors_of(pq.read_table(finished_run.folder / "features"), "features").astype(np.float64)
-    reference = PCA(50, svd_solver="full").fit(features)
-    ratios = np.array(record(finished_run)["explained_variance_ratio"])
-    assert np.abs(ratios - reference.explained_variance_ratio_).max() < 1e-6
-    projected = vectors_of(pq.read_table(finished_run.folder / "pca"), "pca")
-    wanted = reference.transform(features)
-    assert np.abs(projected - wanted * np.sign((projected * wanted).sum(axis=0))).max() < 1e-3
 
 
 def test_spark_loads_the_model_and_its_transform_is_ours_plus_the_mean(finished_run: FinishedRun, spark: Any) -> None:
@@ -90,7 +76,8 @@ def test_spark_loads_the_model_and_its_transform_is_ours_plus_the_mean(finished_
     theirs = model.transform(rows.withColumn("features", array_to_vector("features"))).orderBy("path")
     output = np.array([row[0].toArray() for row in theirs.select(model.getOutputCol()).collect()])
     ours = pq.read_table(finished_run.folder / "pca").sort_by("path")
-    assert np.abs(output - mean @ model.pc.toArray() - vectors_of(ours, "pca")).max() < 1e-3
+    wanted = vectors_of(ours, "pca")
+    assert np.abs(output - mean @ model.pc.toArray() - wanted).max() < 1e-4 * np.abs(wanted).max()
 
 
 def test_spark_s_own_fit_spans_the_same_components(finished_run: FinishedRun, spark: Any) -> None:
@@ -104,17 +91,18 @@ def test_spark_s_own_fit_spans_the_same_components(finished_run: FinishedRun, sp
     assert subspace_angles(theirs.pc.toArray(), ours).max() < 1e-4
 
 
-def test_run_json_tells_what_ran(finished_run: FinishedRun) -> None:
-    told = record(finished_run)
-    assert told["status"] == "complete"
-    assert told["counts"] == {"listed": GOOD + len(BROKEN), "features": GOOD, "errors": len(BROKEN), "kept": 0}
-    assert re.fullmatch(r"[0-9a-f]{64}", told["settings"]["weights_sha256"])
+def test_run_json_says_what_ran(finished_run: FinishedRun) -> None:
+    content = record(finished_run)
+    assert content["status"] == "complete"
+    assert content["counts"] == {"listed": GOOD + len(BROKEN), "features": GOOD, "errors": len(BROKEN), "kept": 0}
+    assert re.fullmatch(r"[0-9a-f]{64}", content["settings"]["weights_sha256"])
     assert {"list", "network", "spark", "features", "pca_fit", "projection", "csv", "report", "total"} <= set(
-        told["seconds"]
+        content["seconds"]
     )
-    assert told["seconds"]["total"] > told["seconds"]["features"] > 0
-    assert 100e6 < told["worker_peak_bytes"] < 2**30
-    assert {"python", "pyspark", "openvino"} <= set(told["versions"])
+    assert content["attempts"] == 1
+    assert content["seconds"]["total"] > content["seconds"]["features"] > 0
+    assert 100e6 < content["worker_peak_bytes"] < 2**30
+    assert {"python", "pyspark", "openvino"} <= set(content["versions"])
 
 
 def test_the_summary_names_counts_and_report(finished_run: FinishedRun) -> None:
@@ -145,95 +133,23 @@ def test_a_whole_run_passes_the_check(finished_run: FinishedRun, orchard: Orchar
     assert orchard("check", finished_run.folder) == Ended(0, f"{finished_run.folder} is whole.\n", "")
 
 
-def run_words(run: FinishedRun, weights: Path, output: Path, *more: object) -> tuple[object, ...]:
-    return (
-        "run", "--images", run.images, "--output", output, "--weights", weights, "--run-id", "again",
-        "--max-bad", "0.05", "--components", "50", "--no-report", *more,
+def test_too_many_bad_pictures_end_with_20_and_a_higher_share_goes_on_from_there(
+    mixed_pictures: Path, orchard: Orchard, tmp_path: Path
+) -> None:
+    words = (
+        "run", "--images", mixed_pictures, "--output", tmp_path, "--run-id", "again", *SMALL,
+        "--no-report", "--classes", "Odd ones", "--components", "3",
     )  # fmt: skip
-
-
-def wait_for_a_part(folder: Path, process: Any, deadline: float = 120) -> None:
-    """Until the first part is there; the command must still be running then."""
-    end = time.monotonic() + deadline
-    while not list(folder.glob("features/part-*")):
-        assert process.poll() is None, process.communicate()[1]
-        assert time.monotonic() < end, "no part came"
-        time.sleep(0.01)
-
-
-def test_a_killed_run_resumes_to_the_same_rows_and_bit_equal_features(
-    finished_run: FinishedRun, imagenet_weights: Path, orchard: Orchard, tmp_path: Path
-) -> None:
-    words = run_words(finished_run, imagenet_weights, tmp_path)
-    process = begin(*words)
-    wait_for_a_part(tmp_path / "again", process)
-    kill(process)
-    assert not (tmp_path / "again" / "run.json").exists()
-    survivors = list((tmp_path / "again" / "features").glob("part-*"))
-    cut = survivors[0]
-    cut.write_bytes(cut.read_bytes()[:1000])
-
-    other = orchard(*words, "--resume", "--limit", "100")
-    assert other.code == 2
-    assert "was begun with other settings (limit); resume it with the same ones" in other.err
-    assert orchard(*words).code == 2
-
-    resumed = orchard(*words, "--resume")
-    assert resumed.code == 0, resumed.err
-    counts = json.loads((tmp_path / "again" / "run.json").read_text())["counts"]
-    assert counts["listed"] == GOOD + len(BROKEN)
-    assert counts["kept"] > 0 or len(survivors) == 1
-    for name in ("features", "pca"):
-        assert pq.read_table(tmp_path / "again" / name).equals(pq.read_table(finished_run.folder / name))
-    assert orchard("check", tmp_path / "again").code == 0
-    complete = orchard(*words, "--resume")
-    assert complete.code == 0
-    assert "Run again is complete already; nothing is left to do." in complete.err
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_run_says_how_to_go_on_and_leaves_no_half_file(
-    number: signal.Signals, finished_run: FinishedRun, imagenet_weights: Path, orchard: Orchard, tmp_path: Path
-) -> None:
-    words = run_words(finished_run, imagenet_weights, tmp_path)
-    process = begin(*words)
-    wait_for_a_part(tmp_path / "again", process)
-    process.send_signal(number)
-    _, err = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert err.splitlines()[-1] == (
-        "orchard: Interrupted; the finished parts are kept. Go on with the same command and --run-id again --resume."
-    )
-    assert "Traceback" not in err
-    assert not list((tmp_path / "again").rglob(".part*"))
-    assert orchard(*words, "--resume").code == 0
-
-
-def test_too_many_bad_pictures_end_with_3_and_a_higher_share_goes_on_from_there(
-    finished_run: FinishedRun, imagenet_weights: Path, orchard: Orchard, tmp_path: Path
-) -> None:
-    words = run_words(finished_run, imagenet_weights, tmp_path, "--classes", "Odd ones", "--components", "3")
     ended = orchard(*words)
-    assert ended.code == 3
+    assert ended.code == 20
     assert ended.err.splitlines()[-1].startswith(
         f"orchard: 7 of {len(ODD) + 7} pictures could not be read (4 not an image, 1 "
     )
     assert "more than --max-bad 0.05 allows" in ended.err
-    assert json.loads((tmp_path / "again" / "run.json").read_text())["exit_status"] == 3
-    assert "The run ended as 'too many bad pictures'" in orchard("check", tmp_path / "again").out
+    assert json.loads((tmp_path / "again" / "run.json").read_text())["exit_status"] == 20
+    checked = orchard("check", tmp_path / "again")
+    assert checked.code == 23
+    assert "The run ended as 'too many bad pictures'" in checked.out
     resumed = orchard(*words, "--resume", "--max-bad", "0.5")
     assert resumed.code == 0, resumed.err
     assert f"{len(ODD)} of {len(ODD) + 7} pictures have features" in resumed.out
-
-
-def test_the_tensorflow_engine_gives_the_same_features(
-    finished_run: FinishedRun, imagenet_weights: Path, orchard: Orchard, tmp_path: Path
-) -> None:
-    words = run_words(finished_run, imagenet_weights, tmp_path, "--engine", "tensorflow")
-    ended = orchard(*words)
-    assert ended.code == 0, ended.err
-    ours, theirs = (
-        vectors_of(pq.read_table(folder / "features").sort_by("path"), "features")
-        for folder in (finished_run.folder, tmp_path / "again")
-    )
-    assert 0 < np.abs(ours - theirs).max() < 1e-4

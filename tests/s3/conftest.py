@@ -8,9 +8,9 @@ import pytest
 
 from pipeline.storage import s3_connection
 from pipeline.storage.s3 import S3Storage
-from tests.doubles.aws import AwsDouble
-from tests.doubles.faulty_s3 import FaultyS3
-from tests.doubles.s3_server import S3Server
+from tests.doubles.aws.double import AwsDouble
+from tests.doubles.s3.faulty import FaultyS3
+from tests.doubles.s3.server import S3Server
 
 Lead = Callable[[dict[str, str]], None]
 

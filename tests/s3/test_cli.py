@@ -6,8 +6,8 @@ import pytest
 
 from pipeline.cli import main
 from pipeline.storage.s3 import S3Storage
-from tests.doubles.faulty_s3 import Fault, FaultyS3
-from tests.doubles.s3_server import REGION, S3Server
+from tests.doubles.s3.faulty import Fault, FaultyS3
+from tests.doubles.s3.server import REGION, S3Server
 from tests.s3.conftest import Lead
 
 CREDENTIALS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
@@ -20,8 +20,8 @@ def no_spark(monkeypatch: pytest.MonkeyPatch) -> None:
     def started(*_: object) -> None:
         pytest.fail("the command went on to Spark")
 
-    monkeypatch.setattr("pipeline.job.run.spark_context", started)
-    monkeypatch.setattr("pipeline.job.run.prepare_network", started)
+    monkeypatch.setattr("pipeline.job.phases.spark_context", started)
+    monkeypatch.setattr("pipeline.job.phases.prepare_network", started)
 
 
 def refusal(capsys: pytest.CaptureFixture[str], images: object, output: object, *more: object) -> str:

@@ -8,7 +8,7 @@ from pipeline.network.weights import find_weights
 from pipeline.run_folder.parts import read_features
 from pipeline.storage.local import LocalStorage
 from pipeline.storage.s3 import S3Storage
-from tests.doubles.faulty_s3 import Fault, FaultyS3
+from tests.doubles.s3.faulty import Fault, FaultyS3
 from tests.pictures import encoded
 
 

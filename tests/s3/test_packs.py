@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -25,7 +24,7 @@ from pipeline.run_folder.parts import read_features
 from pipeline.storage import retries
 from pipeline.storage.local import LocalStorage
 from pipeline.storage.s3 import S3Storage
-from tests.doubles.faulty_s3 import Fault, FaultyS3
+from tests.doubles.s3.faulty import Fault, FaultyS3
 from tests.pictures import BROKEN, NOT_LISTED, ODD, encoded
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -170,13 +169,9 @@ def test_a_pack_that_was_killed_is_not_taken_for_whole_and_can_be_made_again(
 ) -> None:
     S3Storage.at(f"{pictures.uri}/pack").write("shards/part-00007.parquet", b"of a pack with more pictures")
     words = [sys.executable, "-m", "pipeline", *pack_words(loose.uri, f"{pictures.uri}/pack")]
-    with faulty_s3.spoiling(Fault("stall", operation="PUT", key="pack-index", times=100)):
+    with faulty_s3.gate("PUT", "pack-index") as gate:
         process = subprocess.Popen(words, cwd=ROOT)
-        deadline = time.monotonic() + 60
-        while not faulty_s3.count("PUT", "pack-index"):
-            assert process.poll() is None
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
+        gate.wait_until_reached(process)
         process.send_signal(signal.SIGKILL)
         process.wait()
     run = ("run", "--images", f"{pictures.uri}/pack", "--output", tmp_path / "runs", "--weights", "random")

@@ -1,7 +1,6 @@
 """pipeline.storage_s3 against a real server, and against one that misbehaves."""
 
 import os
-import time
 from pathlib import Path
 
 import pytest
@@ -11,11 +10,11 @@ from pipeline.pictures.listing import list_pictures
 from pipeline.settings import RunSettings
 from pipeline.storage import retries
 from pipeline.storage.s3 import CHUNK_BYTES, QUICK_BYTES, S3Storage
-from tests.doubles.aws import AwsDouble
-from tests.doubles.faulty_s3 import Fault, FaultyS3
-from tests.doubles.instance_metadata import instance_metadata
-from tests.doubles.listing_s3 import key_of, listing_s3, size_of
-from tests.doubles.s3_server import S3Server
+from tests.doubles.aws.double import AwsDouble
+from tests.doubles.aws.instance_metadata import instance_metadata
+from tests.doubles.s3.faulty import Fault, FaultyS3
+from tests.doubles.s3.listing import key_of, listing_s3, size_of
+from tests.doubles.s3.server import S3Server
 from tests.pictures import NOT_LISTED, ODD
 from tests.s3.conftest import Lead
 
@@ -74,10 +73,8 @@ def test_a_piece_that_reaches_beyond_the_end_is_no_piece(stored: S3Storage, monk
 
 @pytest.mark.usefixtures("impatient")
 def test_a_get_that_stalls_is_given_up_and_tried_again(stored: S3Storage, faulty_s3: FaultyS3) -> None:
-    started = time.monotonic()
     with faulty_s3.spoiling(Fault("stall")):
         assert stored.read("Apple/1.jpg") == DATA
-    assert 1 <= time.monotonic() - started < 10
     assert faulty_s3.count("GET", "Apple/1.jpg") == 2
 
 
@@ -94,7 +91,7 @@ def test_pauses_grow_and_differ(stored: S3Storage, faulty_s3: FaultyS3, monkeypa
     assert len(set(pauses)) == len(pauses) == 28
 
 
-def test_a_server_that_never_recovers_is_told_in_one_sentence(
+def test_a_server_that_never_recovers_ends_in_one_sentence(
     stored: S3Storage, faulty_s3: FaultyS3, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tenacity.nap.time.sleep", lambda _: None)
@@ -230,13 +227,13 @@ def test_an_object_that_is_named_as_the_prefix_does_not_hide_what_lies_below(mot
 
 
 def test_more_than_a_hundred_pages_are_listed_to_the_last_key(lead: Lead) -> None:
-    keys = 100_001
-    with listing_s3(keys) as endpoint:
+    keys = 10_001
+    with listing_s3(keys, page=100) as endpoint:
         lead({"AWS_ENDPOINT_URL_S3": endpoint, "AWS_ACCESS_KEY_ID": "any", "AWS_SECRET_ACCESS_KEY": "any"})
         table = list_pictures(S3Storage.at("s3://many/pictures"), RunSettings("s3://many/pictures", ""))
     assert table["path"].to_pylist() == [key_of(number).removeprefix("pictures/") for number in range(keys)]
     assert table["bytes"].to_pylist() == [size_of(number) for number in range(keys)]
-    assert len(table["label"].unique()) == 101
+    assert len(table["label"].unique()) == 11
 
 
 def test_endpoint_and_keys_of_a_profile_are_used(

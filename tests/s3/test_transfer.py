@@ -1,19 +1,19 @@
 """pipeline.transfer: upload and download by the command line, against a real server and one that misbehaves."""
 
+import json
 import os
 import re
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from pipeline.cli import main
 from pipeline.storage.s3 import CHUNK_BYTES, S3Storage
-from tests.doubles.faulty_s3 import Fault, FaultyS3
-from tests.doubles.s3_server import S3Server
+from tests.doubles.s3.faulty import Fault, FaultyS3
+from tests.doubles.s3.server import S3Server
 from tests.pictures import NOT_LISTED, ODD
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -56,13 +56,15 @@ def test_the_summary_has_counts_bytes_and_seconds(
     pictures: S3Storage, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["upload", str(folder), pictures.uri]) == 0
-    told, files = capsys.readouterr(), content(folder)
+    printed, files = capsys.readouterr(), content(folder)
     assert re.fullmatch(
         rf"Uploaded {len(files)} of {len(files)} files \({sum(map(len, files.values())):,} bytes\) "
         rf"to {pictures.uri} in \d+\.\d s \(\d+ files/s\); 0 were there already\.\n",
-        told.out,
+        printed.out,
     )
-    assert re.fullmatch(rf" +\d+\.\d s  Uploading: {len(files)} files, \d+ files/s\n", told.err)
+    event = json.loads(printed.err.removeprefix("orchard: "))
+    assert (event["event"], event["name"]) == ("phase", "copy")
+    assert re.fullmatch(rf"Uploading: {len(files)} files, \d+ files/s", event["text"])
 
 
 def test_only_what_is_missing_or_different_is_uploaded(
@@ -140,15 +142,11 @@ def test_an_upload_that_was_stopped_and_is_started_again_sends_only_the_rest(
     for name in [f"{when}-{n:02d}.jpg" for when in ("early", "late") for n in range(60)]:
         (tmp_path / name).write_bytes(name.encode())
     words = [sys.executable, "-m", "pipeline", "upload", tmp_path, pictures.uri]
-    with faulty_s3.spoiling(Fault("stall", operation="PUT", key="late", times=1000)):
+    with faulty_s3.gate("PUT", "late"):
         process = subprocess.Popen(words, cwd=ROOT, stderr=subprocess.PIPE, text=True)
-        deadline = time.monotonic() + 60
-        while faulty_s3.count("PUT", "early") < 60:
-            assert process.poll() is None
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
+        faulty_s3.wait_until(lambda: faulty_s3.count("PUT", "early") == 60, process)
         process.send_signal(number)
-        _, said = process.communicate(timeout=10)
+        _, said = process.communicate(timeout=60)
     if number == signal.SIGINT:
         assert process.returncode == 130
         assert said.splitlines()[-1] == (
@@ -167,24 +165,24 @@ def test_a_busy_server_is_borne_with(pictures: S3Storage, folder: Path, faulty_s
     assert content(tmp_path / "back") == content(folder)
 
 
-def test_a_file_that_cannot_be_read_is_told_and_the_others_are_sent(
+def test_a_file_that_cannot_be_read_is_named_and_the_others_are_sent(
     pictures: S3Storage, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for name in ("1.jpg", "2.jpg", "\udcff.jpg"):
         (tmp_path / name).write_bytes(b"data")
-    assert refusal(capsys, "upload", tmp_path, pictures.uri, code=5) == (
+    assert refusal(capsys, "upload", tmp_path, pictures.uri, code=22) == (
         r"1 of 3 files could not be copied (\udcff.jpg: No such file or directory); "
         "mend them and start the same command again: it sends only these."
     )
     assert sorted(key for key, _, _ in pictures.list_objects()) == ["1.jpg", "2.jpg"]
 
 
-def test_an_object_that_is_forbidden_is_told_and_the_others_come(
+def test_an_object_that_is_forbidden_is_named_and_the_others_come(
     pictures: S3Storage, folder: Path, faulty_s3: FaultyS3, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     main(["upload", str(folder), pictures.uri])
     with faulty_s3.spoiling(Fault("status", key="read me", status=403, code="AccessDenied")):
-        said = refusal(capsys, "download", pictures.uri, tmp_path / "back", code=5)
+        said = refusal(capsys, "download", pictures.uri, tmp_path / "back", code=22)
     assert "(read me.txt: access denied by the bucket)" in said
     assert set(content(folder)) - set(content(tmp_path / "back")) == {"read me.txt"}
 
@@ -194,7 +192,7 @@ def test_a_key_cannot_lead_out_of_the_folder(
 ) -> None:
     monkeypatch.setattr(S3Storage, "list_objects", lambda _: iter([("../out.jpg", 4, ""), ("a//b.jpg", 4, "")]))
     monkeypatch.setattr(S3Storage, "read", lambda *_: b"data")
-    said = refusal(capsys, "download", pictures.uri, tmp_path / "back", code=5)
+    said = refusal(capsys, "download", pictures.uri, tmp_path / "back", code=22)
     assert "../out.jpg: no file of the folder can have that name" in said
     assert content(tmp_path) == {}
 
@@ -205,7 +203,7 @@ def test_a_server_that_is_down_ends_the_copy_with_5(
 ) -> None:  # fmt: skip
     monkeypatch.setattr("tenacity.nap.time.sleep", lambda _: None)
     with faulty_s3.spoiling(Fault("status", operation="PUT", key="pictures/Odd", times=10_000)):
-        said = refusal(capsys, "upload", folder, pictures.uri, code=5)
+        said = refusal(capsys, "upload", folder, pictures.uri, code=22)
     assert said.startswith(f"{pictures.uri}/Odd ones/")
     assert "S3 did not answer well in 8 attempts" in said
     assert said.endswith("start the same command again later (a run goes on with --resume).")

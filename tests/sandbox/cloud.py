@@ -12,10 +12,10 @@ from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
-from tests.doubles.aws import ACCOUNT, AwsDouble, HostsBehind
-from tests.sandbox import firewall
-from tests.sandbox.firewall import Rule
+from tests.doubles.aws.double import ACCOUNT, AwsDouble, HostsBehind
 from tests.sandbox.host import Host
+from tests.sandbox.kernel import firewall
+from tests.sandbox.kernel.firewall import Rule
 from tests.sandbox.machine import SandboxError
 from tests.sandbox.metadata import Identity, RoleCredentials
 from tests.sandbox.sandbox import ANYWHERE, DEFAULT_MEMORY, MIB, Sandbox

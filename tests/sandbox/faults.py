@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from tests.sandbox import cgroups, firewall, network
 from tests.sandbox.host import Host
+from tests.sandbox.kernel import cgroups, firewall, network
 
 
 def cut_power(host: Host) -> None:
@@ -40,8 +40,3 @@ def limit_rate(host: Host, bits_per_second: int | None) -> None:
 def limit_memory(host: Host, size: int | None) -> None:
     """Bound the host's memory to so many bytes from now on; None lifts it. What it shows in /proc/meminfo stays."""
     cgroups.limit_memory(host.cgroup, size)
-
-
-def limit_cpu(host: Host, cores: float | None) -> None:
-    """Give the host the time of so many cores; None lifts it."""
-    cgroups.limit_cpu(host.cgroup, cores)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.sandbox.host import Host
-from tests.sandbox.image import ADMIN
+from tests.sandbox.images.image import ADMIN
 
 CLUSTER = "sandbox"
 

@@ -10,9 +10,9 @@ from collections.abc import Callable
 from ipaddress import IPv4Address
 from pathlib import Path
 
-from tests.sandbox import cgroups, firewall, network
-from tests.sandbox.container import Container, Guest
-from tests.sandbox.image import FACTS_FOLDER
+from tests.sandbox.images.image import FACTS_FOLDER
+from tests.sandbox.kernel import cgroups, firewall, network
+from tests.sandbox.kernel.container import Container, Guest
 from tests.sandbox.machine import SandboxError
 from tests.sandbox.metadata import Identity, MetadataService, RoleCredentials
 from tests.sandbox.runs import Run

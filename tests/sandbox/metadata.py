@@ -15,7 +15,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import IPv4Address
 from typing import Any
 
-from tests.sandbox import network
+from tests.sandbox.kernel import network
 from tests.sandbox.runs import Run
 
 LONGEST_TOKEN = 21_600  # seconds, as Amazon's

@@ -7,8 +7,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from tests.sandbox import firewall, image, machine, network, runs, sweep
+from tests.sandbox import machine, runs, sweep
 from tests.sandbox.host import Host
+from tests.sandbox.images import image
+from tests.sandbox.kernel import firewall, network
 from tests.sandbox.machine import SandboxError
 from tests.sandbox.metadata import Identity, RoleCredentials
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.sandbox.host import Host
-from tests.sandbox.image import ADMIN
+from tests.sandbox.images.image import ADMIN
 
 
 @dataclass(frozen=True)
@@ -14,21 +14,20 @@ class Shell:
 
     key: Path
 
+    def words(self, host: Host, command: str) -> list[str]:
+        """The OpenSSH command that runs a command line on the host."""
+        return ["ssh", *self._options(host), f"{ADMIN}@{_address(host)}", command]
+
     def run(self, host: Host, command: str, seconds: float = 60, text: str = "") -> subprocess.CompletedProcess[str]:
         """Run a command line on the host; `text` is its input. Raises subprocess.TimeoutExpired after `seconds`."""
         return subprocess.run(
-            ["ssh", *self._options(host), f"{ADMIN}@{_address(host)}", command],
+            self.words(host, command),
             input=text,
             text=True,
             capture_output=True,
             timeout=seconds,
             check=False,
         )
-
-    def copy(self, file: Path, host: Host, target: str) -> None:
-        """Copy a file to the host."""
-        command = ["scp", "-q", *self._options(host), file, f"{ADMIN}@{_address(host)}:{target}"]
-        subprocess.run(command, check=True)
 
     def _options(self, host: Host) -> list[str]:
         known = self.key.with_name(f"known_hosts_{host.name}")

@@ -4,8 +4,9 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
-from tests.sandbox import cgroups, firewall, network, runs
+from tests.sandbox import runs
 from tests.sandbox.host import unmount
+from tests.sandbox.kernel import cgroups, firewall, network
 from tests.sandbox.runs import Run
 
 PROPAGATION = Path("/run/systemd/nspawn/propagate")

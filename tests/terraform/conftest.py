@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from tests.conftest import Need
-from tests.doubles.aws import AwsDouble
-from tests.doubles.provider_mirror import cli_config
+from tests.doubles.aws.double import AwsDouble
+from tests.doubles.aws.provider_mirror import cli_config
 from tests.terraform.configuration import Configuration
 
 Make = Callable[..., Configuration]

@@ -5,8 +5,8 @@ from concurrent.futures import Future
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.doubles.aws import AwsDouble
-from tests.doubles.resources import resources_of
+from tests.doubles.aws.double import AwsDouble
+from tests.doubles.aws.resources import resources_of
 from tests.terraform.configuration import Configuration
 from tests.terraform.conftest import Make
 

@@ -8,12 +8,11 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Need
-from tests.doubles.aws import AwsDouble
+from tests.doubles.aws.double import AwsDouble
 from tests.terraform.configuration import SOURCE, Configuration
 from tests.terraform.conftest import Make
 
 ROOT = SOURCE.parent
-HOURS_IN_A_MONTH = 730  # as AWS reckons
 CHECKOV = ROOT / ".venv-checkov" / "bin" / "checkov"
 
 
@@ -84,19 +83,3 @@ def test_checkov_finds_nothing_without_a_reason(need: Need) -> None:
     assert summary["parsing_errors"] == 0
     for check in report["results"]["skipped_checks"]:
         assert len(check["check_result"]["suppress_comment"]) > 20, f"{check['check_id']} is skipped without a reason"
-
-
-def test_the_readme_s_prices_are_the_table_s() -> None:
-    prices = json.loads((ROOT / "scripts" / "prices.json").read_text())
-    here = prices["eu-west-1"]
-    bodies = blocks("variable", "variables.tf")
-    defaults = {name: re.findall(r'^  default += "?([\w.-]+)', body, re.MULTILINE) for name, body in bodies.items()}
-    workers, gigabytes = int(*defaults["worker_count"]), int(*defaults["root_volume_gb"])
-    (worker_type,), (master_type,) = defaults["worker_instance_type"], defaults["master_instance_type"]
-    master, worker = here["instance_per_hour"][master_type], here["instance_per_hour"][worker_type]
-    disk = gigabytes * here["gp3_per_gb_month"] / HOURS_IN_A_MONTH
-    hour = master + workers * worker + (1 + workers) * (here["public_ipv4_per_hour"] + disk)
-    readme = (ROOT / "README.md").read_text()
-    assert f"(as of {prices['as_of']})" in readme
-    assert f"| worker {worker_type} | {worker} an hour each | {workers * worker:.3f} |" in readme
-    assert f"**{hour:.3f}** ({24 * hour:.2f} a day)" in readme

@@ -1,15 +1,14 @@
 """The story of one cluster in AWS: created, left alone, grown, shrunk, changed, taken away."""
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
-from tests.doubles.aws import AwsDouble
-from tests.doubles.resources import all_resources, resources_of
+from tests.doubles.aws.double import AwsDouble
+from tests.doubles.aws.resources import all_resources, resources_of
 from tests.terraform.configuration import Configuration
 from tests.terraform.conftest import Make
 
@@ -25,7 +24,6 @@ class Story:
     cluster: Configuration
     aws: AwsDouble
     before: set[str]
-    seconds: dict[str, float] = field(default_factory=dict)
 
     def hosts(self) -> dict[str, dict[str, Any]]:
         """EC2's own description of each host that is not terminated, by role and number."""
@@ -37,12 +35,6 @@ class Story:
             for host in found
             if host["State"]["Name"] != "terminated"
         }
-
-    def timed(self, step: str, command: Callable[..., Any], *words: str) -> None:
-        """Run one command and keep its seconds for the report."""
-        began = time.monotonic()
-        command(*words)
-        self.seconds[step] = time.monotonic() - began
 
 
 def tags_of(described: dict[str, Any]) -> dict[str, str]:
@@ -56,7 +48,7 @@ def begin_early(make_configuration: Make, _: AwsDouble) -> Story:
     cluster = make_configuration(own, NAME)
     cluster.init()
     story = Story(cluster, own, all_resources(own.client))
-    story.timed("apply", cluster.apply)
+    cluster.apply()
     return story
 
 
@@ -65,7 +57,6 @@ def story(early: dict[str, Future[Story]]) -> Iterator[Story]:
     """The cluster, applied."""
     story = early[__name__].result()
     yield story
-    print(f"\n{NAME}:", ", ".join(f"{step} {seconds:.0f} s" for step, seconds in story.seconds.items()))
     story.aws.stop()
 
 
@@ -148,14 +139,14 @@ def test_the_bucket_is_private_versioned_and_encrypted(story: Story) -> None:
 
 
 def test_a_second_plan_changes_nothing(story: Story) -> None:
-    story.timed("plan again", story.cluster.must, "plan", "-input=false", "-detailed-exitcode")
+    story.cluster.must("plan", "-input=false", "-detailed-exitcode")
 
 
 def test_growing_touches_only_new_workers(story: Story) -> None:
     before = {name: host["InstanceId"] for name, host in story.hosts().items()}
     story.cluster.set(worker_count=4)
     assert story.cluster.changes() == {"aws_instance.worker[2]": "create", "aws_instance.worker[3]": "create"}
-    story.timed("2 to 4 workers", story.cluster.carry_out)
+    story.cluster.carry_out()
     after = {name: host["InstanceId"] for name, host in story.hosts().items()}
     assert set(after) == {"master", "worker-1", "worker-2", "worker-3", "worker-4"}
     assert after.items() >= before.items()
@@ -166,7 +157,7 @@ def test_shrinking_takes_the_last_workers(story: Story) -> None:
     before = {name: host["InstanceId"] for name, host in story.hosts().items()}
     story.cluster.set(worker_count=1)
     assert story.cluster.changes() == {f"aws_instance.worker[{index}]": "delete" for index in (1, 2, 3)}
-    story.timed("4 workers to 1", story.cluster.carry_out)
+    story.cluster.carry_out()
     after = {name: host["InstanceId"] for name, host in story.hosts().items()}
     assert after == {name: before[name] for name in ("master", "worker-1")}
 
@@ -189,7 +180,7 @@ def test_a_worker_that_vanished_comes_back_alone(story: Story) -> None:
 def test_going_to_spot_replaces_the_workers_and_leaves_the_master(story: Story) -> None:
     master = story.hosts()["master"]["InstanceId"]
     story.cluster.set(worker_spot=True, worker_spot_max_price=0.2)
-    story.timed("to spot", story.cluster.apply)
+    story.cluster.apply()
     hosts = story.hosts()
     assert hosts["worker-1"]["InstanceLifecycle"] == "spot"
     assert hosts["master"]["InstanceId"] == master
@@ -200,6 +191,6 @@ def test_nothing_is_left_after_destroy(story: Story) -> None:
     # A key made on demand, outside Terraform, is no obstacle.
     story.aws.client("iam").create_access_key(UserName=story.cluster.outputs()["iam_user_name"])
     assert resources_of(story.aws.client, NAME), "the check sees a cluster that is there"
-    story.timed("destroy", story.cluster.must, "destroy", "-auto-approve", "-input=false")
+    story.cluster.must("destroy", "-auto-approve", "-input=false")
     assert resources_of(story.aws.client, NAME) == []
     assert all_resources(story.aws.client) == story.before

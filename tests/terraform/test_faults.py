@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.doubles.aws import AwsDouble
+from tests.doubles.aws.double import AwsDouble
 from tests.terraform.configuration import Configuration, Result
 from tests.terraform.conftest import Make
 

@@ -9,7 +9,7 @@ from moto import mock_aws
 from moto.ec2.models.iam_instance_profile import IamInstanceProfileAssociationBackend
 from moto.ec2.responses.instances import InstanceResponse
 
-from tests.doubles import moto_patches
+from tests.doubles.aws import moto_patches
 
 REGION = "eu-west-1"
 LOOK_SECONDS = 1  # as long as a launch waits for the look that is taken in its middle

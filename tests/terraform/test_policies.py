@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.doubles.aws import ACCOUNT, AwsDouble
+from tests.doubles.aws.double import ACCOUNT, AwsDouble
 from tests.terraform.conftest import Make
 
 NAME = "guarded"

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from scripts.aws import clients, resource_removal, resources
-from tests.doubles.aws import AwsDouble
-from tests.doubles.resources import resources_of
+from tests.doubles.aws.double import AwsDouble
+from tests.doubles.aws.resources import resources_of
 
 NAME = "lost"
 TAGS = [{"Key": "Project", "Value": "orchard"}, {"Key": "Cluster", "Value": NAME}]

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.doubles.aws import AwsDouble
+from tests.doubles.aws.double import AwsDouble
 from tests.terraform.configuration import SOURCE, Configuration
 from tests.terraform.conftest import Make
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.doubles.aws import AwsDouble
+from tests.doubles.aws.double import AwsDouble
 from tests.terraform.configuration import Configuration
 from tests.terraform.conftest import Make
 

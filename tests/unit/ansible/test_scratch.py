@@ -1,6 +1,6 @@
 """The scratch space that a host gives Spark: local NVMe disks, which the sandbox's hosts cannot have.
 
-The program is the one that runs on the hosts; lsblk, mkfs and mount are stand-ins that record what they were told.
+The program is the one that runs on the hosts; lsblk, mkfs and mount are stand-ins that record what they were asked.
 """
 
 import json
@@ -38,14 +38,14 @@ class Host:
     def prepare(self, *disks: dict[str, Any]) -> str:
         """Run the program as the unit does; return what it tells Spark's units."""
         (self.folder / "lsblk.json").write_text(json.dumps({"blockdevices": disks}))
-        told = self.folder / "run" / "scratch.env"
+        environment = self.folder / "run" / "scratch.env"
         user = pwd.getpwuid(os.getuid()).pw_name
         subprocess.run(
-            [sys.executable, PROGRAM, user, self.state, told],
+            [sys.executable, PROGRAM, user, self.state, environment],
             env={"PATH": f"{self.folder}:/usr/bin:/bin"},
             check=True,
         )
-        return told.read_text()
+        return environment.read_text()
 
     def done(self) -> list[str]:
         """What was formatted and mounted, in order."""
@@ -73,9 +73,9 @@ def test_without_local_disks_spark_shuffles_on_the_root_disk(host: Host) -> None
 
 
 def test_every_local_disk_is_formatted_mounted_and_used(host: Host) -> None:
-    told = host.prepare(ROOT, disk("/dev/nvme2n1", LOCAL), disk("/dev/nvme1n1", f"{LOCAL}  "))
+    written = host.prepare(ROOT, disk("/dev/nvme2n1", LOCAL), disk("/dev/nvme1n1", f"{LOCAL}  "))
     scratch = host.state / "scratch"
-    assert told == f"SPARK_LOCAL_DIRS={scratch}/0/spark,{scratch}/1/spark\n"
+    assert written == f"SPARK_LOCAL_DIRS={scratch}/0/spark,{scratch}/1/spark\n"
     assert host.done() == [
         "format /dev/nvme1n1",
         f"mount /dev/nvme1n1 {scratch}/0",
@@ -91,8 +91,8 @@ def test_after_a_reboot_a_disk_keeps_what_it_holds(host: Host) -> None:
 
 def test_a_mounted_disk_is_used_where_it_is(host: Host) -> None:
     mounted = host.folder / "elsewhere"
-    told = host.prepare(ROOT, disk("/dev/nvme1n1", LOCAL, fstype="ext4", mountpoint=str(mounted)))
-    assert told == f"SPARK_LOCAL_DIRS={mounted}/spark\n"
+    written = host.prepare(ROOT, disk("/dev/nvme1n1", LOCAL, fstype="ext4", mountpoint=str(mounted)))
+    assert written == f"SPARK_LOCAL_DIRS={mounted}/spark\n"
     assert host.done() == []
 
 

@@ -1,20 +1,21 @@
 """pipeline.cli: what is refused before Spark starts, word for word."""
 
-import json
 from pathlib import Path
 
 import pytest
 
 from pipeline.cli import main
-from pipeline.settings import RunSettings
+from pipeline.job.request import RunRequest
+from pipeline.settings import RunOptions, RunSettings
 
 
 def refusal(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
     """The one sentence on stderr of a command that must end with exit code 2."""
     assert main([str(argument) for argument in arguments]) == 2
     said = capsys.readouterr().err
-    assert said.count("\n") == said.count("orchard: ") + said.count(" s  ")
-    return said[said.index("orchard: ") + len("orchard: ") :].strip()
+    *events, sentence = said.splitlines()
+    assert all(line.startswith("orchard: {") for line in events)
+    return sentence.removeprefix("orchard: ")
 
 
 def run(images: object, output: object, *more: object) -> tuple[object, ...]:
@@ -104,8 +105,45 @@ def test_report_and_check_of_a_folder_that_is_no_run(tmp_path: Path, capsys: pyt
     )
 
 
-def test_settings_that_went_through_json_do_not_differ() -> None:
-    settings = RunSettings("/a", "f00", classes=("Apple*",), limit=4)
-    stored = json.loads(json.dumps(settings.as_json()))
-    assert settings.differences(stored) == []
-    assert settings.differences({**stored, "limit": 5, "engine": "tensorflow"}) == ["engine", "limit"]
+def test_what_nobody_has_thought_of_is_a_fault_of_orchard_s_own(
+    images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def surprise(*_: object) -> None:
+        raise ZeroDivisionError("a surprise.\nAnd more")
+
+    monkeypatch.setattr("pipeline.cli.run", surprise)
+    assert main([str(word) for word in run(images, tmp_path / "runs")]) == 1
+    sentence, *rest = capsys.readouterr().err.splitlines()
+    assert sentence == (
+        "orchard: ZeroDivisionError: a surprise. And more; this is a fault of Orchard's own: report the lines below."
+    )
+    assert rest[0].startswith("Traceback")
+
+
+def test_the_command_line_s_defaults_are_those_of_the_settings(
+    images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = requests(monkeypatch, *run(images, tmp_path))
+    assert asked.settings == RunSettings(str(images), asked.weights.sha256)
+    assert asked.options == RunOptions()
+
+
+def test_a_share_of_the_variance_takes_the_place_of_a_number_of_components(
+    images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = requests(monkeypatch, *run(images, tmp_path, "--variance", "0.9"))
+    assert (asked.settings.components, asked.settings.variance) == (None, 0.9)
+    assert main([str(word) for word in run(images, tmp_path, "--variance", "0.9", "--components", "200")]) == 2
+
+
+def requests(monkeypatch: pytest.MonkeyPatch, *words: object) -> RunRequest:
+    """What the words ask of a run, which does not take place."""
+    asked: list[RunRequest] = []
+
+    def interrupted(request: RunRequest, _: object) -> None:
+        asked.append(request)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("pipeline.cli.run", interrupted)
+    assert main([str(word) for word in words]) == 130
+    return asked[0]

@@ -1,7 +1,8 @@
-"""pipeline.progress."""
+"""pipeline.progress: words for people, one JSON object a line for programs."""
 
 import io
-import re
+import json
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -15,32 +16,79 @@ def narrator(terminal: bool) -> tuple[Narrator, io.StringIO]:
     return Narrator(Console(file=sink, force_terminal=terminal, width=120, highlight=False)), sink
 
 
+def events(sink: io.StringIO) -> list[dict[str, Any]]:
+    """What a program reads, line by line."""
+    lines = sink.getvalue().splitlines()
+    assert all(line.startswith("orchard: {") for line in lines)
+    return [json.loads(line.removeprefix("orchard: ")) for line in lines]
+
+
 def test_a_terminal_gets_a_bar_with_pictures_rate_and_time_left() -> None:
-    told, sink = narrator(terminal=True)
-    with told.pictures("features", "Features", 200) as report:
-        report(50)
-        report(200)
+    narrating, sink = narrator(terminal=True)
+    with narrating.pictures("features", "Features", 200) as phase:
+        phase.report(50)
+        phase.report(200)
     assert "200 of 200" in sink.getvalue()
     assert "left" in sink.getvalue()
+    assert "{" not in sink.getvalue()
 
 
-def test_a_pipe_gets_plain_lines_and_no_control_codes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(progress, "PLAIN_LINE_SECONDS", 0.0)
-    told, sink = narrator(terminal=False)
-    with told.pictures("features", "Features", 2000) as report:
-        report(500)
-        report(500)
-        report(2000)
-    lines = sink.getvalue().splitlines()
-    assert re.fullmatch(r"Features: 500 of 2,000 pictures, [\d,]+ images/s, [\d,]+ s left", lines[0])
-    assert re.fullmatch(r" +[\d.]+ s  Features: 2,000 pictures, [\d,]+ images/s", lines[1])
-    assert len(lines) == 2
+def test_a_terminal_gets_sentences_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    narrating, sink = narrator(terminal=True)
+    narrating.say("Run [a] is complete :apple:")
+    with narrating.phase("list", "Listing") as phase:
+        phase.text = "Listed 3 pictures"
+    assert sink.getvalue().startswith("Run [a] is complete :apple:\n")
+    assert sink.getvalue().endswith(" s  Listed 3 pictures\n")
+
+
+def test_a_pipe_gets_progress_and_the_phase_s_end_as_events(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "EVERY_SECONDS", 0.0)
+    narrating, sink = narrator(terminal=False)
+    with narrating.pictures("features", "Features", 2000) as phase:
+        phase.report(500)
+        phase.report(500)
+        phase.report(2000)
+    under_way, ended = events(sink)
+    assert under_way.pop("rate") > 0
+    assert under_way.pop("seconds_left") >= 0
+    assert under_way == {
+        "event": "progress", "name": "features", "doing": "Features", "done": 500, "total": 2000,
+        "things": "pictures", "unit": "images/s",
+    }  # fmt: skip
+    assert (ended["event"], ended["name"]) == ("phase", "features")
+    assert ended["text"].startswith("Features: 2,000 pictures, ")
+
+
+def test_progress_comes_once_in_a_while() -> None:
+    narrating, sink = narrator(terminal=False)
+    with narrating.pictures("features", "Features", 2000) as phase:
+        for done in range(0, 2000, 10):
+            phase.report(done)
+    assert [event["event"] for event in events(sink)] == ["phase"]
+
+
+def test_a_phase_has_its_seconds_and_what_it_came_to() -> None:
+    narrating, sink = narrator(terminal=False)
+    with narrating.phase("list", "Listing") as phase:
+        phase.text = "Listed 3 pictures"
+    assert phase.seconds > 0
+    assert events(sink) == [
+        {"event": "phase", "name": "list", "seconds": round(phase.seconds, 1), "text": "Listed 3 pictures"}
+    ]
+
+
+def test_a_phase_that_fails_has_not_ended() -> None:
+    narrating, sink = narrator(terminal=False)
+    with pytest.raises(ZeroDivisionError), narrating.phase("list", "Listing"):
+        _ = 1 / 0
+    assert sink.getvalue() == ""
+
+
+def test_whatever_is_said_is_one_line_of_plain_ascii_that_comes_back_as_it_was() -> None:
+    narrating, sink = narrator(terminal=False)
+    said = 'caf\u00e9 :apple: [bold]\n\x1b[31m"quoted" ' + "long " * 60
+    narrating.say(said)
+    assert events(sink) == [{"event": "note", "text": said}]
+    assert sink.getvalue().isascii()
     assert "\x1b" not in sink.getvalue()
-
-
-def test_a_phase_keeps_its_seconds_and_tells_what_it_came_to() -> None:
-    told, sink = narrator(terminal=False)
-    with told.phase("list", "Listing") as said:
-        said.append("Listed 3 pictures")
-    assert told.seconds["list"] >= 0
-    assert sink.getvalue().endswith("Listed 3 pictures\n")

@@ -39,9 +39,9 @@ def mount_disk(disk: dict[str, Any], folder: Path) -> None:
 def scratch_folders(state: Path) -> list[Path]:
     """One folder on each local disk, mounted; a folder below `state` where there is none."""
     columns = "PATH,MODEL,FSTYPE,MOUNTPOINT"
-    told = subprocess.run(["lsblk", "--json", "--output", columns], capture_output=True, text=True, check=True).stdout
+    listed = subprocess.run(["lsblk", "--json", "--output", columns], capture_output=True, text=True, check=True).stdout
     mounts = []
-    for number, disk in enumerate(instance_disks(json.loads(told))):
+    for number, disk in enumerate(instance_disks(json.loads(listed))):
         mounts.append(Path(disk["mountpoint"] or state / "scratch" / str(number)))
         mount_disk(disk, mounts[-1])
     return [mount / "spark" for mount in mounts] or [state / "local"]
@@ -54,9 +54,9 @@ def main(user: str, state: str, environment_file: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         shutil.chown(folder, user, user)
         folder.chmod(0o700)
-    told = Path(environment_file)
-    told.parent.mkdir(parents=True, exist_ok=True)
-    told.write_text(f"SPARK_LOCAL_DIRS={','.join(map(str, folders))}\n")
+    environment = Path(environment_file)
+    environment.parent.mkdir(parents=True, exist_ok=True)
+    environment.write_text(f"SPARK_LOCAL_DIRS={','.join(map(str, folders))}\n")
 
 
 if __name__ == "__main__":

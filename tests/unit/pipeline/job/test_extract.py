@@ -1,4 +1,4 @@
-"""pipeline.extract: one task without Spark, on a small network."""
+"""pipeline.job.extract: one task without Spark, on a small network."""
 
 import os
 from dataclasses import replace
@@ -9,27 +9,20 @@ import numpy as np
 import pytest
 
 from pipeline.job import extract as extracting
-from pipeline.job.extract import FeatureJob, FeatureTask, extract, pack_task, unpack_task
-from pipeline.network.keras_model import Network, prepare_network
-from pipeline.network.weights import find_weights
+from pipeline.job.extract import FeatureJob, FeatureTask, decode_task, encode_task, extract
+from pipeline.network.keras_model import Network
 from pipeline.run_folder.parts import read_features, vectors_of
 from pipeline.storage.local import LocalStorage
 from tests.pictures import encoded
 
 
-@pytest.fixture(scope="module")
-def network() -> Network:
-    """The network at 32 x 32 with random weights."""
-    return prepare_network(find_weights("random"), "openvino", "f32", 32)
-
-
 @pytest.fixture
-def job(tmp_path: Path, network: Network) -> FeatureJob:
+def job(tmp_path: Path, tiny_network: Network) -> FeatureJob:
     """A job over 20 pictures `0.jpg` to `19.jpg`."""
     images = LocalStorage.at(str(tmp_path / "images"))
     for number in range(20):
         images.write(f"{number}.jpg", encoded(size=(30 + number, 40)))
-    return FeatureJob(images, LocalStorage.at(str(tmp_path / "run")), network, resume=False)
+    return FeatureJob(images, LocalStorage.at(str(tmp_path / "run")), tiny_network, resume=False)
 
 
 def task_of(*names: str) -> FeatureTask:
@@ -120,4 +113,4 @@ def test_as_many_pictures_are_read_at_once_as_fetches_says(job: FeatureJob, monk
 
 def test_a_task_survives_its_way_to_the_worker() -> None:
     task = FeatureTask(70_000, ["a/ü 1.jpg", "b/2.jpg"], ["a", "b"])
-    assert unpack_task(pack_task(task)) == task
+    assert decode_task(encode_task(task)) == task

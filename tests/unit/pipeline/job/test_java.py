@@ -1,4 +1,4 @@
-"""pipeline.java."""
+"""pipeline.job.java."""
 
 import subprocess
 import sys

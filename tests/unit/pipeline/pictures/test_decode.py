@@ -1,4 +1,4 @@
-"""pipeline.decode."""
+"""pipeline.pictures.decode."""
 
 import io
 

@@ -1,4 +1,4 @@
-"""pipeline.listing."""
+"""pipeline.pictures.listing."""
 
 from collections import Counter
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""pipeline.parts."""
+"""pipeline.run_folder.parts."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""pipeline.parquet."""
+"""pipeline.storage.parquet."""
 
 import subprocess
 import sys

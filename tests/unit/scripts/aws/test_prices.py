@@ -50,7 +50,7 @@ def test_without_rights_on_the_price_list_the_dated_table_is_taken(services: dic
         services["pricing"].add_client_error("get_products", "AccessDeniedException")
     price = prices.of_cluster("eu-west-1", "m6i.large", "c6i.2xlarge", 2, spot=False, root_gb=30)
     assert price is not None
-    # The README's sum: 0.107 + 2 x 0.3648 + 3 x 0.005 + 3 x 30 GB x 0.088 / 730 h.
+    # The sum of docs/cluster-and-cost.md: 0.107 + 2 x 0.3648 + 3 x 0.005 + 3 x 30 GB x 0.088 / 730 h.
     assert price.per_hour == pytest.approx(0.107 + 0.7296 + 0.015 + 90 * 0.088 / 730)
     assert str(price) == "0.86 USD an hour, 20.70 USD a day (by a table of 2025-06-30)"
 

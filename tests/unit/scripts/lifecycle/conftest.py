@@ -9,7 +9,7 @@ import pytest
 from scripts import console, processes, tfvars
 from scripts.aws import own_address, prices
 from scripts.cluster import Cluster
-from scripts.hosts import ansible, host_keys, log_saving, readiness
+from scripts.hosts import ansible, host_keys, logs, readiness
 from scripts.runs import at_work
 from scripts.terraform import outputs, validation, workspace
 from tests.doubles.fake_terraform import FakeTerraform
@@ -106,7 +106,7 @@ def hosts(monkeypatch: pytest.MonkeyPatch) -> FakeHosts:
     monkeypatch.setattr(readiness, "connect", fake.does("connect"))
     monkeypatch.setattr(ansible, "configure", fake.does("configure", 3))
     monkeypatch.setattr(readiness, "verify", fake.does("verify"))
-    monkeypatch.setattr(log_saving, "save_logs", fake.does("save the logs"))
+    monkeypatch.setattr(logs, "save_to_bucket", fake.does("save the logs"))
     monkeypatch.setattr(at_work, "at_work", lambda _: fake.at_work)
     return fake
 

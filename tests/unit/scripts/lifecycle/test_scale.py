@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -28,12 +27,12 @@ class Workers:
 
     @contextmanager
     def connect(self, _: Cluster) -> Iterator[Any]:
-        yield SimpleNamespace(run=self.run)
+        yield None
 
-    def run(self, host: Host, command: str) -> None:
+    def ask(self, _: None, host: Host, command: str) -> None:
         if self.unreachable:
             raise HostError(f"{host.name} cannot be reached.", "no answer")
-        assert "--signal=SIGPWR" in command
+        assert command == "decommission"
         self.asked.append(host.name)
 
     def state(self, *_: Any) -> MasterState | None:
@@ -47,6 +46,7 @@ def workers(monkeypatch: pytest.MonkeyPatch) -> Workers:
     """Workers that have handed over by the second look."""
     fake = Workers()
     monkeypatch.setattr(scale, "Hosts", fake.connect)
+    monkeypatch.setattr(scale.orchard_run, "ask", fake.ask)
     monkeypatch.setattr(scale.spark_master, "master_state", fake.state)
     monkeypatch.setattr(scale.spark_master, "executors_on", lambda *_: 0)
     return fake

@@ -10,11 +10,10 @@ import pytest
 from scripts.aws.prices import Price
 from scripts.cluster import Cluster, Host
 from scripts.errors import HostError
-from scripts.hosts.spark_master import MasterState, master_state
-from scripts.hosts.ssh import Hosts, Result
+from scripts.hosts.spark_master import MasterState
 from scripts.lifecycle import status
 from scripts.lifecycle.status import RunStatus, lines, status_of
-from scripts.runs.follow import Progress
+from scripts.runs.progress import Progress
 
 STARTED = datetime(2026, 1, 1, tzinfo=UTC)
 NOW = STARTED.timestamp() + 7200
@@ -59,7 +58,7 @@ def test_workers_alive_are_counted_and_the_cost_is_the_time_since_the_start() ->
 
 
 def test_a_person_reads_it_in_a_few_lines() -> None:
-    run = RunStatus("r", 90, Progress("Features", 120, 300, 30, 6))
+    run = RunStatus("r", 90, Progress("Features", 120, 300, "pictures", 30, "images/s", 6))
     assert lines(status_of(CLUSTER, instances(), ONE_ALIVE, (run,), PRICE, NOW)) == [
         "Cluster fruits in eu-west-1: running for 2 h 0 min; workers alive: 1 of 2",
         "  master    running  m6i.large  1.2.3.4  10.0.0.10",
@@ -85,12 +84,6 @@ def test_a_host_that_is_no_more_is_said_to_be_gone() -> None:
 def test_without_a_known_price_it_says_so() -> None:
     said = lines(status_of(CLUSTER, instances(), ONE_ALIVE, (), None, NOW))
     assert said[-1] == "Price: not known for these instance types."
-
-
-@pytest.mark.parametrize("answer", [Result(1, "", "refused"), Result(0, "<html>", "")])
-def test_a_master_that_is_starting_has_no_state_yet(answer: Result, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Hosts, "run", lambda *_, **__: answer)
-    assert master_state(Hosts(CLUSTER), CLUSTER) is None
 
 
 class Unreachable:

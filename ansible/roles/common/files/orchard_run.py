@@ -1,0 +1,365 @@
+#!/usr/bin/python3 -I
+"""The operator's one door to this host: begins and ends runs, says how they are, and gives out logs. Answers in JSON.
+
+It runs as root by way of sudo and takes what the host is from /etc/orchard/cluster.json, which Ansible writes. Exit
+codes: 0 fine, 2 asked for what cannot be, 78 the host is not configured; others are those of the program that failed.
+"""
+
+import argparse
+import gzip
+import io
+import json
+import os
+import pwd
+import re
+import stat
+import subprocess
+import sys
+import tarfile
+import tempfile
+import urllib.request
+from collections.abc import Callable, Iterable
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any
+
+FACTS = Path("/etc/orchard/cluster.json")
+RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+CANNOT_BE, NOT_CONFIGURED = 2, 78
+# The kernel's number for a program that ended by itself (CLD_EXITED); other numbers mean a signal.
+EXITED = "1"
+CURSOR = "-- cursor: "
+SHOWN = (
+    "Id",
+    "LoadState",
+    "SubState",
+    "InvocationID",
+    "ExecMainCode",
+    "ExecMainStatus",
+    "ExecMainStartTimestamp",
+    "ExecMainExitTimestamp",
+)
+PAGE_SECONDS = 5
+JOB_PAGE_SECONDS = 20  # the first answer of a busy driver takes a while; a closed port says so at once
+# Sent to the environment's Python, which has boto3: BUCKET, then a key and a file for each.
+UPLOAD = """
+import sys, boto3
+bucket, *rest = sys.argv[1:]
+for key, file in zip(rest[::2], rest[1::2]):
+    boto3.client("s3").upload_file(file, bucket, key)
+"""
+# boto3 gives the metadata service one second, once: too little for a host that is busy.
+METADATA = ("AWS_METADATA_SERVICE_TIMEOUT=5", "AWS_METADATA_SERVICE_NUM_ATTEMPTS=4")
+
+Facts = dict[str, Any]
+
+
+class RefusalError(Exception):
+    """What cannot be done here: one sentence, and the exit code."""
+
+    def __init__(self, sentence: str, code: int = CANNOT_BE) -> None:
+        super().__init__(sentence)
+        self.code = code
+
+
+def read_facts() -> Facts:
+    """What the host is. Raises RefusalError where Ansible has not come so far."""
+    try:
+        facts: Facts = json.loads(FACTS.read_text())
+    except (OSError, ValueError):
+        raise RefusalError(f"There is no readable {FACTS} on this host: `make up` mends it.", NOT_CONFIGURED) from None
+    return facts
+
+
+# Runs
+
+
+def unit_of(facts: Facts, run_id: str) -> str:
+    """The name of a run's unit. Raises RefusalError for what is no run's name."""
+    if not RUN_ID.fullmatch(run_id):
+        raise RefusalError(f"The run's name {run_id!r} may hold letters, digits, '.', '_' and '-' only.")
+    return f"{facts['run_prefix']}{run_id}.service"
+
+
+def start(facts: Facts, run_id: str, description: str, job: list[str]) -> dict[str, str]:
+    """Start the job as a transient unit, as hardened as the daemons. An ended unit of that name gives way."""
+    name = unit_of(facts, run_id)
+    if any(run["run_id"] == run_id and run["is_running"] for run in runs(facts, name)):
+        raise RefusalError(f"Run {run_id} is under way.")
+    for verb in ("stop", "reset-failed"):
+        subprocess.run(["systemctl", verb, name], check=False, capture_output=True)
+    words = ["systemd-run", "--quiet", "--service-type=exec", f"--unit={name}", f"--description={description}"]
+    words += [f"--property={line}" for line in facts["run_properties"]]
+    command = [facts["paths"]["python"], "-m", "pipeline", "run", "--master", facts["master_url"], *job]
+    # systemd takes `$$` for a dollar.
+    do([*words, *(word.replace("$", "$$") for word in command)])
+    return {"run_id": run_id}
+
+
+def stop(facts: Facts, run_id: str) -> dict[str, str]:
+    """Send the job SIGTERM: it keeps what is finished and ends. It may take some seconds."""
+    do(["systemctl", "stop", "--no-block", unit_of(facts, run_id)])
+    return {"run_id": run_id}
+
+
+def runs(facts: Facts, pattern: str = "") -> list[dict[str, Any]]:
+    """Every run since the host booted, the latest begun last."""
+    shown = show(pattern or f"{facts['run_prefix']}*.service").split("\n\n")
+    found = [run for block in shown if (run := run_in(facts, properties(block)))]
+    return sorted(found, key=lambda run: run["began_at"])
+
+
+def look(facts: Facts, run_id: str, cursor: str) -> dict[str, Any]:
+    """A run (null where there is none), what it has printed since the cursor, and the cursor to go on from.
+
+    When the run has ended, all of it has been printed.
+    """
+    # The state first: what a unit that has ended wrote is in the journal, once that is in step.
+    shown = properties(show(unit_of(facts, run_id)))
+    run = run_in(facts, shown)
+    if run is None:
+        return {"run": None, "lines": [], "cursor": cursor}
+    if not run["is_running"]:
+        output(["journalctl", "--sync"])
+    after = [f"--after-cursor={cursor}"] if cursor else []
+    words = ["journalctl", "--quiet", "--no-pager", "--output=cat", "--show-cursor", *after]
+    lines = text([*words, f"_SYSTEMD_INVOCATION_ID={shown['InvocationID']}"]).splitlines()
+    if lines and lines[-1].startswith(CURSOR):
+        cursor = lines.pop().removeprefix(CURSOR)
+    return {"run": run, "lines": lines, "cursor": cursor}
+
+
+def show(pattern: str) -> str:
+    """What systemd knows of the units."""
+    return text(["systemctl", "show", "--timestamp=unix", f"--property={','.join(SHOWN)}", pattern])
+
+
+def properties(block: str) -> dict[str, str]:
+    """Lines of NAME=VALUE."""
+    return dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
+
+
+def run_in(facts: Facts, shown: dict[str, str]) -> dict[str, Any] | None:
+    """A run by its unit's properties: `code` is the job's own once it has ended, 128 and the signal if it was killed.
+
+    None where there is no such unit. Times are seconds of the epoch.
+    """
+    if shown.get("LoadState") != "loaded":
+        return None
+    is_running = shown["SubState"] not in ("exited", "failed", "dead")
+    status = int(shown["ExecMainStatus"])
+    code = status if shown["ExecMainCode"] == EXITED else 128 + status
+    return {
+        "run_id": shown["Id"].removeprefix(facts["run_prefix"]).removesuffix(".service"),
+        "is_running": is_running,
+        "code": None if is_running else code,
+        "began_at": epoch(shown["ExecMainStartTimestamp"]) or 0.0,
+        "ended_at": epoch(shown["ExecMainExitTimestamp"]),
+    }
+
+
+def epoch(stamp: str) -> float | None:
+    """`@1000` as a number; None for a moment that has not come."""
+    return float(stamp.removeprefix("@")) if stamp.startswith("@") else None
+
+
+# Spark
+
+
+def master_state(facts: Facts) -> dict[str, Any] | None:
+    """Workers alive, applications and cores by the master's own word; null while it does not answer as one."""
+    state = page(facts["master_address"], facts["ports"]["master_ui"])
+    return state and {
+        # The master goes on listing dead workers.
+        "alive": [worker["host"] for worker in state["workers"] if worker["state"] == "ALIVE"],
+        "applications": [application["name"] for application in state["activeapps"]],
+        "cores": state["cores"],
+        "cores_used": state["coresused"],
+    }
+
+
+def executors(facts: Facts, address: str) -> int | None:
+    """How many executors the worker at that address runs; null when it does not answer."""
+    state = page(address, facts["ports"]["worker_ui"])
+    return None if state is None else len(state["executors"])
+
+
+def page(address: str, port: int) -> dict[str, Any] | None:
+    """The page for programs of a Spark daemon; while one starts, its page for people is there before."""
+    try:
+        with urllib.request.urlopen(f"http://{address}:{port}/json/", timeout=PAGE_SECONDS) as answer:
+            state: dict[str, Any] = json.load(answer)
+    except (OSError, ValueError):
+        return None
+    return state
+
+
+def job_pages(facts: Facts) -> list[dict[str, Any]]:
+    """Which drivers on this host show a page: port and application's name."""
+    found = []
+    for port in facts["ports"]["job_ui"]:
+        url = f"http://{facts['private_address']}:{port}/api/v1/applications"
+        try:
+            with urllib.request.urlopen(url, timeout=JOB_PAGE_SECONDS) as answer:
+                found += [{"port": port, "name": application["name"]} for application in json.load(answer)]
+        except (OSError, ValueError):
+            continue
+    return found
+
+
+def decommission(facts: Facts) -> dict[str, str]:
+    """Have this worker tell master and executors that it is about to go, and finish what it is at."""
+    unit = f"{facts['units']['worker']}.service"
+    # Spark's worker listens to this signal (spark.decommission.enabled).
+    do(["systemctl", "kill", "--kill-who=main", "--signal=SIGPWR", unit])
+    return {"unit": unit}
+
+
+# Logs
+
+
+def pack_logs(facts: Facts) -> dict[str, str]:
+    """Pack a journal for each unit, executors' output and the first boot, where only the operator's user may read."""
+    descriptor, path = tempfile.mkstemp(prefix="orchard-logs-", suffix=".tgz", dir="/var/tmp")
+    with os.fdopen(descriptor, "wb") as file, tarfile.open(fileobj=file, mode="w:gz") as tar:
+        for unit in logged_units(facts["journals"]):
+            content = journal([unit])
+            entry = tarfile.TarInfo(f"{unit.removesuffix('.service')}.log")
+            entry.size = len(content)
+            tar.addfile(entry, io.BytesIO(content))
+        work, first_boot = Path(facts["paths"]["work"]), Path(facts["paths"]["first_boot_log"])
+        add_files(tar, sorted(work.rglob("std*")), work.parent)
+        add_files(tar, [first_boot], first_boot.parent)
+    os.chown(path, pwd.getpwnam(facts["ssh_user"]).pw_uid, -1)
+    return {"path": path}
+
+
+def save_logs(facts: Facts, bucket: str, prefix: str) -> dict[str, int]:
+    """Put journals, Spark's event logs and executors' output into the bucket; gives how many bytes."""
+    paths = facts["paths"]
+    if not (os.access(paths["python"], os.X_OK) and Path(paths["environment_file"]).exists()):
+        raise RefusalError("There is no Python environment on this host yet: `make up` makes it.", NOT_CONFIGURED)
+    contents = {"journal.txt.gz": gzip.compress(journal(facts["journals"]))}
+    for name, folder, pattern in (("events", paths["events"], "*"), ("executors", paths["work"], "std*")):
+        if Path(folder).is_dir():
+            contents[f"{name}.tar.gz"] = archive(Path(folder), pattern)
+    with tempfile.TemporaryDirectory(prefix="orchard-logs-") as made:
+        pairs: list[str] = []
+        for name, content in contents.items():
+            (Path(made) / name).write_bytes(content)
+            pairs += [f"{prefix}/{name}", f"{made}/{name}"]
+        words = ["systemd-run", "--quiet", "--pipe", "--wait", "--collect"]
+        words += [f"--property=EnvironmentFile={paths['environment_file']}", *(f"--setenv={line}" for line in METADATA)]
+        do([*words, paths["python"], "-", bucket, *pairs], UPLOAD)
+    return {"bytes": sum(map(len, contents.values()))}
+
+
+def logged_units(patterns: list[str]) -> list[str]:
+    """Every unit of ours that has ever logged here: the journal knows those of before the last boot, too."""
+    known = text(["journalctl", "--field=_SYSTEMD_UNIT"]).split()
+    return [unit for unit in sorted(known) if any(fnmatch(unit, pattern) for pattern in patterns)]
+
+
+def journal(units: list[str]) -> bytes:
+    """What units have logged, and systemd of them."""
+    return output(["journalctl", "--no-pager", "--output=short-iso", *(f"--unit={unit}" for unit in units)])
+
+
+def archive(folder: Path, pattern: str) -> bytes:
+    """The files below a folder as a tar."""
+    made = io.BytesIO()
+    with tarfile.open(fileobj=made, mode="w:gz") as tar:
+        add_files(tar, sorted(folder.rglob(pattern)), folder)
+    return made.getvalue()
+
+
+def add_files(tar: tarfile.TarFile, files: Iterable[Path], below: Path) -> None:
+    """Add ordinary files; one that goes away is left.
+
+    The folders are the service user's: a link there leads root nowhere.
+    """
+    for file in files:
+        try:
+            descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        except OSError:
+            continue
+        with os.fdopen(descriptor, "rb") as opened:
+            if stat.S_ISREG(os.fstat(descriptor).st_mode):
+                tar.addfile(tar.gettarinfo(arcname=str(file.relative_to(below)), fileobj=opened), opened)
+
+
+# The command line
+
+
+def do(words: list[str], given: str = "") -> None:
+    """Run a command with this on its input; the answer alone is on standard output."""
+    subprocess.run(words, input=given, text=True, stdout=subprocess.DEVNULL, check=True)
+
+
+def output(words: list[str]) -> bytes:
+    """What a command prints."""
+    return subprocess.run(words, stdout=subprocess.PIPE, check=True).stdout
+
+
+def text(words: list[str]) -> str:
+    """What a command prints, as text."""
+    return output(words).decode(errors="replace")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The commands and their words."""
+    made = argparse.ArgumentParser(prog="orchard-run", description=(__doc__ or "").partition("\n")[0])
+    commands = made.add_subparsers(dest="command", required=True)
+    begin = commands.add_parser("start", help="begin a run; the job's own words come after --")
+    begin.add_argument("run_id")
+    begin.add_argument("--description", default="Orchard run")
+    commands.add_parser("stop", help="ask a run to end").add_argument("run_id")
+    commands.add_parser("list", help="the runs since the host booted")
+    seen = commands.add_parser("look", help="a run's state and its new lines")
+    seen.add_argument("run_id")
+    seen.add_argument("--cursor", default="")
+    commands.add_parser("master-state", help="what the Spark master says of itself")
+    commands.add_parser("executors", help="how many a worker runs").add_argument("address")
+    commands.add_parser("job-pages", help="pages of the applications at work")
+    commands.add_parser("decommission", help="have this worker hand over and go")
+    commands.add_parser("pack-logs", help="pack the logs for the operator's user")
+    saved = commands.add_parser("save-logs", help="put the logs into the bucket")
+    saved.add_argument("bucket")
+    saved.add_argument("prefix")
+    return made
+
+
+def answer(facts: Facts, asked: argparse.Namespace, job: list[str]) -> Any:
+    """Do what was asked, and give what is to be printed."""
+    commands: dict[str, Callable[[], Any]] = {
+        "start": lambda: start(facts, asked.run_id, asked.description, job),
+        "stop": lambda: stop(facts, asked.run_id),
+        "list": lambda: runs(facts),
+        "look": lambda: look(facts, asked.run_id, asked.cursor),
+        "master-state": lambda: master_state(facts),
+        "executors": lambda: executors(facts, asked.address),
+        "job-pages": lambda: job_pages(facts),
+        "decommission": lambda: decommission(facts),
+        "pack-logs": lambda: pack_logs(facts),
+        "save-logs": lambda: save_logs(facts, asked.bucket, asked.prefix),
+    }
+    return commands[asked.command]()
+
+
+def main(words: list[str]) -> int:
+    """Answer one command; gives the exit code."""
+    border = words.index("--") if "--" in words else len(words)
+    asked, job = parser().parse_args(words[:border]), words[border + 1 :]
+    try:
+        print(json.dumps(answer(read_facts(), asked, job)))
+    except RefusalError as refusal:
+        print(f"orchard-run: {refusal}", file=sys.stderr)
+        return refusal.code
+    except subprocess.CalledProcessError as error:
+        print(f"orchard-run: {Path(error.cmd[0]).name} ended with code {error.returncode}.", file=sys.stderr)
+        return 1 if error.returncode in (CANNOT_BE, NOT_CONFIGURED) else error.returncode
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,149 @@
+"""The phases of a run: each does its part, says so, and returns what it came to with its wall-clock seconds."""
+
+from collections import Counter
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import pyarrow as pa
+
+from pipeline.job.extract import FeatureJob, TaskResult
+from pipeline.job.request import RunRequest
+from pipeline.job.session import spark_context
+from pipeline.job.spark_jobs import extract_features, project_features, sum_moments
+from pipeline.network.keras_model import Network, prepare_network
+from pipeline.pca import spark_ml
+from pipeline.pca.fit import PcaModel, check_enough, fit
+from pipeline.pictures.listing import list_pictures
+from pipeline.progress import Narrator
+from pipeline.run_folder.outputs import write_csv, write_errors
+from pipeline.storage.base import Pictures, Storage
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The pictures of the run, sorted by path; with their tasks where the list is an earlier attempt's."""
+
+    pictures: pa.Table
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """The network, ready for the workers."""
+
+    network: Network
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Session:
+    """A SparkContext and the cores that it had when it began."""
+
+    context: Any
+    cores: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Extraction:
+    """What became of every task, in the list's order."""
+
+    results: tuple[TaskResult, ...]
+    seconds: float
+
+    @property
+    def listed(self) -> int:
+        """Pictures that are accounted for."""
+        return sum(result.listed for result in self.results)
+
+    @property
+    def features(self) -> int:
+        """Pictures with features."""
+        return sum(result.features for result in self.results)
+
+    @cached_property
+    def computed(self) -> tuple[TaskResult, ...]:
+        """The tasks whose part is this attempt's work."""
+        return tuple(result for result in self.results if not result.kept)
+
+    @property
+    def images_per_second(self) -> float:
+        """Pictures of this attempt over the phase's wall-clock seconds."""
+        return sum(result.listed for result in self.computed) / max(self.seconds, 1e-9)
+
+    @property
+    def error_reasons(self) -> dict[str, int]:
+        """How many pictures could not be read for which reason, the most frequent first."""
+        return dict(Counter(error.reason for result in self.results for error in result.errors).most_common())
+
+
+@dataclass(frozen=True)
+class Reduction:
+    """The fitted model and the SHA-256 of every projection part."""
+
+    model: PcaModel
+    checksums: tuple[str, ...]
+    fit_seconds: float
+    projection_seconds: float
+
+
+def list_phase(request: RunRequest, images: Pictures, stored: pa.Table | None, narrator: Narrator) -> Listing:
+    """List the pictures, or take the stored list. Raises InputError where they are too few."""
+    with narrator.phase("list", "Listing the pictures") as phase:
+        pictures = list_pictures(images, request.settings) if stored is None else stored
+        phase.text = f"Listed {pictures.num_rows:,} pictures in {len(pictures['label'].unique()):,} classes"
+    check_enough(pictures.num_rows, request.settings.components)
+    return Listing(pictures, phase.seconds)
+
+
+def network_phase(request: RunRequest, narrator: Narrator) -> Preparation:
+    """Have the network converted. Raises InputError for weights that are not its own."""
+    settings = request.settings
+    with narrator.phase("network", "Preparing the network") as phase:
+        network = prepare_network(request.weights, settings.engine, settings.precision, settings.image_size)
+    return Preparation(network, phase.seconds)
+
+
+def spark_phase(request: RunRequest, stack: ExitStack, narrator: Narrator) -> Session:
+    """Start Spark, which the stack will stop. Raises InputError without Java, SparkError without Spark."""
+    with narrator.phase("spark", "Starting Spark") as phase:
+        context = stack.enter_context(spark_context(request.master, f"orchard {request.run_id}"))
+        cores = context.defaultParallelism
+        phase.text = f"Started Spark on {request.master} with {cores} cores"
+    return Session(context, cores, phase.seconds)
+
+
+def feature_phase(context: Any, job: FeatureJob, inputs: pa.Table, narrator: Narrator) -> Extraction:
+    """Have every task's part and errors.parquet written. Raises SparkError."""
+    with narrator.pictures("features", "Features", inputs.num_rows) as phase:
+        results = extract_features(context, job, inputs, phase.report)
+    write_errors(job.run, [error for result in results for error in result.errors])
+    return Extraction(tuple(results), phase.seconds)
+
+
+def reduction_phases(
+    request: RunRequest, context: Any, folder: Storage, extraction: Extraction, narrator: Narrator
+) -> Reduction:
+    """Fit the PCA on all features, save the model and write the projections.
+
+    Raises InputError where too few pictures have features, SparkError.
+    """
+    settings, tasks = request.settings, len(extraction.results)
+    check_enough(extraction.features, settings.components)
+    with narrator.phase("pca_fit", "Fitting the PCA") as fitting:
+        model = fit(sum_moments(context, folder, tasks), settings.components, settings.variance)
+        spark_ml.save(model, folder, context.version)
+        width, explained = model.components.shape[1], model.explained_variance_ratio.sum()
+        fitting.text = f"PCA: {width} components explain {explained:.2%} of the variance"
+    with narrator.phase("projection", "Projecting the features") as projecting:
+        checksums = project_features(context, folder, model, tasks)
+    return Reduction(model, tuple(checksums), fitting.seconds, projecting.seconds)
+
+
+def csv_phase(folder: Storage, reduction: Reduction, narrator: Narrator) -> float:
+    """Write pca.csv; returns the seconds."""
+    with narrator.phase("csv", "Writing pca.csv") as phase:
+        write_csv(folder, len(reduction.checksums), reduction.model.components.shape[1])
+    return phase.seconds

@@ -1,0 +1,50 @@
+"""Asks hosts by the two paths that Ansible has put there: what the host is, and the program that works on it."""
+
+import json
+import shlex
+from typing import Any
+
+from scripts.cluster import Host
+from scripts.errors import ConfigurationError
+from scripts.hosts.ssh import Remote
+
+FACTS = "/etc/orchard/cluster.json"
+PROGRAM = "/usr/local/bin/orchard-run"
+# orchard-run's own word for a host that Ansible has not come to the end of.
+NOT_CONFIGURED = 78
+SECONDS = 30
+
+
+def facts(hosts: Remote, host: Host) -> dict[str, Any]:
+    """What the host is: addresses, paths, ports, units. Raises ConfigurationError while Ansible has not said so."""
+    read = hosts.run(host, f"cat {FACTS}", check=False)
+    if read.code:
+        raise _not_configured(host)
+    parsed: dict[str, Any] = json.loads(read.out)
+    return parsed
+
+
+def ask(hosts: Remote, host: Host, *words: str, timeout: float = SECONDS, log: bool = True) -> Any:
+    """What orchard-run answers on the host, parsed.
+
+    Raises ConfigurationError with its sentence when it refuses, HostError when the host cannot be reached.
+    """
+    command = f"test -x {PROGRAM} || exit {NOT_CONFIGURED}; sudo {PROGRAM} {shlex.join(words)}"
+    done = hosts.run(host, command, check=False, timeout=timeout, log=log)
+    if done.code == NOT_CONFIGURED:
+        raise _not_configured(host)
+    if done.code:
+        sentence = done.err.strip().rpartition("\n")[2].removeprefix("orchard-run: ").removesuffix(".")
+        raise ConfigurationError(
+            f"{host.name} could not do `{words[0]}` ({sentence or f'exit code {done.code}'}): `make logs` tells more.",
+            sentence,
+        )
+    return json.loads(done.out)
+
+
+def _not_configured(host: Host) -> ConfigurationError:
+    return ConfigurationError(
+        f"{host.name} is not configured to its end, for {FACTS}, {PROGRAM} or the environment is missing: `make up` "
+        "mends it.",
+        "nothing was installed there yet",
+    )

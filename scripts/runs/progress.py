@@ -1,0 +1,68 @@
+"""What the job says of itself, read from its lines: one JSON object behind a prefix for each event, words elsewhere."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+# An error's sentence has the prefix, too, and no object behind it.
+PREFIX = "orchard: "
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run is: `done` of `total` things, `rate` of them in `unit`, seconds left as the job reckons."""
+
+    doing: str
+    done: int
+    total: int
+    things: str
+    rate: float
+    unit: str
+    left: float
+
+    def __str__(self) -> str:
+        return f"{self.done:,} of {self.total:,} {self.things}, {self.rate:,.0f} {self.unit}, {span(self.left)} left"
+
+    @property
+    def line(self) -> str:
+        """As a line of its own, where no line can be overwritten."""
+        return f"{self.doing}: {self}"
+
+
+def read(line: str) -> Progress | str:
+    """A line of the job as progress, or else as words for people; a line that is no event stays as it is."""
+    try:
+        return _read_event(json.loads(line.removeprefix(PREFIX))) if line.startswith(f"{PREFIX}{{") else line
+    except (ValueError, KeyError, TypeError):
+        return line
+
+
+def _read_event(event: dict[str, Any]) -> Progress | str:
+    if event["event"] == "progress":
+        return Progress(
+            doing=str(event["doing"]),
+            done=int(event["done"]),
+            total=int(event["total"]),
+            things=str(event["things"]),
+            rate=float(event["rate"]),
+            unit=str(event["unit"]),
+            left=float(event["seconds_left"]),
+        )
+    words = str(event["text"])
+    return f"{float(event['seconds']):7.1f} s  {words}" if event["event"] == "phase" else words
+
+
+def last_progress(lines: Sequence[str]) -> Progress | None:
+    """The latest word on progress among these lines."""
+    return next((found for line in reversed(lines) if isinstance(found := read(line), Progress)), None)
+
+
+def span(seconds: float) -> str:
+    """A length of time for people: 45 s, 3 min 20 s, 2 h 5 min."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"

@@ -1,0 +1,430 @@
+"""A person's day with a cluster: pictures up, a run, its results, notebooks; what happens to a run meanwhile.
+
+The tests share one cluster and run in this order, after test_operator_begin.
+"""
+
+import json
+import re
+import signal
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.cluster import reference
+from tests.cluster.browser import chromium, keep_picture
+from tests.cluster.operator import STATE_DIRECTORY, Operator
+from tests.conftest import Need
+from tests.sandbox import faults
+from tests.waiting import wait_until
+
+NOTEBOOK_SECONDS = 180
+PART_SECONDS = 240
+FIRST, TORN, ENDED = "first", "torn", "ended"
+
+
+@pytest.fixture(scope="module")
+def words_of_run(imagenet_weights: Path) -> list[str]:
+    """How the runs are asked for."""
+    return ["run", f"--weights={imagenet_weights}", f"--args=--components {reference.COMPONENTS}"]
+
+
+def keys(operator: Operator, prefix: str) -> list[str]:
+    pages = operator.cloud.aws.client("s3").get_paginator("list_objects_v2")
+    return [
+        entry["Key"]
+        for page in pages.paginate(Bucket=operator.bucket, Prefix=prefix)
+        for entry in page.get("Contents", [])
+    ]
+
+
+def fetch_features(operator: Operator, run: str, folder: Path) -> None:
+    """The features' parts, as `make results` leaves them in the bucket."""
+    (folder / "features").mkdir()
+    for key in keys(operator, f"runs/{run}/features/"):
+        operator.cloud.aws.client("s3").download_file(operator.bucket, key, str(folder / "features" / Path(key).name))
+
+
+def status(operator: Operator) -> dict:
+    return json.loads(operator.type("status", "--json").out)
+
+
+def state_of(operator: Operator, run: str) -> str:
+    """The line of `runs` on a run."""
+    [line] = [line for line in operator.type("runs").out.splitlines() if line.startswith(f"{run} ")]
+    return line
+
+
+@contextmanager
+def parts_held(operator: Operator, run: str, after: int = 0) -> Iterator[None]:
+    """For the time of the block, parts of features that the run writes wait to be taken, but for the first ones."""
+    with operator.cloud.aws.gate(f"s3:PUT /{operator.bucket}/runs/{run}/features/*", after=after):
+        yield
+
+
+@contextmanager
+def opened(operator: Operator, *words: str) -> Iterator[dict[str, str]]:
+    """The pages that a task opens, by what it calls them; Ctrl-C at the end, after which nothing listens there."""
+    process = operator.begin(*words)
+    assert process.stdout
+    pages = {}
+    try:
+        for line in process.stdout:
+            if line.startswith("Ctrl-C"):
+                break
+            name, _, url = line.strip().partition(": ")
+            pages[name] = url
+        assert pages, process.communicate()
+        yield pages
+    finally:
+        process.send_signal(signal.SIGINT)
+        said, errors = process.communicate(timeout=30)
+    assert (process.returncode, said) == (0, "Closed.\n"), errors
+    for url in pages.values():
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", urlsplit(url).port), 5)
+
+
+def read_until(process: subprocess.Popen[str], pattern: str) -> str:
+    """What the process prints up to the line in which the pattern is found."""
+    assert process.stdout
+    said = ""
+    for line in process.stdout:
+        said += line
+        if re.search(pattern, line):
+            return said
+    raise AssertionError(f"{pattern} was never said:\n{said}{process.communicate()}")
+
+
+# The day as it should be
+
+
+@pytest.fixture(autouse=True)
+def up(whole: None) -> None:
+    """Each test has a cluster that is up."""
+
+
+def test_without_runs_the_list_says_how_to_begin_one(operator: Operator) -> None:
+    assert operator.type("runs").out == "There are no runs yet: `make run` begins one.\n"
+    assert operator.refused(7, "results") == (
+        f"No run in s3://{operator.bucket}/runs has ended yet: `make runs` lists what there is."
+    )
+
+
+def test_pictures_are_uploaded_once(operator: Operator, pictures: Path) -> None:
+    sent = operator.make("upload", f"DATA={pictures}")
+    assert sent.code == 0, sent.text
+    assert "Uploaded 300 of 300 files (" in sent.out
+    assert sent.out.endswith("Next: make run\n")
+    assert len(keys(operator, "pictures/")) == reference.PICTURES
+    assert "Uploaded 0 of 300 files (0 bytes)" in operator.make("upload", f"DATA={pictures}").out
+
+
+def test_a_run_ends_and_says_what_it_came_to(operator: Operator, imagenet_weights: Path) -> None:
+    done = operator.make("run", f"RUN={FIRST}", f"WEIGHTS={imagenet_weights}", "ARGS=--components '20'")
+    assert done.code == 0, done.text
+    print(f"run over 300 pictures: {done.seconds:.0f} s")
+    assert f"Run {FIRST} (mini) has begun on the master.\n" in done.out
+    assert re.search(r"^ +[\d.]+ s  Listed 300 pictures in \d+ classes$", done.out, re.MULTILINE), done.text
+    assert re.search(
+        rf"^Run {FIRST} is complete after \d+ s and (less than )?0\.0\d USD: 300 of 300 pictures\.\n"
+        rf"Next: make results RUN={FIRST}\n$",
+        done.out,
+        re.MULTILINE,
+    ), done.text
+
+
+def test_a_run_is_as_hardened_as_the_daemons(operator: Operator) -> None:
+    asked = "systemctl show --property=CapabilityBoundingSet,NoNewPrivileges,ProtectSystem,ReadWritePaths,User "
+    run, daemon = (
+        sorted(operator.shell.must(operator.host("master"), asked + unit).splitlines())
+        for unit in (f"orchard-run-{FIRST}", "spark-master")
+    )
+    assert run == daemon
+    assert {"CapabilityBoundingSet=", "ProtectSystem=strict", f"ReadWritePaths={STATE_DIRECTORY}"} <= set(run)
+
+
+def test_a_master_that_does_not_say_what_it_is_names_the_next_step(operator: Operator) -> None:
+    master, facts = operator.host("master"), "/etc/orchard/cluster.json"
+    operator.shell.must(master, f"sudo mv {facts} {facts}.away")
+    try:
+        for task in ("ui", "runs"):
+            said = operator.refused(6, task)
+            assert facts in said
+            assert said.endswith("`make up` mends it.")
+    finally:
+        operator.shell.must(master, f"sudo mv {facts}.away {facts}")
+
+
+def test_the_results_are_those_of_a_local_run(operator: Operator, local_run: Path) -> None:
+    for _ in range(2):  # the second time over the first one's files
+        done = operator.make("results")
+        assert done.code == 0, done.text
+    folder = operator.checkout / "results" / FIRST
+    assert f"Report           {folder / 'report.html'}\n" in done.out
+    assert "<html" in (folder / "report.html").read_text()
+    assert len((folder / "pca.csv").read_text().splitlines()) == reference.PICTURES + 1
+    assert json.loads((folder / "run.json").read_text())["status"] == "complete"
+    fetch_features(operator, FIRST, folder)
+    for part in ("features", "pca"):
+        reference.assert_equal_rows(folder, local_run, part)
+
+
+def test_the_list_tells_state_counts_time_and_cost(operator: Operator) -> None:
+    line = state_of(operator, FIRST)
+    assert re.fullmatch(rf"{FIRST} +complete +mini +300 of 300 +0 +\d+ s +(less than )?0\.0\d USD", line), line
+
+
+def test_a_run_that_is_complete_is_not_done_again(operator: Operator) -> None:
+    parts = keys(operator, f"runs/{FIRST}/")
+    done = operator.type("run", f"--run={FIRST}")
+    assert f"Run {FIRST} is complete already; nothing is left to do." in done.out
+    assert keys(operator, f"runs/{FIRST}/") == parts
+
+
+def test_status_tells_people_and_programs_what_there_is(operator: Operator) -> None:
+    told = operator.type("status").out
+    assert re.search(r"^Cluster story in eu-west-1: running for .*; workers alive: 2 of 2$", told, re.MULTILINE), told
+    assert re.search(r"^  worker-2 +running +c6i\.2xlarge +[\d.]+ +[\d.]+ +alive$", told, re.MULTILINE), told
+    assert "No run is under way.\n" in told
+    assert re.search(r"^Price: 0\.86 USD an hour; about [\d.]+ USD since its start\.$", told, re.MULTILINE), told
+    found = status(operator)
+    assert (found["state"], found["workers"], found["workers_alive"], found["runs"]) == ("running", 2, 2, [])
+    assert found["cost_so_far"] == pytest.approx(found["price_per_hour"] * found["uptime_seconds"] / 3600)
+    assert {host["name"]: host["is_alive"] for host in found["hosts"]} == {
+        "master": None,
+        "worker-1": True,
+        "worker-2": True,
+    }
+
+
+# Notebooks and pages
+
+
+def test_jupyter_opens_to_its_owner_and_draws_the_first_notebooks_plots(operator: Operator, need: Need) -> None:
+    with opened(operator, "jupyter") as pages, chromium(need) as browser:
+        url = pages["JupyterLab"]
+        base, _, token = url.partition("/lab?token=")
+        page = browser.new_page(viewport={"width": 1400, "height": 3600})
+        page.goto(url)
+        page.goto(f"{base}/lab/tree/first_look.ipynb")
+        page.wait_for_selector("text=(Python, Spark) | Idle", timeout=90_000)
+        page.get_by_role("menuitem", name="Run", exact=True).click()
+        page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+        last = page.locator(".jp-Notebook .jp-CodeCell").last
+        wait_until(lambda: re.search(r"\[\d+\]", last.inner_text()), "the last cell to have run", NOTEBOOK_SECONDS)
+        keep_picture(page, "first-notebook")
+        assert page.locator(".jp-OutputArea-output img").count() == 2, page.inner_text(".jp-Notebook")
+        assert page.locator(".jp-OutputArea-output[data-mime-type='application/vnd.jupyter.error']").count() == 0
+        # Notebooks leave most of the cluster to the jobs.
+        state = operator.master_says()
+        notebooks = [app for app in state["activeapps"] + state["completedapps"] if app["name"] == "notebook"]
+        assert 0 < notebooks[0]["cores"] <= max(1, state["cores"] // 4)
+        # Nobody else: not without the token, not from another host.
+        stranger = browser.new_context().new_page()
+        stranger.goto(f"{base}/lab")
+        assert "/login" in stranger.url
+        assert stranger.goto(f"{base}/api/contents").status == 403
+        assert token not in operator.log()
+        master, worker, run = operator.host("master"), operator.host("worker-1"), operator.cloud.sandbox.run
+        local = base.rpartition(":")[2]
+        for address, port in ((master.address, "8888"), (run.gateway, local)):
+            ask = f"timeout 3 bash -c 'exec 3<>/dev/tcp/{address}/{port}'"
+            assert operator.shell.run(worker, ask).returncode != 0
+
+
+def test_the_history_of_jobs_is_shown(operator: Operator, need: Need) -> None:
+    with opened(operator, "history") as pages, chromium(need) as browser:
+        page = browser.new_page()
+
+        def listed() -> bool:
+            page.goto(pages["Spark history"])
+            page.wait_for_load_state("networkidle")
+            text = page.inner_text("body")
+            assert "verification" not in text
+            return f"orchard {FIRST}" in text
+
+        wait_until(listed, "the history server to list the run", 60)
+        keep_picture(page, "spark-history")
+
+
+def test_a_port_that_is_taken_is_named_or_another_is_picked(operator: Operator) -> None:
+    with socket.create_server(("127.0.0.1", 18080)):
+        assert operator.refused(2, "history", "--port=18080") == (
+            "Port 18080 of this machine is taken: give another with PORT=, or leave PORT out to have one picked."
+        )
+        with opened(operator, "history") as pages:
+            assert not pages["Spark history"].endswith(":18080")
+    assert operator.refused(2, "ui", "--port=http") == (
+        "http is no port: give a number from 1 to 65535 with PORT=, or leave PORT out."
+    )
+
+
+# What happens to a run
+
+
+def test_a_run_outlives_a_lost_connection_and_its_client(
+    operator: Operator, words_of_run: list[str], need: Need
+) -> None:
+    with parts_held(operator, TORN):
+        client = operator.begin(*words_of_run, f"--run={TORN}")
+        read_until(client, "Started Spark")
+        assert client.stderr
+        with faults.operator_offline(operator.host("master")):
+            assert client.stderr.readline().endswith(f". Run {TORN} goes on by itself; trying again.\n")
+        assert client.stderr.readline().startswith("The master answers again after ")
+        operator.kill(client)
+        assert [run["run_id"] for run in status(operator)["runs"]] == [TORN]
+        assert re.match(rf"{TORN} +running", state_of(operator, TORN))
+        assert operator.refused(8, *words_of_run) == (
+            f"Run {TORN} is under way and has all cores: `make follow` attaches to it, `make stop-run` ends it."
+        )
+        show_ui(operator, need)
+    done = operator.type("follow")
+    assert "Started Spark" in done.out
+    assert f"Run {TORN} is complete after" in done.out
+    assert re.match(rf"{TORN} +complete +mini +300 of 300", state_of(operator, TORN))
+
+
+def show_ui(operator: Operator, need: Need) -> None:
+    """The master's page and the run's own, as a browser shows them."""
+    with opened(operator, "ui") as pages, chromium(need) as browser:
+        page = browser.new_page(viewport={"width": 1400, "height": 1000})
+        page.goto(pages["Spark master"])
+        assert f"orchard {TORN}" in page.inner_text("body")
+        keep_picture(page, "spark-master")
+        page.goto(pages[f"Application orchard {TORN}"])
+        assert "Spark Jobs" in page.inner_text("body")
+        keep_picture(page, "spark-job")
+
+
+def test_ctrl_c_leaves_and_stop_run_ends_what_can_go_on_later(operator: Operator, words_of_run: list[str]) -> None:
+    with parts_held(operator, ENDED, after=1):
+        client = operator.begin(*words_of_run, f"--run={ENDED}")
+        read_until(client, "Started Spark")
+        client.send_signal(signal.SIGINT)
+        _, errors = client.communicate(timeout=30)
+        assert (client.returncode, errors.strip()) == (
+            130,
+            f"Run {ENDED} goes on without you: `make follow RUN={ENDED}` attaches again, "
+            f"`make stop-run RUN={ENDED}` ends it.",
+        )
+        follower = operator.begin("follow")
+        wait_until(lambda: keys(operator, f"runs/{ENDED}/features/"), "a first part", PART_SECONDS)
+        stopped = operator.type("stop-run")
+        _, errors = follower.communicate(timeout=60)
+    assert stopped.out.endswith(
+        f"Run {ENDED} has ended and keeps what it has done: `make run RUN={ENDED}` goes on.\n"
+    ), stopped.text
+    assert follower.returncode == 130
+    assert re.fullmatch(
+        rf"Run {ENDED} ended with exit code 130 after .* USD: `make run RUN={ENDED}` goes on with it\.", errors.strip()
+    ), errors
+    assert re.match(rf"{ENDED} +stopped", state_of(operator, ENDED))
+    assert operator.refused(7, "stop-run") == (
+        "No run is under way: `make run` begins one, `make runs` lists what there was."
+    )
+
+
+def test_a_resumed_run_survives_a_workers_power_cut(operator: Operator, local_run: Path, tmp_path: Path) -> None:
+    assert operator.refused(2, "run", f"--run={ENDED}", "--size=full") == (
+        f"Run {ENDED} was begun with SIZE=mini and goes on with the same weights: leave SIZE and WEIGHTS out, "
+        "or choose another RUN."
+    )
+    victim = operator.host("worker-2")
+    before = len(keys(operator, f"runs/{ENDED}/features/"))
+    with parts_held(operator, ENDED, after=1):
+        client = operator.begin("run", f"--run={ENDED}")
+        wait_until(lambda: len(keys(operator, f"runs/{ENDED}/features/")) > before, "the work to go on", PART_SECONDS)
+        faults.cut_power(victim)
+        # No upgrade comes between a job and its master.
+        assert upgrade(operator) == "exec-condition"
+    said, errors = client.communicate(timeout=240)
+    assert client.returncode == 0, said + errors
+    assert f"Run {ENDED} is complete after" in said
+    operator.type("results", f"--run={ENDED}")
+    folder = operator.checkout / "results" / ENDED
+    fetch_features(operator, ENDED, folder)
+    reference.assert_equal_rows(folder, local_run, "features")
+    assert json.loads((folder / "run.json").read_text())["counts"]["kept"] > 0
+    assert upgrade(operator) == "success"
+    victim.start()
+    victim.wait_until_ready()
+
+
+def upgrade(operator: Operator) -> str:
+    """What becomes of the master's daily look for upgrades when its time comes now."""
+    asked = "sudo systemctl start apt-daily.service; systemctl show --property=Result --value apt-daily.service"
+    return operator.shell.must(operator.host("master"), asked)
+
+
+def test_the_jobs_own_exit_code_and_sentence_are_handed_on(operator: Operator) -> None:
+    done = operator.type("run", "--run=wrong", "--args=--limit none", "--weights=random", check=False)
+    assert done.code == 2
+    assert "orchard: Argument --limit: invalid whole number value: 'none'; see " in done.out
+    assert re.fullmatch(
+        r"Run wrong ended with exit code 2 after \d+ s and .* USD: mend what it names and start another run\.",
+        done.err.strip(),
+    ), done.text
+    assert re.match(r"wrong +failed \(2\)", state_of(operator, "wrong"))
+    made = operator.make("run", "RUN=wrong", "ARGS=--limit none", "WEIGHTS=random")
+    assert "Error 2" in made.err
+
+
+def test_after_a_reboot_of_the_master_everything_is_found_again(operator: Operator) -> None:
+    master = operator.host("master")
+    operator.shell.run(master, "sudo reboot")
+    wait_until(lambda: not master.is_set_up(), "the master to go down")
+    master.wait_until_ready()
+    wait_until(lambda: status(operator)["workers_alive"] == 2, "both workers to be back", 90)
+    assert re.match(rf"{FIRST} +complete +mini +300 of 300", state_of(operator, FIRST))
+    assert operator.refused(7, "follow") == "No run was begun since the master started: `make run` begins one."
+    with opened(operator, "jupyter"):
+        pass
+
+
+def test_wrong_words_are_answered_in_one_sentence(operator: Operator, tmp_path: Path) -> None:
+    runs = f"s3://{operator.bucket}/runs"
+    answers = {
+        ("results", "--run=none"): (7, f"There is no run none in {runs}: `make runs` lists what there is."),
+        ("follow", "--run=none"): (7, "The master knows of no run none: `make runs` lists what there is."),
+        ("stop-run", "--run=none"): (7, "No run none is under way: `make runs` lists what there is."),
+        ("ssh", "--host=worker-9"): (7, "Cluster story has no host worker-9: it has master, worker-1, worker-2."),
+        ("run", "--size=huge"): (2, "huge is no size: give SIZE=mini, class, apples or full."),
+        ("run", "--args='a"): (2, "ARGS cannot be split into words (No closing quotation): close the quotation mark."),
+        ("run", "--run=a/b"): (2, "The run's name 'a/b' may hold letters, digits, '.', '_' and '-' only."),
+        ("run", "--weights=/none.h5"): (
+            2,
+            "The weights /none.h5 cannot be read (No such file or directory): give WEIGHTS=file.h5, imagenet or "
+            "random.",
+        ),
+        ("upload",): (2, "No folder was named: give the one that holds a folder for each class, DATA=path."),
+        ("upload", "--data=/none"): (
+            2,
+            "There is no folder /none: give the one that holds a folder for each class, DATA=path.",
+        ),
+    }
+    for words, (code, sentence) in answers.items():
+        assert operator.refused(code, *words) == sentence
+
+
+def test_ssh_and_logs_reach_every_host(operator: Operator) -> None:
+    process = operator.begin("ssh", "--host=worker-1")
+    assert process.wait(30) == 0
+    done = operator.type("logs")
+    [folder] = (operator.checkout / "logs").iterdir()
+    assert str(folder) in done.out
+    assert f"Run {TORN}: 300 of 300 pictures" in (folder / "master" / f"orchard-run-{TORN}.log").read_text()
+    assert "registered with master spark://" in (folder / "worker-2" / "spark-worker.log").read_text()
+    assert list((folder / "worker-1" / "work").rglob("stderr"))
+    victim = operator.host("worker-2")
+    faults.cut_power(victim)
+    said = operator.refused(5, "logs")
+    assert re.fullmatch(r"No logs came from worker-2 \(.*\): those of the other hosts are in .*\.", said), said
+    victim.start()
+    victim.wait_until_ready()
+    wait_until(lambda: operator.alive() == 2, "both workers to be back", 90)

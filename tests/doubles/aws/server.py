@@ -1,0 +1,143 @@
+"""moto's server with faults on demand: what `AwsDouble` runs in a process of its own."""
+
+import json
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from fnmatch import fnmatchcase
+from io import BytesIO
+from time import sleep
+from typing import Any
+from urllib.parse import parse_qs
+
+FAULTS_PATH = "/_faults"
+
+StartResponse = Callable[..., Any]
+
+
+@dataclass
+class Fault:
+    """An answer the double gives in place of moto's.
+
+    `action` is a pattern of a call's name as `calls()` shows it (`ec2:RunInstances`, `s3:PUT /bucket/key`). Of the
+    calls that match it and hold `match` in their body, the first `after` go through and the next `times` fail. A
+    fault without `code` only waits `delay` seconds, or, with `held`, stands at a gate
+    until the test opens it and is then told to ask again.
+    """
+
+    action: str
+    code: str = ""
+    message: str = "injected by the test"
+    status: int = 400
+    match: str = ""
+    after: int = 0
+    times: int = 1
+    delay: float = 0.0
+    held: bool = False
+
+    def strikes(self, call: str, body: bytes) -> bool:
+        """Whether this call is to fail; counts it."""
+        if not self.times or not fnmatchcase(call, self.action) or self.match.encode() not in body:
+            return False
+        if self.after:
+            self.after -= 1
+            return False
+        self.times -= 1
+        return True
+
+
+class FaultyApplication:
+    """A WSGI application that notes each call and lets the faults strike before moto sees it."""
+
+    def __init__(self, application: Callable[..., Iterable[bytes]]) -> None:
+        self._application = application
+        self._faults: list[Fault] = []
+        self._calls: list[str] = []
+        self._lock = threading.Lock()
+        self._gate = threading.Event()
+        self._waiting = 0
+
+    def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+        """Answer one request."""
+        body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+        environ["wsgi.input"] = BytesIO(body)
+        if environ["PATH_INFO"] == FAULTS_PATH:
+            return self._answer_the_test(environ["REQUEST_METHOD"], body, start_response)
+        service, call = name_of_call(environ, body)
+        with self._lock:
+            self._calls.append(call)
+            fault = next((f for f in self._faults if f.strikes(call, body)), None)
+        if fault and fault.held:
+            self._wait_at(self._gate)
+            # Who has gone away meanwhile has asked for nothing; who is still there asks again.
+            return _error(service, Fault(fault.action, "SlowDown", status=503), start_response)
+        if fault:
+            sleep(fault.delay)
+            if fault.code:
+                return _error(service, fault, start_response)
+        return self._application(environ, start_response)
+
+    def _wait_at(self, gate: threading.Event) -> None:
+        with self._lock:
+            self._waiting += 1
+        gate.wait()
+
+    def _open_gate(self) -> None:
+        """Let who waits ask again; what comes from now on goes through."""
+        self._faults = [fault for fault in self._faults if not fault.held]
+        self._gate.set()
+        self._gate, self._waiting = threading.Event(), 0
+
+    def _answer_the_test(self, method: str, body: bytes, start_response: StartResponse) -> Iterable[bytes]:
+        with self._lock:
+            if method == "POST":
+                self._faults.append(Fault(**json.loads(body)))
+            elif method == "PATCH":
+                self._open_gate()
+            elif method == "DELETE":
+                self._open_gate()
+                self._faults.clear()
+                self._calls.clear()
+            faults = [asdict(fault) for fault in self._faults]
+            state = {"faults": faults, "calls": self._calls, "waiting": self._waiting}
+            answer = json.dumps(state).encode()
+        start_response("200 OK", [("Content-Type", "application/json")])
+        return [answer]
+
+
+def name_of_call(environ: dict[str, Any], body: bytes) -> tuple[str, str]:
+    """Service and name of a call, the service as its signature says it."""
+    scope = environ.get("HTTP_AUTHORIZATION", "").partition("Credential=")[2].split(",")[0].split("/")
+    service = scope[3] if len(scope) > 3 else "unsigned"
+    target = environ.get("HTTP_X_AMZ_TARGET", "").split(".")[-1]
+    if not target and service != "s3":
+        target = parse_qs(body.decode(errors="replace")).get("Action", [""])[0]
+    return service, f"{service}:{target or environ['REQUEST_METHOD'] + ' ' + environ['PATH_INFO']}"
+
+
+def _error(service: str, fault: Fault, start_response: StartResponse) -> Iterable[bytes]:
+    """The fault in the service's own shape; clients retry or report by its code."""
+    error = f"<Error><Code>{fault.code}</Code><Message>{fault.message}</Message></Error>"
+    shapes = {
+        "ec2": f"<Response><Errors>{error}</Errors><RequestID>fault</RequestID></Response>",
+        "s3": error,
+        "iam": f"<ErrorResponse>{error}<RequestId>fault</RequestId></ErrorResponse>",
+        "sts": f"<ErrorResponse>{error}<RequestId>fault</RequestId></ErrorResponse>",
+    }
+    answer = shapes.get(service) or json.dumps({"__type": fault.code, "message": fault.message})
+    start_response(f"{fault.status} Fault", [("Content-Type", "text/xml" if service in shapes else "application/json")])
+    return [answer.encode()]
+
+
+def serve(host: str, port: int, ready: Callable[[int], None]) -> None:
+    """Serve until the process ends; `ready` is called with the port once connections are taken."""
+    from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+    from werkzeug.serving import make_server
+
+    from tests.doubles.aws import moto_patches
+
+    moto_patches.apply()
+    application = FaultyApplication(DomainDispatcherApplication(create_backend_app))
+    server = make_server(host, port, application, threaded=True, request_handler=MotoRequestHandler)
+    threading.Thread(target=ready, args=(server.server_port,), daemon=True).start()
+    server.serve_forever()

@@ -1,0 +1,1 @@
+"""S3 servers on this machine: a real one, one that misbehaves, one that only lists."""

@@ -1,0 +1,1 @@
+"""The file systems that hosts start from, made once and kept."""

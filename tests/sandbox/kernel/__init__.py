@@ -1,0 +1,1 @@
+"""Namespaces, links, cgroups and rules: what the kernel gives a host."""

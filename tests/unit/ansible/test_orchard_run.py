@@ -1,0 +1,359 @@
+"""orchard-run, the operator's door to a host: the program that runs there, with stand-ins for systemd's programs."""
+
+import importlib.util
+import io
+import json
+import os
+import pwd
+import tarfile
+from collections.abc import Callable
+from email.message import Message
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError
+
+import pytest
+
+from scripts.runs import start
+
+PROGRAM = Path(__file__).resolve().parents[3] / "ansible" / "roles" / "common" / "files" / "orchard_run.py"
+UNIT = {
+    "Id": "orchard-run-r.service",
+    "LoadState": "loaded",
+    "SubState": "exited",
+    "InvocationID": "77",
+    "ExecMainCode": "1",
+    "ExecMainStatus": "0",
+    "ExecMainStartTimestamp": "@1000",
+    "ExecMainExitTimestamp": "@1060",
+}
+RUNNING = {"SubState": "running", "ExecMainExitTimestamp": ""}
+
+
+def shown(**changed: str) -> str:
+    """What `systemctl show` says of a run that ended well, but for these properties."""
+    return "".join(f"{name}={value}\n" for name, value in (UNIT | changed).items())
+
+
+class Host:
+    """A host as Ansible leaves it, below a folder. `say` is what a program of the system prints there."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        (folder / "bin").mkdir()
+        self.state = folder / "state"
+        (self.state / "work").mkdir(parents=True)
+        (self.state / "events").mkdir()
+        self.environment_file = folder / "environment"
+        self.environment_file.touch()
+        self.facts = {
+            "private_address": "10.0.0.5",
+            "master_address": "10.0.0.5",
+            "master_url": "spark://10.0.0.5:7177",
+            "ssh_user": pwd.getpwuid(os.getuid()).pw_name,
+            "paths": {
+                "python": str(folder / "bin" / "python"),
+                "work": str(self.state / "work"),
+                "events": str(self.state / "events"),
+                "environment_file": str(self.environment_file),
+                "first_boot_log": str(folder / "first-boot.log"),
+            },
+            "ports": {"master_ui": 8090, "worker_ui": 8091, "job_ui": [4140, 4141]},
+            "units": {"worker": "spark-worker"},
+            "run_prefix": "orchard-run-",
+            "run_properties": ["User=spark", "ProtectSystem=strict", "RestrictAddressFamilies=AF_INET AF_UNIX"],
+            "journals": ["spark-*.service", "orchard-*.service"],
+        }
+        for name in ("systemctl", "journalctl", "systemd-run", "python"):
+            self.say(name, "")
+
+    def say(self, program: str, printed: str, code: int = 0) -> None:
+        """Have a program print this, and note what it was asked."""
+        (self.folder / f"{program}.says").write_text(printed)
+        script = self.folder / "bin" / program
+        # A word on each line: words have blanks.
+        script.write_text(
+            "#!/bin/sh\n"
+            f'{{ echo {program}; printf "  %s\\n" "$@"; }} >> {self.folder}/asked\n'
+            f"cat {self.folder}/{program}.says\nexit {code}\n"
+        )
+        script.chmod(0o755)
+
+    def asked(self, program: str) -> list[list[str]]:
+        """The words of each call of a program."""
+        calls: list[tuple[str, list[str]]] = []
+        file = self.folder / "asked"
+        for line in file.read_text().splitlines() if file.exists() else []:
+            if line.startswith("  "):
+                calls[-1][1].append(line[2:])
+            else:
+                calls.append((line, []))
+        return [words for name, words in calls if name == program]
+
+
+@pytest.fixture
+def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/usr/bin:/bin")
+    return Host(tmp_path)
+
+
+@pytest.fixture
+def program(host: Host, monkeypatch: pytest.MonkeyPatch) -> Any:
+    specification = importlib.util.spec_from_file_location("orchard_run", PROGRAM)
+    assert specification
+    assert specification.loader
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    file = host.folder / "cluster.json"
+    file.write_text(json.dumps(host.facts))
+    monkeypatch.setattr(module, "FACTS", file)
+    return module
+
+
+@pytest.fixture
+def ask(program: Any, capfd: pytest.CaptureFixture[str]) -> Callable[..., Any]:
+    """Ask orchard-run; gives what its JSON holds."""
+
+    def asked(*words: str) -> Any:
+        assert program.main(list(words)) == 0, capfd.readouterr().err
+        return json.loads(capfd.readouterr().out)
+
+    return asked
+
+
+@pytest.fixture
+def refusal(program: Any, capfd: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str]]:
+    """Ask what is refused; gives the exit code and the sentence."""
+
+    def asked(*words: str) -> tuple[int, str]:
+        code = program.main(list(words))
+        printed = capfd.readouterr()
+        assert printed.out == ""
+        return code, printed.err
+
+    return asked
+
+
+def test_a_run_starts_as_a_unit_with_the_properties_that_ansible_gave(host: Host, ask: Callable[..., Any]) -> None:
+    words = ["--images", "s3://b/my pictures", "--classes", "$HOME", "--", "--description"]
+    assert ask("start", "r", "--description", "Orchard run, mini", "--", *words) == {"run_id": "r"}
+    assert host.asked("systemctl")[-2:] == [
+        ["stop", "orchard-run-r.service"],
+        ["reset-failed", "orchard-run-r.service"],
+    ]
+    [begun] = host.asked("systemd-run")
+    job = begun.index(host.facts["paths"]["python"])
+    assert begun[:job] == [
+        "--quiet",
+        "--service-type=exec",
+        "--unit=orchard-run-r.service",
+        "--description=Orchard run, mini",
+        "--property=User=spark",
+        "--property=ProtectSystem=strict",
+        "--property=RestrictAddressFamilies=AF_INET AF_UNIX",
+    ]
+    # systemd puts no variable into a person's words.
+    assert begun[job + 1 :] == [
+        *("-m", "pipeline", "run", "--master", "spark://10.0.0.5:7177", "--images", "s3://b/my pictures"),
+        *("--classes", "$$HOME", "--", "--description"),
+    ]
+
+
+def test_a_run_that_is_under_way_is_not_started_again(host: Host, refusal: Callable[..., tuple[int, str]]) -> None:
+    host.say("systemctl", shown(**RUNNING))
+    assert refusal("start", "r", "--") == (2, "orchard-run: Run r is under way.\n")
+    assert host.asked("systemd-run") == []
+    assert [words[0] for words in host.asked("systemctl")] == ["show"]
+
+
+@pytest.mark.parametrize("run_id", ["a/b", "../r", "", ".r", "r *", "é", "r" * 101])
+@pytest.mark.parametrize("command", ["start", "stop", "look"])
+def test_what_is_no_runs_name_reaches_no_program_of_root(
+    host: Host, refusal: Callable[..., tuple[int, str]], command: str, run_id: str
+) -> None:
+    code, sentence = refusal(command, run_id)
+    assert code == 2
+    assert sentence.endswith("may hold letters, digits, '.', '_' and '-' only.\n")
+    assert not (host.folder / "asked").exists()
+
+
+def test_both_sides_of_ssh_take_the_same_names_of_runs(program: Any) -> None:
+    assert program.RUN_ID.pattern == start.RUN_ID.pattern
+
+
+def test_a_run_is_asked_to_stop_and_not_waited_for(host: Host, ask: Callable[..., Any]) -> None:
+    host.say("systemctl", "what a program says is no answer\n")
+    assert ask("stop", "r") == {"run_id": "r"}
+    assert host.asked("systemctl") == [["stop", "--no-block", "orchard-run-r.service"]]
+
+
+def test_runs_are_listed_by_their_beginning(host: Host, ask: Callable[..., Any]) -> None:
+    later = shown(Id="orchard-run-a.service", ExecMainStartTimestamp="@2000", **RUNNING)
+    host.say("systemctl", f"{later}\n{shown()}")
+    assert ask("list") == [
+        {"run_id": "r", "is_running": False, "code": 0, "began_at": 1000.0, "ended_at": 1060.0},
+        {"run_id": "a", "is_running": True, "code": None, "began_at": 2000.0, "ended_at": None},
+    ]
+    assert host.asked("systemctl")[0][-1] == "orchard-run-*.service"
+    host.say("systemctl", "")
+    assert ask("list") == []
+
+
+@pytest.mark.parametrize(
+    ("properties", "is_running", "code"),
+    [
+        ({}, False, 0),
+        (RUNNING, True, None),
+        ({"SubState": "stop-sigterm"}, True, None),
+        ({"SubState": "failed", "ExecMainStatus": "20"}, False, 20),
+        # A signal is no exit code.
+        ({"SubState": "failed", "ExecMainCode": "2", "ExecMainStatus": "9"}, False, 137),
+    ],
+)
+def test_a_units_properties_tell_whether_a_run_goes_on_or_how_it_ended(
+    host: Host, ask: Callable[..., Any], properties: dict[str, str], is_running: bool, code: int | None
+) -> None:
+    host.say("systemctl", shown(**properties))
+    [run] = ask("list")
+    assert (run["is_running"], run["code"]) == (is_running, code)
+
+
+def test_a_look_gives_new_lines_and_where_to_go_on(host: Host, ask: Callable[..., Any]) -> None:
+    host.say("systemctl", shown(**RUNNING))
+    host.say("journalctl", 'orchard: {"event":"note"}\nplain\n-- cursor: s=1;i=2\n')
+    seen = ask("look", "r", "--cursor", "s=1;i=1")
+    assert seen["lines"] == ['orchard: {"event":"note"}', "plain"]
+    assert seen["cursor"] == "s=1;i=2"
+    assert seen["run"]["is_running"]
+    [read] = host.asked("journalctl")
+    assert "--after-cursor=s=1;i=1" in read
+    # Of this attempt only.
+    assert read[-1] == "_SYSTEMD_INVOCATION_ID=77"
+
+
+def test_the_journal_is_brought_in_step_before_the_last_look_at_a_run(host: Host, ask: Callable[..., Any]) -> None:
+    host.say("systemctl", shown())
+    assert ask("look", "r") == {"run": ask("list")[0], "lines": [], "cursor": ""}
+    assert host.asked("journalctl")[0] == ["--sync"]
+
+
+def test_a_look_at_a_run_that_the_host_does_not_know_gives_none(host: Host, ask: Callable[..., Any]) -> None:
+    host.say("systemctl", shown(LoadState="not-found"))
+    assert ask("look", "r", "--cursor", "c") == {"run": None, "lines": [], "cursor": "c"}
+
+
+class Pages:
+    """Web pages by address; others refuse."""
+
+    def __init__(self, **pages: Any) -> None:
+        self.pages = {url.replace("_", ":"): page for url, page in pages.items()}
+
+    def open(self, url: str, timeout: float) -> Any:
+        assert timeout > 0
+        for address, page in self.pages.items():
+            if f":{address}/" in url:
+                if isinstance(page, Exception):
+                    raise page
+                return io.BytesIO(page if isinstance(page, bytes) else json.dumps(page).encode())
+        raise ConnectionRefusedError(url)
+
+
+def test_the_masters_state_counts_only_workers_alive(
+    program: Any, ask: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert ask("master-state") is None
+    workers = [{"host": "10.0.0.6", "state": "ALIVE"}, {"host": "10.0.0.7", "state": "DEAD"}]
+    page = {"workers": workers, "activeapps": [{"name": "orchard r"}], "cores": 4, "coresused": 2}
+    pages = Pages()
+    monkeypatch.setattr(program.urllib.request, "urlopen", pages.open)
+    # While it starts, its page for people is there before the one for programs.
+    pages.pages["8090"] = b"<html>"
+    assert ask("master-state") is None
+    pages.pages["8090"] = page
+    assert ask("master-state") == {
+        "alive": ["10.0.0.6"],
+        "applications": ["orchard r"],
+        "cores": 4,
+        "cores_used": 2,
+    }
+    pages.pages["10.0.0.6:8091"] = pages.pages["8091"] = {"executors": [{}, {}]}
+    assert ask("executors", "10.0.0.6") == 2
+    del pages.pages["8091"], pages.pages["10.0.0.6:8091"]
+    assert ask("executors", "10.0.0.6") is None
+
+
+def test_drivers_that_show_a_page_are_found(
+    program: Any, ask: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pages = Pages()
+    pages.pages["4140"] = HTTPError("", 500, "not yet", Message(), None)
+    pages.pages["4141"] = [{"name": "notebook"}]
+    monkeypatch.setattr(program.urllib.request, "urlopen", pages.open)
+    assert ask("job-pages") == [{"port": 4141, "name": "notebook"}]
+
+
+def test_a_worker_is_told_to_go_by_sparks_own_signal(host: Host, ask: Callable[..., Any]) -> None:
+    ask("decommission")
+    assert host.asked("systemctl") == [["kill", "--kill-who=main", "--signal=SIGPWR", "spark-worker.service"]]
+
+
+def members(packed: Path) -> dict[str, str]:
+    with tarfile.open(packed) as tar:
+        return {entry.name: tar.extractfile(entry).read().decode() for entry in tar}  # type: ignore[union-attr]
+
+
+def test_logs_are_packed_for_the_operators_user_and_lead_root_nowhere(host: Host, ask: Callable[..., Any]) -> None:
+    host.say("journalctl", "spark-worker.service\nssh.service\n")
+    (host.folder / "first-boot.log").write_text("booted\n")
+    secret = host.folder / "spark.secret"
+    secret.write_text("secret")
+    work = host.state / "work" / "app-1" / "0"
+    work.mkdir(parents=True)
+    (work / "stderr").write_text("said\n")
+    (work / "stdout").symlink_to(secret)
+    os.mkfifo(work / "std-pipe")
+    packed = Path(ask("pack-logs")["path"])
+    try:
+        assert packed.stat().st_mode & 0o777 == 0o600
+        found = members(packed)
+    finally:
+        packed.unlink()
+    assert set(found) == {"spark-worker.log", "work/app-1/0/stderr", "first-boot.log"}
+    assert (found["work/app-1/0/stderr"], found["first-boot.log"]) == ("said\n", "booted\n")
+
+
+def test_logs_are_saved_by_the_environments_python_with_the_hosts_role(host: Host, ask: Callable[..., Any]) -> None:
+    host.say("journalctl", "logged\n")
+    (host.state / "events" / "app-1").write_text("event")
+    assert ask("save-logs", "b", "logs/x/master")["bytes"] > 0
+    [words] = host.asked("systemd-run")
+    assert f"--property=EnvironmentFile={host.environment_file}" in words
+    begins = words.index(host.facts["paths"]["python"])
+    assert words[begins + 1 : begins + 3] == ["-", "b"]
+    assert words[begins + 3 :: 2] == [
+        "logs/x/master/journal.txt.gz",
+        "logs/x/master/events.tar.gz",
+        "logs/x/master/executors.tar.gz",
+    ]
+    assert "--unit=spark-*.service" in host.asked("journalctl")[0]
+
+
+def test_without_an_environment_no_logs_are_saved(host: Host, refusal: Callable[..., tuple[int, str]]) -> None:
+    host.environment_file.unlink()
+    assert refusal("save-logs", "b", "p") == (
+        78,
+        "orchard-run: There is no Python environment on this host yet: `make up` makes it.\n",
+    )
+
+
+def test_a_host_that_ansible_has_not_configured_says_so(program: Any, refusal: Callable[..., tuple[int, str]]) -> None:
+    program.FACTS.unlink()
+    assert refusal("list") == (
+        78,
+        f"orchard-run: There is no readable {program.FACTS} on this host: `make up` mends it.\n",
+    )
+
+
+def test_a_program_that_fails_hands_its_code_on(host: Host, refusal: Callable[..., tuple[int, str]]) -> None:
+    host.say("systemctl", "", code=5)
+    assert refusal("stop", "r") == (5, "orchard-run: systemctl ended with code 5.\n")

@@ -1,0 +1,75 @@
+"""pipeline.job.run: a whole run without Spark, its tasks one after the other in this process."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from pipeline.errors import InputError, TooManyBadPicturesError
+from pipeline.job.run import run
+from pipeline.progress import Narrator
+from pipeline.run_folder.check import check_run
+from pipeline.run_folder.record import read_record
+from pipeline.storage.opening import open_storage
+from tests.unit.pipeline.without_spark import folder_of, request_of, without_spark
+
+
+@pytest.fixture(autouse=True)
+def no_spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with without_spark(tmp_path_factory.mktemp("network")):
+        yield
+
+
+def test_a_run_is_whole_and_its_record_says_what_its_phases_took(tmp_path: Path, narrator: Narrator) -> None:
+    request = request_of(tmp_path)
+    record = run(request, narrator)
+    assert check_run(open_storage(str(folder_of(request)))) == []
+    assert record == read_record(open_storage(str(folder_of(request))))
+    assert record.counts == {"listed": 40, "features": 40, "errors": 0, "kept": 0}
+    assert record.attempts == 1
+    assert len(record.parts) > 2
+    phases = ["list", "network", "spark", "features", "before_first_picture", "pca_fit", "projection", "csv", "report"]
+    assert list(record.seconds) == [*phases, "total"]
+    assert record.images_per_second == pytest.approx(40 / record.seconds["features"])
+    assert not (folder_of(request) / "attempts.json").exists()
+
+
+def test_each_attempt_at_a_run_counts_even_one_that_had_no_time_to_say_so(
+    tmp_path: Path, narrator: Narrator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class PowerCutError(BaseException):
+        """Nothing of the job catches it, as nothing of it outlives SIGKILL."""
+
+    def cut(*_: object) -> None:
+        raise PowerCutError
+
+    with monkeypatch.context() as patched:
+        patched.setattr("pipeline.job.spark_jobs.extract", cut)
+        for options in ({}, {"resume": True}, {"resume": True}):
+            with pytest.raises(PowerCutError):
+                run(request_of(tmp_path, **options), narrator)
+    refused = replace(request_of(tmp_path, resume=True), settings=replace(request_of(tmp_path).settings, components=4))
+    with pytest.raises(InputError, match=r"was begun with other settings \(components\)"):
+        run(refused, narrator)
+    assert run(request_of(tmp_path, resume=True, report=False), narrator).attempts == 4
+    assert run(request_of(tmp_path, resume=True), narrator).attempts == 4, "it was complete already"
+    assert not (folder_of(refused) / "report.html").exists(), "none was asked for"
+
+
+def test_too_many_bad_pictures_leave_their_record_and_a_higher_share_goes_on(
+    tmp_path: Path, narrator: Narrator
+) -> None:
+    (Path(request_of(tmp_path).settings.images) / "Pear" / "0.jpg").write_bytes(b"words")
+    with pytest.raises(TooManyBadPicturesError, match=r"1 of 40 pictures could not be read \(1 not an image\)"):
+        run(request_of(tmp_path), narrator)
+    content = json.loads((folder_of(request_of(tmp_path)) / "run.json").read_text())
+    assert (content["status"], content["exit_status"], content["attempts"]) == ("too many bad pictures", 20, 1)
+    assert content["counts"] == {"listed": 40, "features": 39, "errors": 1, "kept": 0}
+    assert content["seconds"]["total"] > 0
+    assert pq.read_table(folder_of(request_of(tmp_path)) / "errors.parquet")["path"].to_pylist() == ["Pear/0.jpg"]
+    resumed = run(request_of(tmp_path, resume=True, max_bad=0.1), narrator)
+    assert (resumed.status, resumed.attempts, resumed.counts["kept"]) == ("complete", 2, 40)
+    assert resumed.images_per_second == 0

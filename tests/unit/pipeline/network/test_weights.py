@@ -1,0 +1,34 @@
+"""pipeline.network.weights."""
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from pipeline.errors import InputError
+from pipeline.network.weights import KERAS_FILE, find_weights
+
+
+def test_a_file_of_weights_is_known_by_its_content(tmp_path: Path) -> None:
+    (tmp_path / "w.h5").write_bytes(b"weights")
+    found = find_weights(f"file://{tmp_path}/w.h5")
+    assert (found.file, found.sha256) == (tmp_path / "w.h5", hashlib.sha256(b"weights").hexdigest())
+
+
+def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"nowhere\.h5 cannot be read \(No such file or directory\)"):
+        find_weights(str(tmp_path / "nowhere.h5"))
+
+
+def test_random_weights_are_no_file() -> None:
+    assert find_weights("random") == find_weights("random")
+    assert find_weights("random").file is None
+
+
+def test_imagenet_weights_come_from_keras_s_cache_where_they_are_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / KERAS_FILE).write_bytes(b"cached")
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    assert find_weights("imagenet").file == tmp_path / "models" / KERAS_FILE

@@ -1,0 +1,102 @@
+"""What SSH raises, as one sentence with the next step; the OpenSSH command for people."""
+
+import errno
+from pathlib import Path
+
+import paramiko
+import pytest
+from paramiko.ssh_exception import (
+    AuthenticationException,
+    BadHostKeyException,
+    NoValidConnectionsError,
+    PasswordRequiredException,
+    SSHException,
+)
+
+from scripts import processes
+from scripts.cluster import Cluster
+from scripts.errors import HostError, MissingError, OperatorError
+from scripts.hosts import ssh
+from tests.doubles.fake_hosts import cluster_of
+
+KNOWN_HOSTS = Path("/nowhere/known_hosts")
+KEY = Path("/nowhere/id_ed25519")
+
+
+@pytest.fixture(autouse=True)
+def known_hosts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Cluster, "known_hosts", KNOWN_HOSTS)
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "sentence"),
+    [
+        (
+            AuthenticationException("no"),
+            MissingError,
+            f"master does not take the key {KEY} for admin: is it the cluster's key?",
+        ),
+        (
+            PasswordRequiredException("encrypted"),
+            MissingError,
+            f"The private key {KEY} has a passphrase and nobody is asked for it here: give a key without.",
+        ),
+        (
+            FileNotFoundError(errno.ENOENT, "No such file", str(KEY)),
+            MissingError,
+            f"There is no private key at {KEY}: put it there, or `make down` and `make up` with another.",
+        ),
+        (
+            SSHException("Server '198.51.100.5' not found in known_hosts"),
+            HostError,
+            "master's host key is not pinned yet: `make up` reads it from the console and pins it.",
+        ),
+        (
+            NoValidConnectionsError({("198.51.100.5", 22): ConnectionRefusedError(111, "Connection refused")}),
+            HostError,
+            "master at 198.51.100.5 cannot be reached (connection refused): `make up` checks and mends.",
+        ),
+        (
+            TimeoutError(),
+            HostError,
+            "master at 198.51.100.5 cannot be reached (no answer): `make up` checks and mends.",
+        ),
+        (
+            EOFError(),
+            HostError,
+            "master at 198.51.100.5 cannot be reached (the connection broke): `make up` checks and mends.",
+        ),
+    ],
+)
+def test_what_ssh_raises_becomes_one_sentence(error: Exception, kind: type[OperatorError], sentence: str) -> None:
+    cluster = cluster_of()
+    with pytest.raises(kind) as refused, ssh.ssh_errors_as_sentences(cluster, cluster.master):
+        raise error
+    assert str(refused.value) == sentence
+
+
+def test_another_host_key_than_the_pinned_one_may_be_somebody_in_between() -> None:
+    cluster = cluster_of()
+    pinned, shown = paramiko.ECDSAKey.generate(), paramiko.ECDSAKey.generate()
+    with pytest.raises(HostError) as refused, ssh.ssh_errors_as_sentences(cluster, cluster.master):
+        raise BadHostKeyException("198.51.100.5", shown, pinned)
+    assert str(refused.value) == (
+        f"master at 198.51.100.5 shows another host key than the one pinned in {KNOWN_HOSTS}: somebody may be in "
+        "between; `make down` and `make up` if the host was replaced on purpose."
+    )
+
+
+def test_what_is_no_fault_of_sshs_is_nobodys_sentence() -> None:
+    cluster = cluster_of()
+    with pytest.raises(ZeroDivisionError), ssh.ssh_errors_as_sentences(cluster, cluster.master):
+        raise ZeroDivisionError
+
+
+def test_openssh_takes_the_pinned_keys_and_the_clusters_own_key_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "need", lambda program: f"/usr/bin/{program}")
+    cluster = cluster_of()
+    assert ssh.Hosts(cluster).ssh_words(cluster.workers[0]) == [
+        *("/usr/bin/ssh", "-i", str(KEY)),
+        *("-o", f'UserKnownHostsFile="{KNOWN_HOSTS}"', "-o", "StrictHostKeyChecking=yes", "-o", "IdentitiesOnly=yes"),
+        "admin@198.51.100.6",
+    ]

@@ -1,0 +1,130 @@
+"""Tunnels to the master's pages: a stand-in for OpenSSH listens on the ports that it is asked to forward."""
+
+import json
+import socket
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from scripts.errors import HostError, InputError
+from scripts.hosts import tunnels
+from scripts.hosts.tunnels import Page
+from tests.doubles import fake_hosts
+from tests.doubles.fake_hosts import FakeHosts, cluster_of
+
+CLUSTER = cluster_of()
+FACTS = {
+    "private_address": "10.0.0.5",
+    "paths": {"jupyter_token": "/etc/orchard/key"},
+    "ports": {"master_ui": 8090, "history": 18090, "jupyter": 8890},
+}
+# Listens where it is asked to forward from, until its input ends.
+SSH = """
+import socket, sys
+forwards = [word.split(":") for word in sys.argv if word.startswith("127.0.0.1:")]
+listening = [socket.create_server((address, int(port))) for address, port, *_ in forwards]
+sys.stdin.read()
+"""
+REFUSES = "import sys; print('noise\\nssh: connect to host: Connection refused', file=sys.stderr); sys.exit(255)"
+
+
+class SshHosts(FakeHosts):
+    """Hosts whose OpenSSH is this program."""
+
+    program = SSH
+
+    def ssh_words(self, host: object) -> list[str]:
+        assert host == CLUSTER.master
+        return [sys.executable, "-c", self.program]
+
+
+@pytest.fixture
+def hosts() -> SshHosts:
+    fake = SshHosts(CLUSTER)
+    fake.answer(CLUSTER.master, fake_hosts.FACTS, json.dumps(FACTS))
+    return fake
+
+
+@pytest.fixture
+def taken() -> Iterator[int]:
+    """A local port on which somebody listens."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+def answers(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), 1).close()
+    except OSError:
+        return False
+    return True
+
+
+def test_the_pages_are_those_that_the_host_names(hosts: SshHosts) -> None:
+    hosts.answer_run(CLUSTER.master, "job-pages", [{"port": 4141, "name": "notebook"}])
+    assert tunnels.spark_pages(hosts) == [
+        Page("Spark master", "10.0.0.5", 8090),
+        Page("Application notebook", "10.0.0.5", 4141),
+    ]
+
+
+def test_a_tunnel_is_open_for_the_time_of_the_block_and_no_longer(hosts: SshHosts, taken: int) -> None:
+    pages = [Page("One", "10.0.0.5", taken), Page("Two", "127.0.0.1", taken)]
+    with tunnels.opened(hosts, pages) as (process, ports):
+        # The page's own port is taken, so others were picked.
+        assert taken not in ports
+        assert all(answers(port) for port in ports)
+        assert process.poll() is None
+    assert not any(answers(port) for port in ports)
+    assert process.poll() is not None
+
+
+def test_the_port_that_the_person_wants_is_taken_or_refused(hosts: SshHosts, taken: int) -> None:
+    wanted = tunnels.free_port()
+    with tunnels.opened(hosts, [Page("One", "10.0.0.5", taken)], str(wanted)) as (_, ports):
+        assert ports == [wanted]
+    with pytest.raises(InputError, match=rf"^Port {taken} of this machine is taken: "):
+        tunnels.opened(hosts, [Page("One", "10.0.0.5", 1)], str(taken)).__enter__()
+    for wrong in ("http", "0", "65536", "-1"):
+        with pytest.raises(InputError, match=rf"^{wrong} is no port: "):
+            tunnels.opened(hosts, [Page("One", "10.0.0.5", 1)], wrong).__enter__()
+
+
+def test_a_master_that_refuses_is_quoted(hosts: SshHosts) -> None:
+    hosts.program = REFUSES
+    with pytest.raises(HostError) as refused:
+        tunnels.opened(hosts, [Page("One", "10.0.0.5", 1)]).__enter__()
+    assert str(refused.value) == (
+        "No tunnel to the master could be opened (ssh: connect to host: Connection refused): try again."
+    )
+
+
+def test_a_tunnel_that_does_not_open_is_given_up(hosts: SshHosts, monkeypatch: pytest.MonkeyPatch) -> None:
+    hosts.program = "import sys; sys.stdin.read()"
+    monkeypatch.setattr(tunnels, "OPEN_SECONDS", 0)
+    with pytest.raises(HostError, match=r"^No tunnel to the master was open after 0 s: try again\.$"):
+        tunnels.opened(hosts, [Page("One", "10.0.0.5", 1)]).__enter__()
+
+
+def test_a_tunnel_that_is_lost_is_said(hosts: SshHosts, capsys: pytest.CaptureFixture[str]) -> None:
+    with tunnels.opened(hosts, [Page("One", "10.0.0.5", 1)]) as (process, _):
+        process.kill()
+        with pytest.raises(HostError, match="the same command opens it again"):
+            tunnels.hold(process)
+    assert capsys.readouterr().out == "Ctrl-C closes it.\n"
+
+
+def test_jupyters_token_is_read_where_the_host_keeps_it_and_never_logged(
+    hosts: SshHosts, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(tunnels, "Hosts", hosts)
+    monkeypatch.setattr(tunnels, "hold", lambda _: None)
+    asked: list[str] = []
+    monkeypatch.setattr(tunnels, "_require_jupyter", lambda _port, token: asked.append(token))
+    hosts.answer(CLUSTER.master, "sudo cat /etc/orchard/key", "token\n")
+    wanted = tunnels.free_port()
+    tunnels.jupyter(CLUSTER, str(wanted))
+    assert capsys.readouterr().out == f"JupyterLab: http://127.0.0.1:{wanted}/lab?token=token\n"
+    assert asked == ["token"]
+    assert hosts.unlogged == ["sudo cat /etc/orchard/key"]

@@ -1,0 +1,78 @@
+"""What a run came to, in words and as an exit code; which run is meant where none is named."""
+
+from typing import Any
+
+import pytest
+
+from scripts.errors import NoClusterError
+from scripts.runs import attach
+from scripts.runs.systemd_unit import Unit
+from tests.doubles.fake_hosts import FakeHosts, cluster_of
+
+RECORD = {"status": "complete", "counts": {"listed": 300, "features": 298, "errors": 2}, "seconds": {"total": 40.0}}
+
+
+class FakeBucket:
+    """A bucket with the record of one run, or none."""
+
+    def __init__(self, record: dict[str, Any] | None = None) -> None:
+        self.record = record
+
+    def read_many(self, keys: list[str]) -> list[Any]:
+        return [self.record if key.endswith("/run.json") else None for key in keys]
+
+
+def conclude(code: int, record: dict[str, Any] | None = None) -> None:
+    attach.conclude(FakeBucket(record), Unit("r", False, code, 1000.0, 1040.0))  # type: ignore[arg-type]
+
+
+def test_a_run_that_ended_well_is_summed_up_with_the_next_command(capsys: pytest.CaptureFixture[str]) -> None:
+    conclude(0, RECORD)
+    assert capsys.readouterr().out == (
+        "Run r is complete after 40 s: 298 of 300 pictures, 2 could not be read.\nNext: make results RUN=r\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("code", "step"),
+    [
+        (1, "goes on with it, `make logs` fetches every daemon's word"),
+        (2, "mend what it names and start another run"),
+        (20, "`make run RUN=r ARGS='--max-bad 0.05'` goes on and accepts 5 %"),
+        (21, "`make logs` fetches what Spark's daemons say"),
+        (22, "goes on with it once the bucket can be read and written"),
+        (130, "`make run RUN=r` goes on with it"),
+        (137, "`make logs` fetches every daemon's word"),
+    ],
+)
+def test_a_run_that_failed_hands_its_code_on_and_names_the_next_step(code: int, step: str) -> None:
+    with pytest.raises(attach.RunError) as failed:
+        conclude(code)
+    assert failed.value.code == failed.value.exit_code == code
+    assert str(failed.value).startswith(f"Run r ended with exit code {code} after 40 s: ")
+    assert step in str(failed.value)
+
+
+def run(run_id: str, is_running: bool = False) -> dict[str, Any]:
+    return {"run_id": run_id, "is_running": is_running, "code": None, "began_at": 1.0, "ended_at": None}
+
+
+def test_the_latest_run_or_the_only_one_that_goes_on_is_meant_where_none_is_named() -> None:
+    hosts = FakeHosts(cluster_of())
+    hosts.answer_run(hosts.cluster.master, "list", [run("a", is_running=True), run("b")])
+    assert attach.latest(hosts, "").run_id == "b"
+    assert attach.latest(hosts, "a").run_id == "a"
+    assert attach.one_running(hosts, "").run_id == "a"
+    with pytest.raises(NoClusterError, match=r"^No run b is under way: `make runs` lists what there is\.$"):
+        attach.one_running(hosts, "b")
+    with pytest.raises(NoClusterError, match=r"^The master knows of no run c: "):
+        attach.latest(hosts, "c")
+
+
+def test_without_runs_the_way_to_begin_one_is_named() -> None:
+    hosts = FakeHosts(cluster_of())
+    hosts.answer_run(hosts.cluster.master, "list", [])
+    with pytest.raises(NoClusterError, match=r"^No run was begun since the master started: `make run` begins one\.$"):
+        attach.latest(hosts, "")
+    with pytest.raises(NoClusterError, match=r"^No run is under way: "):
+        attach.one_running(hosts, "")

@@ -1,0 +1,96 @@
+"""Beginning a run: a new one, one that goes on, and who has to wait."""
+
+from typing import Any
+
+import pytest
+
+from scripts.errors import BusyError, InputError
+from scripts.runs import start
+from scripts.runs.start import RunRequest
+from tests.doubles.fake_hosts import FakeHosts, cluster_of
+
+CLUSTER = cluster_of()
+RUNNING = {"run_id": "other", "is_running": True, "code": None, "began_at": 1.0, "ended_at": None}
+WHERE = "--images s3://orchard-fruits/pictures --output s3://orchard-fruits/runs"
+
+
+class FakeBucket:
+    """A bucket's objects by key."""
+
+    name = CLUSTER.bucket
+
+    def __init__(self) -> None:
+        self.objects: dict[str, Any] = {}
+
+    def keys(self, prefix: str) -> list[str]:
+        return [key for key in self.objects if key.startswith(prefix)]
+
+    def read_many(self, keys: list[str]) -> list[Any]:
+        return [self.objects.get(key) for key in keys]
+
+    def write_json(self, key: str, content: Any) -> None:
+        self.objects[key] = content
+
+
+@pytest.fixture
+def hosts(monkeypatch: pytest.MonkeyPatch) -> FakeHosts:
+    fake = FakeHosts(CLUSTER)
+    fake.answer_run(CLUSTER.master, "list", [])
+    monkeypatch.setattr(start, "Hosts", fake)
+    monkeypatch.setattr(start.prices, "of", lambda _: None)
+    return fake
+
+
+@pytest.fixture
+def bucket(monkeypatch: pytest.MonkeyPatch) -> FakeBucket:
+    fake = FakeBucket()
+    monkeypatch.setattr(start, "bucket_of", lambda _: fake)
+    return fake
+
+
+def begun(hosts: FakeHosts, words: str, *request: str) -> str:
+    """Begin what is asked for; the master must be given these words."""
+    hosts.answer_run(CLUSTER.master, words, {})
+    run_id = start.start(CLUSTER, RunRequest(*request))
+    assert hosts.asked(CLUSTER.master) == ["list", words]
+    hosts.commands.clear()
+    return run_id
+
+
+def test_a_run_is_kept_in_the_bucket_and_goes_on_in_the_same_words(
+    hosts: FakeHosts, bucket: FakeBucket, capsys: pytest.CaptureFixture[str]
+) -> None:
+    job = f"start r --description 'Orchard run, apples' -- {WHERE} --run-id r --weights random --classes 'Apple*'"
+    assert begun(hosts, f"{job} --components 9", "apples", "--components 9", "r", "random") == "r"
+    assert bucket.objects["submissions/r.json"]["words"] == ("--classes", "Apple*", "--components", "9")
+    bucket.objects["runs/r/inputs.parquet"] = None
+    begun(hosts, f"{job} --components 9 --max-bad 0.05 --resume", "", "--max-bad 0.05", "r")
+    assert capsys.readouterr().out == (
+        "Run r (apples) has begun on the master.\nRun r (apples) goes on on the master.\n"
+    )
+
+
+def test_a_run_that_goes_on_takes_neither_another_size_nor_other_weights(hosts: FakeHosts, bucket: FakeBucket) -> None:
+    begun(hosts, f"start r --description 'Orchard run, full' -- {WHERE} --run-id r --weights imagenet", "full", "", "r")
+    bucket.objects["runs/r/inputs.parquet"] = None
+    for request in (RunRequest("mini", run_id="r"), RunRequest(weights="random", run_id="r")):
+        with pytest.raises(InputError, match=r"^Run r was begun with SIZE=full and goes on with the same weights: "):
+            start.start(CLUSTER, request)
+    del bucket.objects["submissions/r.json"]
+    with pytest.raises(InputError, match=r"^Run r was not begun by `make run`: choose another RUN\.$"):
+        start.start(CLUSTER, RunRequest(run_id="r"))
+
+
+def test_one_run_at_a_time(hosts: FakeHosts, bucket: FakeBucket, capsys: pytest.CaptureFixture[str]) -> None:
+    hosts.answer_run(CLUSTER.master, "list", [RUNNING])
+    with pytest.raises(BusyError, match=r"^Run other is under way and has all cores: `make follow` attaches to it, "):
+        start.start(CLUSTER, RunRequest())
+    assert start.start(CLUSTER, RunRequest(run_id="other")) == "other"
+    assert capsys.readouterr().out == "Run other is under way already.\n"
+    assert bucket.objects == {}
+
+
+def test_what_is_no_runs_name_reaches_no_host(hosts: FakeHosts, bucket: FakeBucket) -> None:
+    with pytest.raises(InputError, match=r"^The run's name 'a/b' may hold letters, digits, "):
+        start.start(CLUSTER, RunRequest(run_id="a/b"))
+    assert hosts.commands == []

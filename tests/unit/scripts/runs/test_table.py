@@ -1,0 +1,85 @@
+"""The list of runs: what bucket and master say together."""
+
+from typing import Any
+
+import pytest
+
+from scripts.runs.progress import Progress
+from scripts.runs.submission import Submission
+from scripts.runs.systemd_unit import Unit
+from scripts.runs.table import Row, money, row, table
+
+SUBMISSION = Submission("r", "mini", ("--limit", "300"), "imagenet", "2026-01-01T00:00:00+00:00", 0.9, "USD")
+RUNNING = Unit("r", True, None, 1000.0, None)
+RECORD: dict[str, Any] = {
+    "status": "complete",
+    "counts": {"listed": 300, "features": 298, "errors": 2},
+    "seconds": {"total": 40.0},
+}
+
+
+def ended(code: int) -> Unit:
+    return Unit("r", False, code, 1000.0, 1060.0)
+
+
+@pytest.mark.parametrize(
+    ("amount", "words"), [(0, "0.00 USD"), (0.004, "less than 0.01 USD"), (1234.5, "1,234.50 USD")]
+)
+def test_money_is_given_in_cents(amount: float, words: str) -> None:
+    assert money(amount, "USD") == words
+
+
+@pytest.mark.parametrize(
+    ("record", "known", "state"),
+    [
+        (None, RUNNING, "running"),
+        (RECORD, ended(0), "complete"),
+        (RECORD, None, "complete"),
+        (RECORD | {"status": "too many bad pictures"}, ended(20), "too many bad pictures"),
+        # A run that is resumed has the record of its last attempt until its end.
+        (RECORD | {"status": "too many bad pictures"}, RUNNING, "running"),
+        (None, ended(130), "stopped"),
+        (None, ended(21), "failed (21)"),
+        (None, None, "cut off"),
+        # It ended well, and somebody has emptied its folder since.
+        (None, ended(0), "deleted"),
+    ],
+)
+def test_a_runs_state_is_what_bucket_and_master_say_together(
+    record: dict[str, Any] | None, known: Unit | None, state: str
+) -> None:
+    assert row("r", SUBMISSION, record, known, None, 1040.0).state == state
+
+
+def test_a_run_costs_its_time_at_the_price_it_was_begun_at() -> None:
+    assert row("r", SUBMISSION, None, RUNNING, None, 1000.0 + 1800).cost == pytest.approx(0.45)
+    assert row("r", SUBMISSION, RECORD, None, None, 0.0).cost == pytest.approx(0.9 * 40 / 3600)
+    # Asked for once more when it was complete already: that took no time of its own.
+    assert row("r", SUBMISSION, RECORD, Unit("r", False, 0, 1000.0, 1001.0), None, 1040.0).seconds == 40.0
+    assert row("r", None, RECORD, None, None, 0.0).cost is None
+
+
+def test_a_run_under_way_shows_how_far_it_is() -> None:
+    progress = Progress("Features", 120, 300, "pictures", 30, "images/s", 6)
+    shown = row("r", SUBMISSION, None, RUNNING, progress, 1040.0)
+    assert (shown.done, shown.total, shown.bad) == (120, 300, None)
+
+
+def test_the_list_is_aligned_and_leaves_out_what_is_not_known() -> None:
+    lines = table(
+        [
+            Row("20260101-120000", "complete", "full", 67_690, 67_692, 2, 830.0, 0.2, "USD"),
+            Row("r", "cut off", "", None, None, None, None, None, ""),
+        ]
+    )
+    assert lines == [
+        "RUN              STATE     SIZE  PICTURES          UNREADABLE  TIME         COST",
+        "20260101-120000  complete  full  67,690 of 67,692  2           13 min 50 s  0.20 USD",
+        "r                cut off   -     -                 -           -            -",
+    ]
+
+
+def test_a_long_name_is_neither_cut_nor_wrapped_nor_taken_for_markup() -> None:
+    name = "[red]" + "r" * 200
+    [_, line] = table([Row(name, "complete", ":apple:", 1, 1, 0, 1.0, None, "")])
+    assert line.startswith(f"{name}  complete  :apple:  1 of 1")

@@ -1,0 +1,129 @@
+"""What the job and the operator's side both spell, and neither may import of the other: each word compared once."""
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from datetime import datetime
+from io import StringIO
+from itertools import count
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from pipeline import errors
+from pipeline import progress as narration
+from pipeline.arguments import make_parser
+from pipeline.errors import ExitCode
+from pipeline.network import weights
+from pipeline.run_folder import layout
+from pipeline.run_folder.record import COMPLETE, RunRecord
+from pipeline.settings import RUN_ID, new_run_id
+from scripts import errors as operator_errors
+from scripts.aws import bucket
+from scripts.runs import attach, progress, results, start, submission, systemd_unit, table
+
+RECORD = RunRecord(
+    run_id="mine", status=COMPLETE, exit_status=0, settings={}, weights="random", master="local",
+    counts={"listed": 300, "features": 298, "errors": 2, "kept": 0}, seconds={"total": 12.5},
+    ended_at="2026-01-02T03:04:05+00:00",
+)  # fmt: skip
+
+
+def as_stored(record: RunRecord) -> dict[str, Any]:
+    """run.json as it comes out of the bucket."""
+    stored: dict[str, Any] = json.loads(json.dumps(asdict(record)))
+    return stored
+
+
+def test_a_run_s_name() -> None:
+    assert start.RUN_ID.pattern == RUN_ID.pattern
+    for name in (new_run_id(), submission.new_run_id()):
+        assert RUN_ID.fullmatch(name)
+        assert datetime.strptime(name, "%Y%m%d-%H%M%S").year >= 2026
+
+
+def test_the_names_in_a_run_s_folder() -> None:
+    assert bucket.record_key("mine") == f"{bucket.RUNS}/mine/{layout.RECORD_KEY}"
+    assert bucket.inputs_key("mine") == f"{bucket.RUNS}/mine/{layout.INPUTS_KEY}"
+    assert results.REPORT == layout.REPORT_KEY
+    assert set(results._NAMES) == {layout.REPORT_KEY, layout.CSV_KEY, layout.RECORD_KEY, layout.ERRORS_KEY}
+    assert set(results.LEFT_THERE) == {f"{layout.FEATURES_FOLDER}/", layout.INPUTS_KEY}
+
+
+def test_what_the_operator_reads_of_run_json() -> None:
+    row = table.row("mine", None, as_stored(RECORD), None, None, now=0.0)
+    assert (row.state, row.done, row.total, row.bad, row.seconds) == (COMPLETE, 298, 300, 2, 12.5)
+
+
+def test_the_newest_run_is_known_by_its_record(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bucket.Bucket, "run_ids", lambda _: ["mine", "yours"])
+    monkeypatch.setattr(bucket.Bucket, "read_many", lambda *_: [as_stored(RECORD), None])
+    assert results.newest(bucket.Bucket("fruit", "eu-west-3")) == "mine"
+
+
+@pytest.mark.parametrize("size", submission.SIZES)
+def test_the_words_of_a_size_are_the_job_s_options(size: str) -> None:
+    words = ["run", "--images", "s3://b/pictures", "--output", "s3://b/runs", "--run-id", "mine", "--weights", "random"]
+    make_parser().parse_args([*words, *submission.SIZES[size], "--master", "spark://m:7077", "--resume"])
+
+
+def test_weights_that_are_no_file() -> None:
+    assert (submission.IMAGENET, submission.RANDOM) == (weights.IMAGENET, weights.RANDOM)
+
+
+def test_exit_codes_mean_the_same_on_both_sides_or_are_one_side_s_alone() -> None:
+    job = {code.value for code in ExitCode}
+    operator = {
+        kind.exit_code for kind in (operator_errors.OperatorError, *operator_errors.OperatorError.__subclasses__())
+    }
+    assert job & operator == {1, 2, 130}
+    assert operator_errors.InputError.exit_code == errors.InputError.exit_code
+    assert operator_errors.StoppedError.exit_code == errors.InterruptedRunError.exit_code
+    assert systemd_unit.ENDED_BY_REQUEST == ExitCode.INTERRUPTED
+
+
+def test_each_way_in_which_a_run_can_end_has_its_next_step() -> None:
+    ends = {ExitCode.INPUT, ExitCode.TOO_MANY_BAD, ExitCode.SPARK, ExitCode.STORAGE, ExitCode.INTERRUPTED}
+    assert set(attach.NEXT_STEP) == ends
+
+
+@pytest.fixture
+def said(monkeypatch: pytest.MonkeyPatch) -> Callable[[bool], list[str]]:
+    """The job's lines on a terminal or elsewhere, by a clock that is a second further each time it is looked at."""
+    monkeypatch.setattr(narration, "EVERY_SECONDS", 0.0)
+
+    def lines(terminal: bool) -> list[str]:
+        monkeypatch.setattr(narration, "time", SimpleNamespace(perf_counter=count().__next__))
+        sink = StringIO()
+        narrator = narration.Narrator(Console(file=sink, force_terminal=terminal, highlight=False, width=200))
+        with narrator.phase("list", "Listing the pictures") as listing:
+            listing.text = "Listed 300 pictures in 12 classes"
+        narrator.say("Run mine is complete already; nothing is left to do.")
+        with narrator.pictures("features", "Features", 20_622) as counting:
+            counting.report(503)
+        return sink.getvalue().splitlines()
+
+    return lines
+
+
+def test_what_the_job_says_is_shown_as_a_terminal_would_have_shown_it(said: Callable[[bool], list[str]]) -> None:
+    listed, note, _, ended = (progress.read(line) for line in said(False))
+    assert listed == "    1.0 s  Listed 300 pictures in 12 classes"
+    assert note == "Run mine is complete already; nothing is left to do."
+    assert ended.endswith("images/s")
+    on_a_terminal = "\n".join(said(True))
+    assert listed in on_a_terminal
+    assert note in on_a_terminal
+    error = f"{narration.PREFIX}The bucket fruit cannot be used."
+    assert progress.read(error) == error
+
+
+def test_how_far_the_job_is_comes_over_number_by_number(said: Callable[[bool], list[str]]) -> None:
+    line = said(False)[2]
+    event, read = json.loads(line.removeprefix(narration.PREFIX)), progress.read(line)
+    assert (read.doing, read.done, read.total) == ("Features", 503, 20_622)
+    assert (read.things, read.unit) == ("pictures", "images/s")
+    assert (read.rate, read.left) == (event["rate"], event["seconds_left"])
+    assert progress.last_progress([line, "words"]) == read
