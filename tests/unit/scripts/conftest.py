@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from scripts.aws import clients
-from tests import doubles
+from tests.doubles import aws as double_of_aws
 
 REGION = "eu-west-1"
 
@@ -18,7 +18,7 @@ def mocked_aws() -> Iterator[None]:
     """One AWS in this process for all tests of this folder: to make one takes a second."""
     with pytest.MonkeyPatch.context() as monkeypatch:
         # moto reads it when it is first imported; its own list of images takes seconds to load.
-        monkeypatch.setenv("MOTO_AMIS_PATH", str(Path(doubles.__file__).with_name("debian_amis.json")))
+        monkeypatch.setenv("MOTO_AMIS_PATH", str(Path(double_of_aws.__file__).with_name("debian_amis.json")))
         from moto import mock_aws
 
         for name in [name for name in os.environ if name.startswith("AWS_")]:

@@ -1,5 +1,6 @@
 """What is said and asked at the terminal."""
 
+import contextlib
 import io
 import sys
 
@@ -44,3 +45,35 @@ def test_a_line_that_ctrl_c_met_is_not_said_again(monkeypatch: pytest.MonkeyPatc
         console.say("Ctrl-C closes it.")
     console.say("Closed.")
     assert screen.getvalue() == "Ctrl-C closes it.\nClosed.\n"
+
+
+def at_a_terminal(monkeypatch: pytest.MonkeyPatch, answer: str) -> None:
+    monkeypatch.delenv("YES", raising=False)
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True)
+    monkeypatch.setattr("builtins.input", lambda _: answer)
+
+
+@pytest.mark.parametrize(("answer", "yes"), [("y", True), (" Yes ", True), ("n", False), ("", False)])
+def test_at_a_terminal_only_yes_is_yes(monkeypatch: pytest.MonkeyPatch, answer: str, yes: bool) -> None:
+    at_a_terminal(monkeypatch, answer)
+    assert console.ask("Take the cluster down?") is yes
+
+
+def test_a_question_for_a_word_has_the_default_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    at_a_terminal(monkeypatch, "  ")
+    assert console.enquire("Name", "fruits") == "fruits"
+    at_a_terminal(monkeypatch, "pears")
+    assert console.enquire("Name", "fruits") == "pears"
+
+
+def test_a_phase_that_fails_says_so_and_its_notes_are_lines_when_they_change(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with contextlib.suppress(BusyError), console.phase("Plan") as under_way:
+        for text in ("waiting for master", "waiting for master", "waiting for worker-1"):
+            under_way.note(text)
+        raise BusyError("no")
+    first, second, end = capsys.readouterr().out.splitlines()
+    assert (first, second) == ("  waiting for master", "  waiting for worker-1")
+    assert end.startswith("Plan ")
+    assert end.endswith(" s  failed")

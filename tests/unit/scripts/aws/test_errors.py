@@ -7,12 +7,17 @@ from botocore.exceptions import (
     ClientError,
     ConfigParseError,
     CredentialRetrievalError,
+    EndpointConnectionError,
     NoCredentialsError,
+    NoRegionError,
     PartialCredentialsError,
+    ProfileNotFound,
+    ReadTimeoutError,
     SSOTokenLoadError,
     TokenRetrievalError,
     UnauthorizedSSOTokenError,
 )
+from botocore.parsers import ResponseParserError
 
 from scripts.aws import errors
 from scripts.errors import AwsError, MissingError, OperatorError
@@ -68,6 +73,25 @@ def credentials_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             MissingError,
             "The AWS settings in /home/ada/.aws/config cannot be read: mend the file, then try again.",
         ),
+        (
+            ProfileNotFound(profile="work"),
+            MissingError,
+            "The config profile (work) could not be found: choose another AWS_PROFILE, or make it with `aws "
+            "configure`.",
+        ),
+        (NoRegionError(), MissingError, "No AWS region is set: name it in terraform.tfvars."),
+        (
+            EndpointConnectionError(endpoint_url="https://ec2.nowhere.amazonaws.com"),
+            AwsError,
+            'AWS cannot be reached (Could not connect to the endpoint URL: "https://ec2.nowhere.amazonaws.com"): check '
+            "the network and the region's name.",
+        ),
+        (
+            ReadTimeoutError(endpoint_url="https://ec2"),
+            AwsError,
+            'AWS would not list the buckets (Read timeout on endpoint URL: "https://ec2"): try again.',
+        ),
+        (ResponseParserError("no XML"), AwsError, "AWS would not list the buckets (no XML): try again."),
         (
             PartialCredentialsError(provider="shared-credentials-file", cred_var="aws_secret_access_key"),
             MissingError,

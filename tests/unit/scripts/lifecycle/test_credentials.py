@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from scripts.cluster import Cluster
 from scripts.errors import AwsError
@@ -33,6 +34,32 @@ def keys(aws: Aws) -> list[str]:
     return [key["AccessKeyId"] for key in aws("iam").list_access_keys(UserName=USER)["AccessKeyMetadata"]]
 
 
+class NewKey:
+    """A session with a key that AWS refuses so many times before it knows it."""
+
+    def __init__(self, refused: int) -> None:
+        self.refused = refused
+
+    def client(self, _: str) -> "NewKey":
+        return self
+
+    def get_caller_identity(self) -> dict[str, str]:
+        self.refused -= 1
+        if self.refused >= 0:
+            raise ClientError({"Error": {"Code": "InvalidClientTokenId", "Message": "unknown"}}, "GetCallerIdentity")
+        return {"Account": "123456789012"}
+
+
+def test_a_new_key_is_used_once_aws_knows_it(
+    cluster: Cluster, aws: Aws, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    new_key = NewKey(refused=2)
+    monkeypatch.setattr("boto3.session.Session", lambda *_, **__: new_key)
+    credentials.credentials()
+    assert new_key.refused == -1
+    assert keys(aws)[0] in file.read_text()
+
+
 @pytest.mark.parametrize("older", [0, 1, 2])
 def test_the_new_key_is_in_the_profile_and_older_ones_are_retired(
     cluster: Cluster, aws: Aws, file: Path, older: int, capsys: pytest.CaptureFixture[str]
@@ -54,7 +81,7 @@ def test_a_key_that_aws_never_knows_leaves_the_profile_and_the_older_key_alone(
     before = aws("iam").create_access_key(UserName=USER)["AccessKey"]["AccessKeyId"]
     theirs = file.read_text()
     monkeypatch.setattr(credentials, "VALID_SECONDS", 0)
-    monkeypatch.setattr(credentials, "wait_until", lambda *_, **__: False)
+    monkeypatch.setattr("boto3.session.Session", lambda *_, **__: NewKey(refused=1000))
     with pytest.raises(AwsError) as failure:
         credentials.credentials()
     assert failure.value.code == 4

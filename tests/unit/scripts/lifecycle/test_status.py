@@ -1,5 +1,6 @@
 """The cluster's status, put together from what EC2 and the master say."""
 
+import json
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,9 @@ import pytest
 
 from scripts.aws.prices import Price
 from scripts.cluster import Cluster, Host
+from scripts.errors import HostError
 from scripts.hosts.spark_master import MasterState
+from scripts.lifecycle import status
 from scripts.lifecycle.status import RunStatus, lines, status_of
 from scripts.runs.progress import Progress
 
@@ -48,10 +51,10 @@ def instances(state: str = "running") -> dict[str, dict[str, Any]]:
 
 
 def test_workers_alive_are_counted_and_the_cost_is_the_time_since_the_start() -> None:
-    status = status_of(CLUSTER, instances(), ONE_ALIVE, (), PRICE, NOW)
-    assert (status.state, status.workers, status.workers_alive) == ("running", 2, 1)
-    assert [host.is_alive for host in status.hosts] == [None, True, False]
-    assert status.cost_so_far == pytest.approx(1.8)
+    found = status_of(CLUSTER, instances(), ONE_ALIVE, (), PRICE, NOW)
+    assert (found.state, found.workers, found.workers_alive) == ("running", 2, 1)
+    assert [host.is_alive for host in found.hosts] == [None, True, False]
+    assert found.cost_so_far == pytest.approx(1.8)
 
 
 def test_a_person_reads_it_in_a_few_lines() -> None:
@@ -67,17 +70,53 @@ def test_a_person_reads_it_in_a_few_lines() -> None:
 
 
 def test_a_stopped_cluster_costs_its_disks() -> None:
-    status = status_of(CLUSTER, instances("stopped"), None, (), PRICE, NOW)
-    assert (status.state, status.workers_alive, status.uptime_seconds) == ("stopped", None, None)
-    assert status.price_per_hour == pytest.approx(3 * 30 * 0.088 / 730)
+    found = status_of(CLUSTER, instances("stopped"), None, (), PRICE, NOW)
+    assert (found.state, found.workers_alive, found.uptime_seconds) == ("stopped", None, None)
+    assert found.price_per_hour == pytest.approx(3 * 30 * 0.088 / 730)
 
 
 def test_a_host_that_is_no_more_is_said_to_be_gone() -> None:
     missing = {host: description for host, description in instances().items() if host != "i-2"}
-    status = status_of(CLUSTER, missing, ONE_ALIVE, (), PRICE, NOW)
-    assert status.hosts[2].state == "gone"
+    found = status_of(CLUSTER, missing, ONE_ALIVE, (), PRICE, NOW)
+    assert found.hosts[2].state == "gone"
 
 
 def test_without_a_known_price_it_says_so() -> None:
     said = lines(status_of(CLUSTER, instances(), ONE_ALIVE, (), None, NOW))
     assert said[-1] == "Price: not known for these instance types."
+
+
+class Unreachable:
+    """Connections to hosts of which none can be reached."""
+
+    def __init__(self, _: Cluster) -> None:
+        pass
+
+    def __enter__(self) -> None:
+        raise HostError("master at 203.0.113.10 cannot be reached.")
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
+def test_a_master_that_cannot_be_reached_leaves_its_part_unknown(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(status, "Hosts", Unreachable)
+    status.show(cluster, as_json=True)
+    printed = capsys.readouterr()
+    now = json.loads(printed.out)
+    assert (now["state"], now["workers"], now["workers_alive"], now["runs"]) == ("running", 1, None, [])
+    assert [host["type"] for host in now["hosts"]] == ["m6i.large", "m6i.large"]
+    assert printed.err == "master at 203.0.113.10 cannot be reached.\n"
+
+
+def test_hosts_that_are_stopped_are_not_asked(
+    cluster: Cluster, aws: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    aws("ec2").stop_instances(InstanceIds=[host.id for host in cluster.hosts])
+    monkeypatch.setattr(status, "Hosts", Unreachable)
+    status.show(cluster, as_json=False)
+    printed = capsys.readouterr()
+    assert printed.out.startswith("Cluster fruits in eu-west-1: stopped; workers alive: unknown\n")
+    assert printed.err == ""
