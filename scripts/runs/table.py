@@ -1,13 +1,9 @@
 """The list of runs: what the bucket keeps of each, and what the master knows of those since it started."""
 
-import io
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-
-from rich.console import Console
-from rich.table import Table
 
 from scripts import console
 from scripts.aws.bucket import Bucket, bucket_of, record_key
@@ -19,7 +15,7 @@ from scripts.runs.submission import Submission, stored_submissions
 from scripts.runs.systemd_unit import Unit
 
 RUNNING = "running"
-WIDEST = 1000  # columns: a terminal wraps what is wider than itself
+HEADING = ("RUN", "STATE", "SIZE", "PICTURES", "UNREADABLE", "TIME", "COST")
 
 
 @dataclass(frozen=True)
@@ -114,23 +110,19 @@ def _state(record: dict[str, Any] | None, known: Unit | None) -> str:
 
 def table(listed: Sequence[Row]) -> list[str]:
     """The rows as lines with a heading, as wide as they are."""
-    drawn = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for heading in ("RUN", "STATE", "SIZE", "PICTURES", "UNREADABLE", "TIME", "COST"):
-        drawn.add_column(heading, no_wrap=True)
-    for row in listed:
-        drawn.add_row(
-            row.run_id,
-            row.state,
-            row.size or "-",
-            "-" if row.done is None else f"{row.done:,} of {row.total:,}",
-            "-" if row.bad is None else f"{row.bad:,}",
-            "-" if row.seconds is None else span(row.seconds),
-            "-" if row.cost is None else money(row.cost, row.currency),
-        )
-    page = Console(file=io.StringIO(), width=WIDEST, color_system=None, markup=False, emoji=False, highlight=False)
-    with page.capture() as captured:
-        page.print(drawn)
-    return [line.rstrip() for line in captured.get().splitlines()]
+    return console.columns([HEADING, *map(_cells, listed)])
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    return (
+        row.run_id,
+        row.state,
+        row.size or "-",
+        "-" if row.done is None else f"{row.done:,} of {row.total:,}",
+        "-" if row.bad is None else f"{row.bad:,}",
+        "-" if row.seconds is None else span(row.seconds),
+        "-" if row.cost is None else money(row.cost, row.currency),
+    )
 
 
 def money(amount: float, currency: str) -> str:
