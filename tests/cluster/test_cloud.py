@@ -96,17 +96,21 @@ def ask(host: Host, shell: Shell, path: str) -> str:
 
 
 def state(cloud: Cloud, instance_id: str) -> str:
-    told = cloud.aws.client("ec2").describe_instances(InstanceIds=[instance_id])["Reservations"][0]["Instances"][0]
-    return str(told["State"]["Name"])
+    instance_now = cloud.aws.client("ec2").describe_instances(InstanceIds=[instance_id])["Reservations"][0][
+        "Instances"
+    ][0]
+    return str(instance_now["State"]["Name"])
 
 
 def test_a_running_instance_has_a_host_at_its_public_address(cloud: Cloud, instance: Host, shell: Shell) -> None:
-    told = cloud.aws.client("ec2").describe_instances(InstanceIds=[instance.name])["Reservations"][0]["Instances"][0]
-    assert told["PublicIpAddress"] == instance.metadata.identity.public_ip
+    instance_now = cloud.aws.client("ec2").describe_instances(InstanceIds=[instance.name])["Reservations"][0][
+        "Instances"
+    ][0]
+    assert instance_now["PublicIpAddress"] == instance.metadata.identity.public_ip
     addresses = shell.must(instance, "ip -4 -o addr show eth0; hostname")
-    assert told["PrivateIpAddress"] in addresses
-    assert f"ip-{told['PrivateIpAddress'].replace('.', '-')}" in addresses
-    assert told["PublicIpAddress"] not in addresses
+    assert instance_now["PrivateIpAddress"] in addresses
+    assert f"ip-{instance_now['PrivateIpAddress'].replace('.', '-')}" in addresses
+    assert instance_now["PublicIpAddress"] not in addresses
     assert cloud.host_named("one") is instance
 
 

@@ -97,8 +97,8 @@ def answers(address: str, port: int) -> bool:
 
 def units(cluster: Cluster, host: Host) -> set[str]:
     wanted = UNITS["master" if host is cluster.master else "worker"]
-    told = cluster.shell.run(host, f"systemctl is-active {' '.join(sorted(wanted))}").stdout.split()
-    return {name for name, state in zip(sorted(wanted), told, strict=True) if state == "active"}
+    states = cluster.shell.run(host, f"systemctl is-active {' '.join(sorted(wanted))}").stdout.split()
+    return {name for name, state in zip(sorted(wanted), states, strict=True) if state == "active"}
 
 
 def test_bare_hosts_become_a_verified_cluster(cluster: Cluster, first_play: Played) -> None:
@@ -183,10 +183,10 @@ def test_who_lacks_the_secret_is_refused(cluster: Cluster) -> None:
     key = f"spark.authenticate.secret={secret}"
     known = cluster.shell.run(host, stranger(f"{client} known {crypto}", "--pipe --wait"), 170, text=key)
     assert "counted 10" in known.stdout, known.stderr[-2000:]
-    told = f"sudo journalctl --no-pager --output=cat --unit=stranger-{{}} | grep -E 'counted|{REFUSED}'"
+    said = f"sudo journalctl --no-pager --output=cat --unit=stranger-{{}} | grep -E 'counted|{REFUSED}'"
     for name in refused:
-        wait_until(lambda name=name: cluster.shell.run(host, told.format(name)).stdout, f"{name} to be refused", 60)
-        assert "counted" not in cluster.shell.run(host, told.format(name)).stdout
+        wait_until(lambda name=name: cluster.shell.run(host, said.format(name)).stdout, f"{name} to be refused", 60)
+        assert "counted" not in cluster.shell.run(host, said.format(name)).stdout
     state = cluster.state()
     assert {app["name"] for app in state["completedapps"] + state["activeapps"]} & {"without", "wrong"} == set()
     assert 7999 not in {worker["port"] for worker in state["workers"]}

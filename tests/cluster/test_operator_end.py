@@ -38,10 +38,10 @@ def rounds(operator: Operator, whole: None) -> Callable[[], int]:
         ssh.must(master, f"sudo touch {STATE_DIRECTORY}/enough")
         journal = "sudo journalctl --no-pager --output=cat --unit=rounds"
         wait_until(lambda: "rounds, each whole:" in ssh.run(master, journal).stdout, "the job's end", 60)
-        told = re.search(r"^rounds, each whole: (\d+)$", ssh.run(master, journal).stdout, re.MULTILINE)
-        assert told
+        counted = re.search(r"^rounds, each whole: (\d+)$", ssh.run(master, journal).stdout, re.MULTILINE)
+        assert counted
         ssh.must(master, f"sudo systemctl stop rounds; sudo rm {STATE_DIRECTORY}/enough")
-        return int(told[1])
+        return int(counted[1])
 
     wait_until(lambda: operator.master_says().get("coresused", 0) > 0, "the job to have executors", 60)
     return end

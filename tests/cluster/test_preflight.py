@@ -58,9 +58,9 @@ def changes(host: Host) -> set[Path]:
 
 
 def test_a_worker_with_too_little_memory_is_refused(small: Cluster) -> None:
-    told = refusal(small)
-    assert "sandbox-small has 512 MB of memory and a worker needs 1800" in told
-    assert "choose a larger worker_instance_type in terraform.tfvars." in told
+    sentence = refusal(small)
+    assert "sandbox-small has 512 MB of memory and a worker needs 1800" in sentence
+    assert "choose a larger worker_instance_type in terraform.tfvars." in sentence
 
 
 def test_another_debian_release_is_refused(fit: Cluster) -> None:
@@ -68,28 +68,29 @@ def test_another_debian_release_is_refused(fit: Cluster) -> None:
     before = fit.shell.must(worker, "cat /etc/debian_version")
     # The first is a link; this makes it a file of its own.
     fit.shell.must(worker, "sudo sed -i 's/12/11/g; s/bookworm/bullseye/g' /etc/os-release /etc/debian_version")
-    told = refusal(fit)
+    sentence = refusal(fit)
     fit.shell.must(worker, f"sudo ln -sf ../usr/lib/os-release /etc; echo {before} | sudo tee /etc/debian_version")
-    assert "sandbox-fit runs Debian 11 and Orchard needs Debian 12" in told
-    assert "leave ami_id out of terraform.tfvars or name such an image." in told
+    assert "sandbox-fit runs Debian 11 and Orchard needs Debian 12" in sentence
+    assert "leave ami_id out of terraform.tfvars or name such an image." in sentence
 
 
 def test_a_missing_lock_file_is_named(fit: Cluster, tmp_path: Path) -> None:
-    told = refusal(fit, "--extra-vars", f"environment_lock={tmp_path / 'nodes.txt'}")
-    assert f"There is no lock file {tmp_path / 'nodes.txt'}: run `make lock`" in told
+    sentence = refusal(fit, "--extra-vars", f"environment_lock={tmp_path / 'nodes.txt'}")
+    assert f"There is no lock file {tmp_path / 'nodes.txt'}: run `make lock`" in sentence
 
 
 def test_a_full_disk_is_refused(fit: Cluster) -> None:
-    told = refusal(fit, "--extra-vars", '{"environment_free_mb": 100000000}')
-    assert "MB of disk free and the environment needs 100000000: raise root_volume_gb in terraform.tfvars." in told
+    sentence = refusal(fit, "--extra-vars", '{"environment_free_mb": 100000000}')
+    assert "MB of disk free and the environment needs 100000000: raise root_volume_gb in terraform.tfvars." in sentence
 
 
 def test_a_worker_that_the_security_group_cuts_off_is_told(fit: Cluster, sandbox: Sandbox) -> None:
     worker = fit.workers[0]
     # Only SSH from outside is left.
     worker.allow(sandbox.plain_rules()[:1])
-    told = refusal(fit)
+    sentence = refusal(fit)
     worker.allow(sandbox.plain_rules())
     assert (
-        f"sandbox-fit does not reach the master at {fit.master.address}: check that both are in the same subnet" in told
+        f"sandbox-fit does not reach the master at {fit.master.address}: check that both are in the same subnet"
+        in sentence
     )

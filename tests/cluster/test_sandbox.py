@@ -265,9 +265,9 @@ def test_a_sandbox_made_by_hand_goes_by_hand(need: Need) -> None:
 
 
 def test_a_sandbox_without_hosts_is_refused() -> None:
-    told = by_hand("up", "--hosts=0")
-    assert told.returncode == 1
-    assert told.stderr == "A sandbox has 1 to 100 hosts, not 0: make sandbox-up HOSTS=3.\n"
+    refused = by_hand("up", "--hosts=0")
+    assert refused.returncode == 1
+    assert refused.stderr == "A sandbox has 1 to 100 hosts, not 0: make sandbox-up HOSTS=3.\n"
 
 
 def test_a_killed_run_takes_its_hosts_along_and_the_next_start_sweeps_the_rest(

@@ -153,10 +153,10 @@ class Cloud:
         """A host whose guest has switched it off: its instance stops or terminates, as it was launched to do."""
         while self._switched_off:
             instance_id = self._switched_off.pop()
-            told = self._ec2.describe_instance_attribute(
+            described = self._ec2.describe_instance_attribute(
                 InstanceId=instance_id, Attribute="instanceInitiatedShutdownBehavior"
             )["InstanceInitiatedShutdownBehavior"]["Value"]
-            if told == "terminate":
+            if described == "terminate":
                 self._ec2.terminate_instances(InstanceIds=[instance_id])
             else:
                 self._ec2.stop_instances(InstanceIds=[instance_id])
@@ -214,8 +214,8 @@ class Cloud:
         return tuple(pair["PublicKey"].strip() for pair in pairs)
 
     def _user_data(self, instance_id: str) -> bytes:
-        told = self._ec2.describe_instance_attribute(InstanceId=instance_id, Attribute="userData")
-        return base64.b64decode(told["UserData"].get("Value", ""))
+        described = self._ec2.describe_instance_attribute(InstanceId=instance_id, Attribute="userData")
+        return base64.b64decode(described["UserData"].get("Value", ""))
 
     def _role(self, instance: Instance) -> str:
         profile = instance.get("IamInstanceProfile", {}).get("Arn", "").rpartition("/")[2]

@@ -109,15 +109,15 @@ def test_host_keys_are_looked_for_in_the_clusters_folder_wherever_its_key_lies(
 
 def test_ansible_itself_takes_it(asked: Asked, outputs: dict[str, Any]) -> None:
     asked.terraform_says(outputs)
-    told = subprocess.run(
+    listed = subprocess.run(
         [Path(sys.executable).parent / "ansible-inventory", "--inventory", INVENTORY, "--list"],
         env=asked.environment | {"HOME": os.environ["HOME"], "LANG": "C.UTF-8"},
         capture_output=True,
         text=True,
         check=True,
     )
-    assert json.loads(told.stdout)["workers"]["hosts"] == ["demo-worker-1", "demo-worker-2"]
-    assert "WARNING" not in told.stderr
+    assert json.loads(listed.stdout)["workers"]["hosts"] == ["demo-worker-1", "demo-worker-2"]
+    assert "WARNING" not in listed.stderr
 
 
 def test_no_cluster_is_one_sentence(asked: Asked) -> None:
