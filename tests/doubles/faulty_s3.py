@@ -163,10 +163,12 @@ class FaultyS3:
             self._changed.notify_all()
 
     def gate_for(self, operation: str, key: str) -> Gate | None:
-        """The gate at which this request has to wait."""
+        """The gate at which this request has to wait; noted there without an answer, and again when it has one."""
         with self._changed:
             found = next((gate for gate in self._gates if gate.holds(operation, key)), None)
-            self._changed.notify_all()
+            if found:
+                self.seen.append(Seen(operation, key, 0))
+                self._changed.notify_all()
         return found
 
     def count(self, operation: str, key: str = "") -> int:
@@ -230,7 +232,6 @@ class _Handler(BaseHTTPRequestHandler):
             return self._send(200, [("ETag", '"none"')], b"", 0)
         body = self.rfile.read(length)
         if (gate := proxy.gate_for(operation, key)) and not self._is_let_through(gate):
-            self._note(operation, key, 0)
             return self._break_off()
         if fault and fault.kind == "status":
             self._note(operation, key, fault.status)
