@@ -163,7 +163,7 @@ class FaultyS3:
             self._changed.notify_all()
 
     def gate_for(self, operation: str, key: str) -> Gate | None:
-        """The gate at which this request has to wait; it is noted there, without an answer, and again when it has one."""
+        """The gate at which this request has to wait; noted there without an answer, and again when it has one."""
         with self._changed:
             found = next((gate for gate in self._gates if gate.holds(operation, key)), None)
             if found:
