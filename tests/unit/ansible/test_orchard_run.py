@@ -231,6 +231,14 @@ def test_a_look_gives_new_lines_and_where_to_go_on(host: Host, ask: Callable[...
     assert read[-1] == "_SYSTEMD_INVOCATION_ID=77"
 
 
+def test_a_run_that_has_said_nothing_yet_has_no_lines(host: Host, ask: Callable[..., Any]) -> None:
+    host.say("systemctl", shown(**RUNNING))
+    # As journalctl does where nothing matches.
+    host.say("journalctl", "", code=1)
+    seen = ask("look", "r")
+    assert (seen["lines"], seen["cursor"], seen["run"]["is_running"]) == ([], "", True)
+
+
 def test_the_journal_is_brought_in_step_before_the_last_look_at_a_run(host: Host, ask: Callable[..., Any]) -> None:
     host.say("systemctl", shown())
     assert ask("look", "r") == {"run": ask("list")[0], "lines": [], "cursor": ""}

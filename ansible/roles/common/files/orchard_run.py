@@ -122,8 +122,8 @@ def look(facts: Facts, run_id: str, cursor: str) -> dict[str, Any]:
     if not run["is_running"]:
         output(["journalctl", "--sync"])
     after = [f"--after-cursor={cursor}"] if cursor else []
-    words = ["journalctl", "--quiet", "--no-pager", "--output=cat", "--show-cursor", *after]
-    lines = text([*words, f"_SYSTEMD_INVOCATION_ID={shown['InvocationID']}"]).splitlines()
+    words = ["--output=cat", "--show-cursor", *after, f"_SYSTEMD_INVOCATION_ID={shown['InvocationID']}"]
+    lines = entries(words).decode(errors="replace").splitlines()
     if lines and lines[-1].startswith(CURSOR):
         cursor = lines.pop().removeprefix(CURSOR)
     return {"run": run, "lines": lines, "cursor": cursor}
@@ -262,7 +262,15 @@ def logged_units(patterns: list[str]) -> list[str]:
 
 def journal(units: list[str]) -> bytes:
     """What units have logged, and systemd of them."""
-    return output(["journalctl", "--no-pager", "--output=short-iso", *(f"--unit={unit}" for unit in units)])
+    return entries(["--output=short-iso", *(f"--unit={unit}" for unit in units)])
+
+
+def entries(words: list[str]) -> bytes:
+    """What the journal has. Where that is nothing, journalctl ends with 1 and says nothing, as of a run just begun."""
+    done = subprocess.run(["journalctl", "--quiet", "--no-pager", *words], capture_output=True, check=False)
+    if done.returncode and done.stderr:
+        done.check_returncode()
+    return done.stdout
 
 
 def archive(folder: Path, pattern: str) -> bytes:
