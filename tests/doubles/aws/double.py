@@ -30,7 +30,7 @@ from tests.doubles.aws.server import FAULTS_PATH, serve
 
 HERE = Path(__file__).resolve().parent
 ACCOUNT = "123456789012"
-START_DEADLINE = 60  # seconds; a cold moto on a busy machine takes about 5
+START_DEADLINE = 180  # seconds; a cold moto takes about 5, on a machine with much else to do a minute
 
 
 @dataclass(frozen=True)
