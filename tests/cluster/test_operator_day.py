@@ -346,6 +346,8 @@ def test_a_resumed_run_survives_a_workers_power_cut(operator: Operator, local_ru
         # No upgrade comes between a job and its master.
         assert upgrade(operator) == "exec-condition"
     said, errors = client.communicate(timeout=240)
+    victim.start()
+    victim.wait_until_ready()
     assert client.returncode == 0, said + errors
     assert f"Run {ENDED} is complete after" in said
     operator.type("results", f"--run={ENDED}")
@@ -353,9 +355,6 @@ def test_a_resumed_run_survives_a_workers_power_cut(operator: Operator, local_ru
     fetch_features(operator, ENDED, folder)
     reference.assert_equal_rows(folder, local_run, "features")
     assert json.loads((folder / "run.json").read_text())["counts"]["kept"] > 0
-    assert upgrade(operator) == "success"
-    victim.start()
-    victim.wait_until_ready()
 
 
 def upgrade(operator: Operator) -> str:
@@ -384,6 +383,8 @@ def test_after_a_reboot_of_the_master_everything_is_found_again(operator: Operat
     master.wait_until_ready()
     wait_until(lambda: status(operator)["workers_alive"] == 2, "both workers to be back", 90)
     assert re.match(rf"{FIRST} +complete +mini +300 of 300", state_of(operator, FIRST))
+    # Neither a run nor a notebook has a driver there any more.
+    assert upgrade(operator) == "success"
     assert operator.refused(7, "follow") == "No run was begun since the master started: `make run` begins one."
     with opened(operator, "jupyter"):
         pass
