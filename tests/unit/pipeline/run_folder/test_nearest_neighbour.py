@@ -1,13 +1,14 @@
 """pipeline.run_folder.nearest_neighbour against scikit-learn."""
 
 import numpy as np
+import pytest
 from sklearn.neighbors import KNeighborsClassifier
 
 from pipeline.run_folder import nearest_neighbour
 from pipeline.run_folder.nearest_neighbour import same_label_as_nearest
 
 
-def test_rows_agree_with_their_neighbours_as_in_a_leave_one_out_search(monkeypatch) -> None:  # type: ignore[no-untyped-def]
+def test_rows_agree_with_their_neighbours_as_in_a_leave_one_out_search(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(nearest_neighbour, "_ROWS_AT_ONCE", 64)
     rng = np.random.default_rng(2)
     labels = rng.integers(0, 4, 300).astype(str)
