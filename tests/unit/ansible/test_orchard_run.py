@@ -332,7 +332,9 @@ def test_logs_are_packed_for_the_operators_user_and_lead_root_nowhere(host: Host
 
 def test_logs_are_saved_by_the_environments_python_with_the_hosts_role(host: Host, ask: Callable[..., Any]) -> None:
     host.say("journalctl", "logged\n")
-    (host.state / "events" / "app-1").write_text("event")
+    rolling = host.state / "events" / "eventlog_v2_app-1"
+    rolling.mkdir()
+    (rolling / "events_1_app-1").write_text("event")
     assert ask("save-logs", "b", "logs/x/master")["bytes"] > 0
     [words] = host.asked("systemd-run")
     assert f"--property=EnvironmentFile={host.environment_file}" in words

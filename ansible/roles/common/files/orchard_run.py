@@ -288,11 +288,12 @@ def add_files(tar: tarfile.TarFile, files: Iterable[Path], below: Path) -> None:
     """
     for file in files:
         try:
-            descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+            # Opening a folder as a file fails, too: Spark's event logs are folders that roll.
+            opened = open(file, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NOFOLLOW | os.O_NONBLOCK))
         except OSError:
             continue
-        with os.fdopen(descriptor, "rb") as opened:
-            if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        with opened:
+            if stat.S_ISREG(os.fstat(opened.fileno()).st_mode):
                 tar.addfile(tar.gettarinfo(arcname=str(file.relative_to(below)), fileobj=opened), opened)
 
 
