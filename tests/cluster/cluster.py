@@ -93,23 +93,3 @@ class Cluster:
     def wants(self) -> set[str]:
         """Addresses of the workers that there are."""
         return {str(worker.address) for worker in self.workers}
-
-    def submit(self, unit: str, *arguments: str) -> None:
-        """Start the job on the master as a unit of its own, as the service user; it goes on by itself."""
-        words = [
-            "sudo systemd-run --quiet --uid=spark --gid=spark",
-            f"--unit={unit} --property=EnvironmentFile=/etc/orchard/environment",
-            "--property=WorkingDirectory=/var/lib/spark --property=RemainAfterExit=yes",
-            f"{PYTHON} -m pipeline run --master spark://{self.master.address}:7077",
-            *arguments,
-        ]
-        self.shell.must(self.master, " ".join(words))
-
-    def outcome(self, unit: str) -> str:
-        """`active` while the unit's program runs, `exited` when it ended well, `failed` when not."""
-        state = self.shell.must(self.master, f"systemctl show --property=SubState --value {unit}")
-        return state if state in ("exited", "failed") else "active"
-
-    def journal(self, unit: str) -> str:
-        """What the unit has printed."""
-        return self.shell.run(self.master, f"sudo journalctl --no-pager --output=cat --unit={unit}").stdout

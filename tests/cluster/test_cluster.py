@@ -1,12 +1,11 @@
-"""Bare hosts become a cluster that guards itself and comes back whole; its work is the story's (test_story).
+"""A bare host becomes the master of a cluster that guards itself; the cluster's life is test_operator_begin's to end's.
 
-The tests share one cluster and run in this order. `ORCHARD_TEST_PREPARED=1` starts from the prepared layer: quicker,
-and no proof of the way from bare hosts.
+The tests share one cluster and run in this order. `ORCHARD_TEST_PREPARED=1` starts the master, too, from the prepared
+layer: quicker, and no proof of the way from a bare host.
 """
 
 import os
 import socket
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -42,12 +41,15 @@ def started_from_bare() -> bool:
 
 @pytest.fixture(scope="module")
 def bare(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Cluster:
-    """A master and a worker, booted, with nothing on them yet; a second worker is added later, from a layer."""
-    if not started_from_bare():
-        sandbox.use_layers([layers.prepared()])
+    """A master, booted, with nothing on it yet, and a worker that has what the roles install on both."""
     folder = tmp_path_factory.mktemp("cluster") / "terraform"
-    names = ["master", "worker-1"]
-    hosts = sandbox.add_plain(names, handle.make_key(folder))
+    key = handle.make_key(folder)
+    prepared = layers.prepared()
+    if not started_from_bare():
+        sandbox.use_layers([prepared])
+    hosts = sandbox.add_plain(["master"], key)
+    sandbox.use_layers([prepared])
+    hosts += sandbox.add_plain(["worker-1"], key)
     for host in hosts:
         host.wait_until_ready()
     return Cluster(sandbox, folder, hosts, "none", {})
@@ -63,19 +65,6 @@ def cluster(bare: Cluster, first_play: Played) -> Cluster:
     """The cluster after `site.yml`."""
     assert first_play.code == 0, first_play.text[-3000:]
     return bare
-
-
-@pytest.fixture(autouse=True)
-def whole_again(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Every test leaves all workers registered: the next one begins with a whole cluster."""
-    yield
-    if "cluster" in request.fixturenames:
-        cluster = request.getfixturevalue("cluster")
-        for host in cluster.hosts:
-            if not host.container.is_running:
-                host.start()
-                host.wait_until_ready()
-        wait_until(lambda: cluster.alive() == cluster.wants(), "all workers to register again", 120)
 
 
 def listening(cluster: Cluster, host: Host) -> dict[int, set[str]]:
@@ -101,18 +90,11 @@ def units(cluster: Cluster, host: Host) -> set[str]:
     return {name for name, state in zip(sorted(wanted), states, strict=True) if state == "active"}
 
 
-def test_bare_hosts_become_a_verified_cluster(cluster: Cluster, first_play: Played) -> None:
+def test_a_bare_host_becomes_the_master_of_a_verified_cluster(cluster: Cluster, first_play: Played) -> None:
     assert all(changed > 0 for changed in first_play.changed.values())
     assert cluster.alive() == cluster.wants()
     start = "bare" if started_from_bare() else "prepared"
-    print(f"{start} hosts to verified cluster: {first_play.seconds:.0f} s")
-
-
-def test_the_second_run_changes_nothing(cluster: Cluster) -> None:
-    again = cluster.play()
-    assert again.code == 0, again.text[-3000:]
-    assert set(again.changed.values()) == {0}, again.text
-    print(f"second run: {again.seconds:.0f} s")
+    print(f"{start} master to verified cluster: {first_play.seconds:.0f} s")
 
 
 def test_a_dry_run_on_a_configured_cluster_finds_nothing_to_do(cluster: Cluster) -> None:
@@ -199,34 +181,6 @@ def stranger(command: str, how: str) -> str:
     environment = f"SPARK_CONF_DIR=/var/tmp JDK_JAVA_OPTIONS={JAVA_OPTIONS}"
     words = f"sudo systemd-run --quiet --uid=admin --property=EnvironmentFile=/etc/orchard/environment {how}"
     return f"{words} env {environment} {command}"
-
-
-def test_a_reboot_of_the_master_brings_all_units_and_workers_back(cluster: Cluster) -> None:
-    before = cluster.shell.must(cluster.master, "cat /proc/sys/kernel/random/boot_id; cut -d' ' -f22 /proc/1/stat")
-    cluster.shell.run(cluster.master, "sudo reboot")
-    wait_until(lambda: not cluster.master.is_set_up(), "the master to go down")
-    cluster.master.wait_until_ready()
-    assert (
-        cluster.shell.must(cluster.master, "cat /proc/sys/kernel/random/boot_id; cut -d' ' -f22 /proc/1/stat") != before
-    )
-    wait_until(lambda: units(cluster, cluster.master) == UNITS["master"], "the master's units to be active", 60)
-    wait_until(lambda: cluster.alive() == cluster.wants(), "the workers to register again", 90)
-    for worker in cluster.workers:
-        assert units(cluster, worker) == UNITS["worker"]
-
-
-def test_an_added_worker_serves_and_the_old_one_is_hardly_touched(cluster: Cluster, sandbox: Sandbox) -> None:
-    sandbox.use_layers([layers.prepared()])
-    key = (cluster.folder / "id_ed25519.pub").read_text().strip()
-    cluster.hosts += sandbox.add_plain(["worker-2"], key)
-    cluster.hosts[-1].wait_until_ready()
-    # The playbook's verification needs a task on each of them.
-    played = cluster.play()
-    assert played.code == 0, played.text[-3000:]
-    assert cluster.alive() == cluster.wants()
-    assert len(cluster.wants()) == 2
-    # It learns its name; nothing is installed or restarted.
-    assert played.changed[f"{handle.CLUSTER}-worker-1"] <= 1
 
 
 def test_secrets_are_in_no_log_no_argument_and_no_readable_file(cluster: Cluster) -> None:

@@ -382,6 +382,7 @@ def test_after_a_reboot_of_the_master_everything_is_found_again(operator: Operat
     wait_until(lambda: not master.is_set_up(), "the master to go down")
     master.wait_until_ready()
     wait_until(lambda: status(operator)["workers_alive"] == 2, "both workers to be back", 90)
+    operator.shell.must(master, "systemctl is-active spark-master spark-history jupyter")
     assert re.match(rf"{FIRST} +complete +mini +300 of 300", state_of(operator, FIRST))
     # Neither a run nor a notebook has a driver there any more.
     assert upgrade(operator) == "success"

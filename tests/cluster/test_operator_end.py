@@ -64,6 +64,8 @@ def test_workers_come_and_go_under_a_job_that_loses_nothing(operator: Operator, 
     more = operator.type("scale", "--workers", "3")
     assert "3 workers alive" in more.out
     assert operator.alive() == 3
+    # The others learn its name; nothing is installed or restarted there.
+    assert re.search(r"^\S+-worker-1 +: ok=\d+ +changed=[01] ", operator.log(), re.MULTILINE), operator.log()[-2000:]
     assert "worker_count = 3" in operator.tfvars.read_text()
     fewer = operator.type("scale", "--workers", "1")
     assert "worker-2, worker-3 may go" in fewer.out
