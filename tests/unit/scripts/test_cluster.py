@@ -1,28 +1,11 @@
 """scripts.cluster: what belongs to a cluster lies in the cluster's folder."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from scripts.cluster import Cluster, Host
 from scripts.hosts import host_keys
-
-CLUSTER = Cluster(
-    name="fruits",
-    region="eu-west-1",
-    bucket="bucket",
-    master=Host("master", "i-0", "10.0.0.10", "1.2.3.4"),
-    workers=(),
-    ssh_user="admin",
-    ssh_key_path=Path("key"),
-    iam_user="person",
-    master_type="m6i.large",
-    worker_type="c6i.2xlarge",
-    spot=False,
-    root_volume_gb=30,
-    tags={},
-)
+from tests.doubles.fake_hosts import cluster_of
 
 
 def test_a_key_in_the_persons_ssh_folder_leaves_their_known_hosts_alone(
@@ -32,8 +15,8 @@ def test_a_key_in_the_persons_ssh_folder_leaves_their_known_hosts_alone(
     theirs = tmp_path / ".ssh" / "known_hosts"
     theirs.parent.mkdir()
     theirs.write_text("1.2.3.4 ssh-ed25519 AAAAtheirs\n")
-    cluster = replace(CLUSTER, ssh_key_path=theirs.with_name("id_ed25519"))
-    host_keys.write(cluster.known_hosts, cluster.hosts, {"i-0": ["ssh-ed25519 AAAAours"]})
+    cluster = cluster_of(workers=0, folder=theirs.parent)
+    host_keys.write(cluster.known_hosts, cluster.hosts, {"i-00": ["ssh-ed25519 AAAAours"]})
     assert theirs.read_text() == "1.2.3.4 ssh-ed25519 AAAAtheirs\n"
     ours = tmp_path / "checkout" / ".orchard" / "fruits" / "known_hosts"
-    assert ours.read_text() == "i-0,1.2.3.4 ssh-ed25519 AAAAours\n"
+    assert ours.read_text() == "i-00,198.51.100.5 ssh-ed25519 AAAAours\n"

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -10,15 +11,14 @@ import pytest
 from scripts import console, processes
 from scripts.errors import MissingError, OperatorError, StoppedError
 
-# Writes down each signal that reaches it, and ends in order as Terraform does: after what it has begun.
+# Writes down each signal that reaches it until it may end: Terraform, too, finishes what it has begun.
 ORDERLY = """
-import signal, sys, time
+import signal, sys
 seen = open(sys.argv[1], "w")
 for number in (signal.SIGINT, signal.SIGTERM):
     signal.signal(number, lambda number, _: print(signal.Signals(number).name, file=seen, flush=True))
 print("begun", flush=True)
-signal.pause()
-time.sleep(0.3)  # what it has begun; another signal would be noted meanwhile
+open(sys.argv[2]).close()
 """
 
 
@@ -28,27 +28,43 @@ def log_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     console.begin("test", verbose=False)
 
 
-def program(tmp_path: Path) -> list[str | Path]:
-    return [sys.executable, "-c", ORDERLY, tmp_path / "seen"]
+@pytest.fixture
+def orderly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str | Path]:
+    """A command that goes on until its end is waited for."""
+    may_end = tmp_path / "may-end"
+    os.mkfifo(may_end)
+    wait = subprocess.Popen.wait
+
+    def let_end_and_wait(process: subprocess.Popen[bytes], timeout: float | None = None) -> int:
+        # Opens as soon as the command has the other end open.
+        may_end.write_bytes(b"")
+        return wait(process, timeout)
+
+    monkeypatch.setattr(subprocess.Popen, "wait", let_end_and_wait)
+    return [sys.executable, "-c", ORDERLY, tmp_path / "seen", may_end]
 
 
-def test_ctrl_c_sends_a_long_command_one_sigint_and_waits_for_its_end(tmp_path: Path) -> None:
+def test_ctrl_c_sends_a_long_command_one_sigint_and_waits_for_its_end(
+    tmp_path: Path, orderly: list[str | Path]
+) -> None:
     def press_ctrl_c(line: str) -> None:
         assert line == "begun"
         raise KeyboardInterrupt
 
     with pytest.raises(StoppedError) as stopped:
-        processes.follow(program(tmp_path), timeout=60, on_line=press_ctrl_c)
+        processes.follow(orderly, timeout=60, on_line=press_ctrl_c)
     assert stopped.value.code == 130
     assert "has ended in order; the same command again goes on." in str(stopped.value)
     assert (tmp_path / "seen").read_text() == "SIGINT\n"
 
 
-def test_a_command_that_is_over_its_time_is_stopped_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_command_that_is_over_its_time_is_stopped_in_order(
+    tmp_path: Path, orderly: list[str | Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
     heard: list[str] = []
     monkeypatch.setattr(processes, "wait_until", lambda look, **_: until_it_is_heard(look, heard))
     with pytest.raises(OperatorError, match="was not done within 2 minutes and was stopped: "):
-        processes.follow(program(tmp_path), timeout=120, on_line=heard.append)
+        processes.follow(orderly, timeout=120, on_line=heard.append)
     assert (tmp_path / "seen").read_text() == "SIGINT\n"
 
 
@@ -109,13 +125,13 @@ def test_a_command_at_the_terminal_has_its_own_exit_code() -> None:
 
 def test_a_sigterm_to_this_process_ends_the_command_at_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     interrupted = iter([KeyboardInterrupt])
-    wait = processes.subprocess.Popen.wait
+    wait = subprocess.Popen.wait
 
-    def wait_or_be_ended(self: object, *arguments: object) -> int:
+    def wait_or_be_ended(process: subprocess.Popen[bytes], timeout: float | None = None) -> int:
         for error in interrupted:
             raise error
-        return int(wait(self, *arguments))  # type: ignore[arg-type]
+        return wait(process, timeout)
 
-    monkeypatch.setattr(processes.subprocess.Popen, "wait", wait_or_be_ended)
+    monkeypatch.setattr(subprocess.Popen, "wait", wait_or_be_ended)
     words = [sys.executable, "-c", "import signal; signal.pause()"]
     assert processes.hand_over(words) == -signal.SIGTERM

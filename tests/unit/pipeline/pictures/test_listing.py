@@ -27,7 +27,7 @@ def folder(tmp_path: Path) -> LocalStorage:
 
 
 def listed(storage: LocalStorage, **settings: object) -> pa.Table:
-    return list_pictures(storage, RunSettings(**{**SETTINGS, **settings}))  # type: ignore[arg-type]
+    return list_pictures(storage, RunSettings(**{**SETTINGS, **settings}))
 
 
 def test_the_list_is_sorted_by_path_and_labelled_by_folder(folder: LocalStorage) -> None:

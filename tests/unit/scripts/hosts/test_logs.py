@@ -73,7 +73,7 @@ save_with_time = logs.save
 def save_without_time(hosts: FakeHosts, host: object, prefix: str) -> None:
     _, stamp, name = prefix.split("/")
     assert stamp[8] == "T"
-    save_with_time(hosts, host, f"logs/TIME/{name}")  # type: ignore[arg-type]
+    save_with_time(hosts, host, f"logs/TIME/{name}")
 
 
 def test_each_host_puts_its_logs_into_the_bucket(hosts: FakeHosts, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,38 +2,24 @@
 
 import json
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from scripts.aws.prices import Price
-from scripts.cluster import Cluster, Host
+from scripts.cluster import Cluster
 from scripts.errors import HostError
 from scripts.hosts.spark_master import MasterState
 from scripts.lifecycle import status
 from scripts.lifecycle.status import RunStatus, lines, status_of
 from scripts.runs.progress import Progress
+from tests.doubles.fake_hosts import cluster_of
 
 STARTED = datetime(2026, 1, 1, tzinfo=UTC)
 NOW = STARTED.timestamp() + 7200
-CLUSTER = Cluster(
-    name="fruits",
-    region="eu-west-1",
-    bucket="bucket",
-    master=Host("master", "i-0", "10.0.0.10", "1.2.3.4"),
-    workers=(Host("worker-1", "i-1", "10.0.0.11", "1.2.3.5"), Host("worker-2", "i-2", "10.0.0.12", None)),
-    ssh_user="admin",
-    ssh_key_path=Path("key"),
-    iam_user="person",
-    master_type="m6i.large",
-    worker_type="c6i.2xlarge",
-    spot=False,
-    root_volume_gb=30,
-    tags={},
-)
+CLUSTER = cluster_of(workers=2)
 PRICE = Price(0.9, "USD", "a table")
-ONE_ALIVE = MasterState(frozenset({"10.0.0.11"}), (), 8, 0)
+ONE_ALIVE = MasterState(frozenset({"10.0.0.6"}), (), 8, 0)
 
 
 def instances(state: str = "running") -> dict[str, dict[str, Any]]:
@@ -44,7 +30,8 @@ def instances(state: str = "running") -> dict[str, dict[str, Any]]:
             "State": {"Name": state},
             "InstanceType": "m6i.large",
             "LaunchTime": STARTED,
-            **({"PublicIpAddress": host.public_ip} if host.public_ip else {}),
+            # The last one has lost its own.
+            **({} if host.name == "worker-2" else {"PublicIpAddress": host.public_ip}),
         }
         for host in CLUSTER.hosts
     }
@@ -61,9 +48,9 @@ def test_a_person_reads_it_in_a_few_lines() -> None:
     run = RunStatus("r", 90, Progress("Features", 120, 300, "pictures", 30, "images/s", 6))
     assert lines(status_of(CLUSTER, instances(), ONE_ALIVE, (run,), PRICE, NOW)) == [
         "Cluster fruits in eu-west-1: running for 2 h 0 min; workers alive: 1 of 2",
-        "  master    running  m6i.large  1.2.3.4  10.0.0.10",
-        "  worker-1  running  m6i.large  1.2.3.5  10.0.0.11  alive",
-        "  worker-2  running  m6i.large  -        10.0.0.12  not alive",
+        "  master    running  m6i.large  198.51.100.5  10.0.0.5",
+        "  worker-1  running  m6i.large  198.51.100.6  10.0.0.6  alive",
+        "  worker-2  running  m6i.large  -             10.0.0.7  not alive",
         "Run r for 1 min 30 s: 120 of 300 pictures, 30 images/s, 6 s left",
         "Price: 0.90 USD an hour; about 1.80 USD since its start.",
     ]
@@ -72,11 +59,11 @@ def test_a_person_reads_it_in_a_few_lines() -> None:
 def test_a_stopped_cluster_costs_its_disks() -> None:
     found = status_of(CLUSTER, instances("stopped"), None, (), PRICE, NOW)
     assert (found.state, found.workers_alive, found.uptime_seconds) == ("stopped", None, None)
-    assert found.price_per_hour == pytest.approx(3 * 30 * 0.088 / 730)
+    assert found.price_per_hour == pytest.approx(3 * 20 * 0.088 / 730)
 
 
 def test_a_host_that_is_no_more_is_said_to_be_gone() -> None:
-    missing = {host: description for host, description in instances().items() if host != "i-2"}
+    missing = {host: description for host, description in instances().items() if host != "i-02"}
     found = status_of(CLUSTER, missing, ONE_ALIVE, (), PRICE, NOW)
     assert found.hosts[2].state == "gone"
 

@@ -23,7 +23,7 @@ class FakeBucket:
 
 
 def conclude(code: int, record: dict[str, Any] | None = None) -> None:
-    attach.conclude(FakeBucket(record), Unit("r", False, code, 1000.0, 1040.0))  # type: ignore[arg-type]
+    attach.conclude(FakeBucket(record), Unit("r", False, code, 1000.0, 1040.0))
 
 
 def test_a_run_that_ended_well_is_summed_up_with_the_next_command(capsys: pytest.CaptureFixture[str]) -> None:
