@@ -1,4 +1,4 @@
-"""Fetches what a run made, all but its features, which are large and rarely wanted on a laptop."""
+"""Fetches what a run made, all but its features, large and rarely wanted on a laptop, and what it keeps for itself."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -10,7 +10,7 @@ from scripts.cluster import Cluster
 from scripts.errors import NoClusterError
 
 REPORT = "report.html"
-LEFT_THERE = ("features/", "inputs.parquet")
+LEFT_THERE = ("features/", "inputs.parquet", "attempts.json")
 
 
 def fetch(cluster: Cluster, run_id: str, into: str) -> None:

@@ -49,7 +49,7 @@ def test_the_names_in_a_run_s_folder() -> None:
     assert bucket.inputs_key("mine") == f"{bucket.RUNS}/mine/{layout.INPUTS_KEY}"
     assert results.REPORT == layout.REPORT_KEY
     assert set(results._NAMES) == {layout.REPORT_KEY, layout.CSV_KEY, layout.RECORD_KEY, layout.ERRORS_KEY}
-    assert set(results.LEFT_THERE) == {f"{layout.FEATURES_FOLDER}/", layout.INPUTS_KEY}
+    assert set(results.LEFT_THERE) == {f"{layout.FEATURES_FOLDER}/", layout.INPUTS_KEY, layout.ATTEMPTS_KEY}
 
 
 def test_what_the_operator_reads_of_run_json() -> None:
