@@ -225,6 +225,11 @@ def prepared_cloud(memory: int = 3 << 30) -> Iterator[Cloud]:
 
 def _more_variables(folder: Path, cloud: Cloud) -> Path:
     file = folder / "variables.yml"  # JSON is YAML, too
-    environment = {"AWS_ENDPOINT_URL_S3": cloud.aws.endpoint_url, "AWS_ALLOW_HTTP": "true"}
+    environment = {
+        "AWS_ENDPOINT_URL_S3": cloud.aws.endpoint_url,
+        "AWS_ALLOW_HTTP": "true",
+        # Java's thorough compiler pays in long runs; here it would take the cores of all hosts at once.
+        "JDK_JAVA_OPTIONS": "-XX:TieredStopAtLevel=1",
+    }
     file.write_text(json.dumps({"all": {"vars": OVERRIDES | {"spark_environment": environment}}}))
     return file

@@ -26,7 +26,7 @@ NOTEBOOK_SECONDS = 180
 # A length of time and an amount, as they are printed, whatever this machine makes of them.
 SPAN, COST = r"(?:\d+ min )?\d+ s", r"(?:less than )?\d+\.\d\d USD"
 PART_SECONDS = 240
-FIRST, TORN, ENDED = "first", "torn", "ended"
+FIRST, TORN = "first", "torn"
 
 
 @pytest.fixture(scope="module")
@@ -269,10 +269,10 @@ def test_a_port_that_is_taken_is_named_or_another_is_picked(operator: Operator) 
 # What happens to a run
 
 
-def test_a_run_outlives_a_lost_connection_and_its_client(
+def test_a_run_outlives_a_lost_connection_and_its_client_and_is_ended_from_another(
     operator: Operator, words_of_run: list[str], need: Need
 ) -> None:
-    with parts_held(operator, TORN):
+    with parts_held(operator, TORN, after=1):
         client = operator.begin(*words_of_run, f"--run={TORN}")
         read_until(client, "Started Spark")
         assert client.stderr
@@ -286,10 +286,22 @@ def test_a_run_outlives_a_lost_connection_and_its_client(
             f"Run {TORN} is under way and has all cores: `make follow` attaches to it, `make stop-run` ends it."
         )
         show_ui(operator, need)
-    done = operator.type("follow")
-    assert "Started Spark" in done.out
-    assert f"Run {TORN} is complete after" in done.out
-    assert re.match(rf"{TORN} +complete +mini +300 of 300", state_of(operator, TORN))
+        follower = operator.begin("follow")
+        wait_until(lambda: keys(operator, f"runs/{TORN}/features/"), "a first part", PART_SECONDS)
+        stopped = operator.type("stop-run")
+        said, errors = follower.communicate(timeout=60)
+    assert stopped.out.endswith(f"Run {TORN} has ended and keeps what it has done: `make run RUN={TORN}` goes on.\n"), (
+        stopped.text
+    )
+    assert "Started Spark" in said
+    assert follower.returncode == 130
+    assert re.fullmatch(
+        rf"Run {TORN} ended with exit code 130 after .* USD: `make run RUN={TORN}` goes on with it\.", errors.strip()
+    ), errors
+    assert re.match(rf"{TORN} +stopped", state_of(operator, TORN))
+    assert operator.refused(7, "stop-run") == (
+        "No run is under way: `make run` begins one, `make runs` lists what there was."
+    )
 
 
 def show_ui(operator: Operator, need: Need) -> None:
@@ -304,55 +316,36 @@ def show_ui(operator: Operator, need: Need) -> None:
         keep_picture(page, "spark-job")
 
 
-def test_ctrl_c_leaves_and_stop_run_ends_what_can_go_on_later(operator: Operator, words_of_run: list[str]) -> None:
-    with parts_held(operator, ENDED, after=1):
-        client = operator.begin(*words_of_run, f"--run={ENDED}")
-        read_until(client, "Started Spark")
+def test_a_resumed_run_survives_a_workers_power_cut_and_ctrl_c_leaves_it_alone(
+    operator: Operator, local_run: Path, tmp_path: Path
+) -> None:
+    assert operator.refused(2, "run", f"--run={TORN}", "--size=full") == (
+        f"Run {TORN} was begun with SIZE=mini and goes on with the same weights: leave SIZE and WEIGHTS out, "
+        "or choose another RUN."
+    )
+    victim = operator.host("worker-2")
+    before = len(keys(operator, f"runs/{TORN}/features/"))
+    with parts_held(operator, TORN, after=1):
+        client = operator.begin("run", f"--run={TORN}")
+        wait_until(lambda: len(keys(operator, f"runs/{TORN}/features/")) > before, "the work to go on", PART_SECONDS)
+        faults.cut_power(victim)
+        # No upgrade comes between a job and its master.
+        assert upgrade(operator) == "exec-condition"
         client.send_signal(signal.SIGINT)
         _, errors = client.communicate(timeout=30)
         assert (client.returncode, errors.strip()) == (
             130,
-            f"Run {ENDED} goes on without you: `make follow RUN={ENDED}` attaches again, "
-            f"`make stop-run RUN={ENDED}` ends it.",
+            f"Run {TORN} goes on without you: `make follow RUN={TORN}` attaches again, "
+            f"`make stop-run RUN={TORN}` ends it.",
         )
-        follower = operator.begin("follow")
-        wait_until(lambda: keys(operator, f"runs/{ENDED}/features/"), "a first part", PART_SECONDS)
-        stopped = operator.type("stop-run")
-        _, errors = follower.communicate(timeout=60)
-    assert stopped.out.endswith(
-        f"Run {ENDED} has ended and keeps what it has done: `make run RUN={ENDED}` goes on.\n"
-    ), stopped.text
-    assert follower.returncode == 130
-    assert re.fullmatch(
-        rf"Run {ENDED} ended with exit code 130 after .* USD: `make run RUN={ENDED}` goes on with it\.", errors.strip()
-    ), errors
-    assert re.match(rf"{ENDED} +stopped", state_of(operator, ENDED))
-    assert operator.refused(7, "stop-run") == (
-        "No run is under way: `make run` begins one, `make runs` lists what there was."
-    )
-
-
-def test_a_resumed_run_survives_a_workers_power_cut(operator: Operator, local_run: Path, tmp_path: Path) -> None:
-    assert operator.refused(2, "run", f"--run={ENDED}", "--size=full") == (
-        f"Run {ENDED} was begun with SIZE=mini and goes on with the same weights: leave SIZE and WEIGHTS out, "
-        "or choose another RUN."
-    )
-    victim = operator.host("worker-2")
-    before = len(keys(operator, f"runs/{ENDED}/features/"))
-    with parts_held(operator, ENDED, after=1):
-        client = operator.begin("run", f"--run={ENDED}")
-        wait_until(lambda: len(keys(operator, f"runs/{ENDED}/features/")) > before, "the work to go on", PART_SECONDS)
-        faults.cut_power(victim)
-        # No upgrade comes between a job and its master.
-        assert upgrade(operator) == "exec-condition"
-    said, errors = client.communicate(timeout=240)
+    followed = operator.type("follow")
     victim.start()
     victim.wait_until_ready()
-    assert client.returncode == 0, said + errors
-    assert f"Run {ENDED} is complete after" in said
-    operator.type("results", f"--run={ENDED}")
-    folder = operator.checkout / "results" / ENDED
-    fetch_features(operator, ENDED, folder)
+    assert f"Run {TORN} is complete after" in followed.out
+    assert re.match(rf"{TORN} +complete +mini +300 of 300", state_of(operator, TORN))
+    operator.type("results", f"--run={TORN}")
+    folder = operator.checkout / "results" / TORN
+    fetch_features(operator, TORN, folder)
     reference.assert_equal_rows(folder, local_run, "features")
     assert json.loads((folder / "run.json").read_text())["counts"]["kept"] > 0
 

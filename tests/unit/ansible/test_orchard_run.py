@@ -50,6 +50,7 @@ class Host:
             "private_address": "10.0.0.5",
             "master_address": "10.0.0.5",
             "master_url": "spark://10.0.0.5:7177",
+            "service_user": "spark",
             "ssh_user": pwd.getpwuid(os.getuid()).pw_name,
             "paths": {
                 "python": str(folder / "bin" / "python"),
@@ -64,7 +65,7 @@ class Host:
             "run_properties": ["User=spark", "ProtectSystem=strict", "RestrictAddressFamilies=AF_INET AF_UNIX"],
             "journals": ["spark-*.service", "orchard-*.service"],
         }
-        for name in ("systemctl", "journalctl", "systemd-run", "python"):
+        for name in ("systemctl", "journalctl", "systemd-run", "python", "pkill"):
             self.say(name, "")
 
     def say(self, program: str, printed: str, code: int = 0) -> None:
@@ -300,9 +301,23 @@ def test_drivers_that_show_a_page_are_found(
     assert ask("job-pages") == [{"port": 4141, "name": "notebook"}]
 
 
-def test_a_worker_is_told_to_go_by_sparks_own_signal(host: Host, ask: Callable[..., Any]) -> None:
+@pytest.mark.parametrize("pkills_code", [0, 1])
+def test_a_worker_and_its_executors_if_any_are_told_to_go_by_sparks_own_signal(
+    host: Host, ask: Callable[..., Any], pkills_code: int
+) -> None:
+    host.say("pkill", "", code=pkills_code)
     ask("decommission")
     assert host.asked("systemctl") == [["kill", "--kill-who=main", "--signal=SIGPWR", "spark-worker.service"]]
+    [words] = host.asked("pkill")
+    assert words[:2] == ["--signal=SIGPWR", "--uid=spark"]
+    assert words[-1].endswith(".CoarseGrainedExecutorBackend")
+
+
+def test_executors_that_could_not_be_told_to_go_are_no_secret(
+    host: Host, refusal: Callable[..., tuple[int, str]]
+) -> None:
+    host.say("pkill", "", code=3)
+    assert refusal("decommission") == (3, "orchard-run: pkill ended with code 3.\n")
 
 
 def members(packed: Path) -> dict[str, str]:

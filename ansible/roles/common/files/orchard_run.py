@@ -21,7 +21,7 @@ import urllib.request
 from collections.abc import Callable, Iterable
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 FACTS = Path("/etc/orchard/cluster.json")
 RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -29,6 +29,8 @@ CANNOT_BE, NOT_CONFIGURED = 2, 78
 # The kernel's number for a program that ended by itself (CLD_EXITED); other numbers mean a signal.
 EXITED = "1"
 CURSOR = "-- cursor: "
+# The class of an executor's process; pkill ends with 1 where there is none.
+EXECUTOR, NONE_FOUND = "org.apache.spark.executor.CoarseGrainedExecutorBackend", 1
 SHOWN = (
     "Id",
     "LoadState",
@@ -210,8 +212,13 @@ def job_pages(facts: Facts) -> list[dict[str, Any]]:
 def decommission(facts: Facts) -> dict[str, str]:
     """Have this worker tell master and executors that it is about to go, and finish what it is at."""
     unit = f"{facts['units']['worker']}.service"
-    # Spark's worker listens to this signal (spark.decommission.enabled).
+    # Spark's worker and executors listen to this signal (spark.decommission.enabled).
     do(["systemctl", "kill", "--kill-who=main", "--signal=SIGPWR", unit])
+    # The worker speaks for executors that their driver knows; one that is just starting would stay and get tasks.
+    words = ["pkill", "--signal=SIGPWR", f"--uid={facts['service_user']}", "--full", EXECUTOR]
+    signalled = subprocess.run(words, check=False, stdout=subprocess.DEVNULL)
+    if signalled.returncode not in (0, NONE_FOUND):
+        signalled.check_returncode()
     return {"unit": unit}
 
 
@@ -287,14 +294,21 @@ def add_files(tar: tarfile.TarFile, files: Iterable[Path], below: Path) -> None:
     The folders are the service user's: a link there leads root nowhere.
     """
     for file in files:
-        try:
-            # Opening a folder as a file fails, too: Spark's event logs are folders that roll.
-            opened = open(file, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NOFOLLOW | os.O_NONBLOCK))
-        except OSError:
-            continue
-        with opened:
-            if stat.S_ISREG(os.fstat(opened.fileno()).st_mode):
+        if opened := file_itself(file):
+            with opened:
                 tar.addfile(tar.gettarinfo(arcname=str(file.relative_to(below)), fileobj=opened), opened)
+
+
+def file_itself(path: Path) -> BinaryIO | None:
+    """An ordinary file, open; None for a link, a pipe, a folder (as Spark's event logs are) and what has gone."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        return None
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return os.fdopen(descriptor, "rb")
+    os.close(descriptor)
+    return None
 
 
 # The command line
