@@ -92,7 +92,7 @@ credentials: .venv/.operator ## An access key for the bucket, in an AWS profile 
 	@$(FAB) credentials $(FLAGS)
 
 down: .venv/.operator ## Save the logs and take the cluster away; the bucket stays (PURGE=1 deletes it, YES=1 answers)
-	@$(FAB) down $(FLAGS) $(if $(PURGE),--purge)
+	@$(FAB) down $(FLAGS) $(if $(filter-out 0 no,$(PURGE)),--purge)
 
 # What a person gives as make's variables reaches Fabric through the environment, whatever quotation marks are in it.
 given = $(foreach name,$(1),$(if $(filter command,$(origin $(name))),--$(shell echo $(name) | tr A-Z a-z)="$$$(name)"))

@@ -2,7 +2,6 @@
 """Ansible's inventory, made from Terraform's outputs each time it is asked for.
 
 ORCHARD_TERRAFORM  the Terraform folder, when it is not the one beside this folder
-ORCHARD_ADDRESS    `public` (default: the public address where a host has one) or `private`: which address SSH goes to
 """
 
 import json
@@ -11,8 +10,6 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
-
-ADDRESSES = ("public", "private")
 
 
 class InventoryError(Exception):
@@ -33,15 +30,13 @@ def read_outputs(terraform: Path) -> dict[str, Any]:
             f"Terraform could not read its outputs in {terraform} ({first_line}): run `terraform init` there."
         ) from None
     outputs = {name: output["value"] for name, output in json.loads(answer).items()}
-    if "master" not in outputs:
-        raise InventoryError(f"No cluster is up by the state in {terraform}: run `make up` first.")
+    if not {"master", "workers"} <= set(outputs):
+        raise InventoryError(f"No whole cluster is up by the state in {terraform}: run `make up` first.")
     return outputs
 
 
-def inventory(outputs: dict[str, Any], terraform: Path, address: str = "public") -> dict[str, Any]:
+def inventory(outputs: dict[str, Any], terraform: Path) -> dict[str, Any]:
     """The outputs as Ansible takes an inventory: groups `master` and `workers`, with every host's variables."""
-    if address not in ADDRESSES:
-        raise InventoryError(f"ORCHARD_ADDRESS is {address!r}: set it to one of {', '.join(ADDRESSES)}.")
     cluster = outputs["cluster_name"]
     # Ansible knows a host by the cluster's name too: a host `master` beside the group `master` confuses it.
     hosts = {f"{cluster}-{host['name']}": host for host in [outputs["master"], *outputs["workers"]]}
@@ -64,14 +59,13 @@ def inventory(outputs: dict[str, Any], terraform: Path, address: str = "public")
                 "cluster_bucket": outputs["bucket"],
             },
         },
-        "_meta": {"hostvars": {name: _variables(host, address) for name, host in hosts.items()}},
+        "_meta": {"hostvars": {name: _variables(host) for name, host in hosts.items()}},
     }
 
 
-def _variables(host: dict[str, Any], address: str) -> dict[str, Any]:
-    public = host.get("public_ip") if address == "public" else None
+def _variables(host: dict[str, Any]) -> dict[str, Any]:
     return {
-        "ansible_host": public or host["private_ip"],
+        "ansible_host": host.get("public_ip") or host["private_ip"],
         "cluster_host": host["name"],
         "cluster_private_ip": host["private_ip"],
     }
@@ -84,8 +78,7 @@ def main(arguments: list[str]) -> int:
         return 0
     terraform = Path(os.environ.get("ORCHARD_TERRAFORM") or Path(__file__).resolve().parents[1] / "terraform")
     try:
-        address = os.environ.get("ORCHARD_ADDRESS") or "public"
-        print(json.dumps(inventory(read_outputs(terraform), terraform, address), indent=2))
+        print(json.dumps(inventory(read_outputs(terraform), terraform), indent=2))
     except InventoryError as error:
         print(error, file=sys.stderr)
         return 2

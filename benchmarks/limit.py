@@ -19,7 +19,7 @@ os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
 import numpy as np  # reads the number of its threads when it is imported
 
-from benchmarks.machine import machine
+from benchmarks.machine import has, machine
 from pipeline.network.engine import OpenVinoEngine, compile_graph
 from pipeline.network.keras_model import Network, prepare_network
 from pipeline.network.weights import find_weights
@@ -100,7 +100,7 @@ def page(pictures: list[bytes], weights: str, count: int) -> str:
     decoded = per_second(partial(decoding, pictures))
     product = per_second(multiplying) * 2 * SIDE**3 / 1e9 / cores
     rows, layers = [], []
-    for precision in ("f32", "bf16"):
+    for precision in ("f32", "bf16") if has("avx512_bf16") else ("f32",):
         network = prepare_network(find_weights(weights), "openvino", precision, 224)
         rate = per_second(partial(running, network))
         least = count / rate + count / decoded

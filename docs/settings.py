@@ -48,7 +48,6 @@ VARIABLES = """
 | `XDG_CACHE_HOME` | the job, hosts on this machine | for converted networks and hosts' images, instead of `~/.cache` |
 | `YES` | the operator's commands | `YES=1` answers every question |
 | `ORCHARD_TERRAFORM` | the operator's commands, Ansible | another Terraform folder than the checkout's |
-| `ORCHARD_ADDRESS` | Ansible | `public` or `private`: which address SSH goes to |
 """
 
 

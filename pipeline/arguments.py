@@ -10,11 +10,21 @@ from pipeline.network import keras_model
 from pipeline.network.weights import IMAGENET
 from pipeline.settings import ENGINES, MOST_FETCHES, PRECISIONS, RunOptions, RunSettings
 
+WEIGHTS_HELP = "the network's weights: a Keras file of yours, Keras's own, or random ones; default: %(default)s"
+COUNT_HELP = f"how many components; default: {RunSettings.components}"
+ENGINE_HELP = "what runs the network; tensorflow is the slower reference; default: %(default)s"
+PRECISION_HELP = "numbers within the network; bf16 is quicker on some processors, and drifts; default: %(default)s"
+SIDE_HELP = "width and height that pictures are scaled to; default: %(default)s"
+BAD_HELP = "more unreadable pictures than this end the run; default: %(default)s"
+MASTER_HELP = "Spark's master; default: all cores of this machine"
 FETCHES_HELP = "pictures that a task reads at once, more where S3 is far away; default: %(default)s"
 
 
 class _Parser(argparse.ArgumentParser):
-    """Says what is wrong in one sentence and where the help is."""
+    """Says what is wrong in one sentence and where the help is. Options have one spelling."""
+
+    def __init__(self, **words: Any) -> None:
+        super().__init__(**words, allow_abbrev=False)
 
     def error(self, message: str) -> NoReturn:
         raise InputError(f"{message[0].upper()}{message[1:]}; see {self.prog} --help.")
@@ -42,8 +52,8 @@ def make_parser() -> argparse.ArgumentParser:
     down.add_argument("source", metavar="s3://BUCKET/PREFIX")
     down.add_argument("folder", metavar="FOLDER")
     packing = _command(commands, "pack", "pack pictures into Parquet shards, which --images takes, too")
-    packing.add_argument("source", metavar="URI", help="the pictures, as for run --images")
-    packing.add_argument("target", metavar="URI", help="where the pack is made")
+    packing.add_argument("source", metavar="SOURCE_URI", help="the pictures, as for run --images")
+    packing.add_argument("target", metavar="TARGET_URI", help="where the pack is made")
     return parser
 
 
@@ -54,16 +64,16 @@ def _command(commands: Any, name: str, does: str) -> _Parser:
 
 def _add_run_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output", required=True, metavar="URI", help="where the run's folder is made")
-    parser.add_argument("--weights", default=IMAGENET, metavar="FILE|imagenet|random", help="default: %(default)s")
+    parser.add_argument("--weights", default=IMAGENET, metavar="FILE|imagenet|random", help=WEIGHTS_HELP)
     size = parser.add_mutually_exclusive_group()
     # No default here: argparse would not see that 200 beside --variance was given and not taken from it.
     count = _whole(1, keras_model.FEATURES)
-    size.add_argument("--components", type=count, metavar="K", help=f"default: {RunSettings.components}")
+    size.add_argument("--components", type=count, metavar="K", help=COUNT_HELP)
     size.add_argument("--variance", type=_share, metavar="SHARE", help="as many components as explain this share")
-    parser.add_argument("--engine", choices=ENGINES, default=RunSettings.engine, help="default: %(default)s")
-    parser.add_argument("--precision", choices=PRECISIONS, default=RunSettings.precision, help="default: %(default)s")
+    parser.add_argument("--engine", choices=ENGINES, default=RunSettings.engine, help=ENGINE_HELP)
+    parser.add_argument("--precision", choices=PRECISIONS, default=RunSettings.precision, help=PRECISION_HELP)
     sizes, pixels = _whole(keras_model.SMALLEST_SIZE, keras_model.LARGEST_SIZE), RunSettings.image_size
-    parser.add_argument("--image-size", type=sizes, default=pixels, metavar="PIXELS", help="default: %(default)s")
+    parser.add_argument("--image-size", type=sizes, default=pixels, metavar="PIXELS", help=SIDE_HELP)
     named = RunSettings.classes
     parser.add_argument("--classes", nargs="+", default=named, metavar="GLOB", help="only classes of these names")
     some = "only N pictures, spread over the classes"
@@ -71,12 +81,12 @@ def _add_run_options(parser: argparse.ArgumentParser) -> None:
     seed = RunSettings.sample_seed
     parser.add_argument("--sample-seed", type=int, default=seed, metavar="N", help="which N: default %(default)s")
     bad = RunOptions.max_bad
-    parser.add_argument("--max-bad", type=_share, default=bad, metavar="SHARE", help="default: %(default)s")
+    parser.add_argument("--max-bad", type=_share, default=bad, metavar="SHARE", help=BAD_HELP)
     fetches = _whole(1, MOST_FETCHES)
     parser.add_argument("--fetches", type=fetches, default=RunOptions.fetches, metavar="N", help=FETCHES_HELP)
-    parser.add_argument("--run-id", metavar="NAME", help="default: the time")
+    parser.add_argument("--run-id", metavar="NAME", help="the run's name; default: the time")
     parser.add_argument("--resume", action="store_true", help="go on with the run --run-id")
-    parser.add_argument("--master", default=default_master(), metavar="URL", help="default: all cores of this machine")
+    parser.add_argument("--master", default=default_master(), metavar="URL", help=MASTER_HELP)
     parser.add_argument("--no-report", dest="report", action="store_false", help="leave report.html out")
 
 

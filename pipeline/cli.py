@@ -6,7 +6,6 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
-from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
@@ -23,7 +22,7 @@ from pipeline.run_folder.layout import RECORD_KEY, REPORT_KEY
 from pipeline.run_folder.record import RunRecord, read_record
 from pipeline.run_folder.report import write_report
 from pipeline.settings import RunOptions, RunSettings, new_run_id
-from pipeline.storage.base import is_local, join
+from pipeline.storage.base import join
 from pipeline.storage.local import LocalStorage
 from pipeline.storage.opening import open_storage
 from pipeline.storage.s3 import S3Storage
@@ -82,8 +81,11 @@ def _demo(options: argparse.Namespace) -> int:
     if options.images is None:
         from pipeline.pictures.demo_pictures import draw_pictures
 
-        options.images = join(options.output, "demo-pictures")
-        draw_pictures(Path(options.images))
+        folder = open_storage(join(options.output, "demo-pictures"))
+        if not isinstance(folder, LocalStorage):
+            raise InputError("The demo draws its pictures into a folder of this machine: give one with --output.")
+        draw_pictures(folder.root)
+        options.images = folder.uri
         notes.append(DEMO_PICTURES_NOTE)
     try:
         weights = find_weights(options.weights)
@@ -148,8 +150,9 @@ def _print_summary(record: RunRecord, uri: str) -> None:
     print(
         f"  {record.images_per_second:,.0f} images/s on {record.cores} cores, {record.seconds['total']:.0f} s in all."
     )
-    if open_storage(uri).exists(REPORT_KEY):
-        print(f"Report: {Path(uri).absolute() / REPORT_KEY if is_local(uri) else join(uri, REPORT_KEY)}")
+    folder = open_storage(uri)
+    if folder.exists(REPORT_KEY):
+        print(f"Report: {join(folder.uri, REPORT_KEY)}")
 
 
 def _report(options: argparse.Namespace) -> int:

@@ -72,9 +72,10 @@ class Phase:
 
 @dataclass
 class CountedPhase(Phase):
-    """A phase that counts; `report` takes how many of all are done."""
+    """A phase that counts; `report` takes how many of all are done, `earlier` is how many were done before it began."""
 
     report: Callable[[int], None] = lambda _: None
+    earlier: int = 0
 
 
 class _Rate(ProgressColumn):
@@ -116,7 +117,7 @@ class Narrator:
             else:
                 phase.report = self._reporter(name, doing, total, things, unit)
                 yield phase
-            rate = total / (time.perf_counter() - started)
+            rate = (total - phase.earlier) / (time.perf_counter() - started)
             phase.text = f"{doing}: {total:,} {things}, {rate:,.0f} {unit}"
 
     def say(self, text: str) -> None:
@@ -160,15 +161,15 @@ class Narrator:
             yield lambda done: live.update(task, completed=done)
 
     def _reporter(self, name: str, doing: str, total: int, things: str, unit: str) -> Callable[[int], None]:
-        started = time.perf_counter()
-        last_at, last_done = started, 0
+        last_at, last_done = time.perf_counter(), 0
 
         def report(done: int) -> None:
             nonlocal last_at, last_done
             now = time.perf_counter()
             if done <= last_done or done >= total or now - last_at < EVERY_SECONDS:
                 return
-            rate = done / (now - started)
+            # Since the last line: what an earlier attempt has done comes all at once at the beginning.
+            rate = (done - last_done) / (now - last_at)
             left = (total - done) / rate
             progress = Progress(name, doing, done, total, things, round(rate, 1), unit, round(left, 1))
             self.console.print(event_line(progress), markup=False, emoji=False, soft_wrap=True)

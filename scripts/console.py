@@ -166,7 +166,7 @@ def ask(question: str) -> bool:
     # A line that is drawn anew ten times a second would write over the answer.
     if _session.status is not None:
         _session.status.stop()
-    answer = input(f"{question} [y/N] ")
+    answer = _line(f"{question} [y/N] ")
     if _session.status is not None:
         _session.status.start()
     return answer.strip().lower() in ("y", "yes")
@@ -178,7 +178,16 @@ def enquire(question: str, default: str = "") -> str:
         if not default:
             raise InputError(f"There is no answer to: {question}")
         return default
-    return input(f"{question} [{default}] ").strip() or default
+    return _line(f"{question} [{default}] ").strip() or default
+
+
+def _line(prompt: str) -> str:
+    """What the person types; Ctrl-D is an empty answer."""
+    try:
+        return input(prompt)
+    except EOFError:
+        _console.print()
+        return ""
 
 
 def _print(console: Console, text: str) -> None:

@@ -48,6 +48,10 @@ class HostError(OperatorError):
     exit_code = 5
 
 
+class HostKeyError(HostError):
+    """Whoever answers there shows another host key than the pinned one."""
+
+
 class ConfigurationError(OperatorError):
     """Ansible did not end well, or a command on a host failed."""
 

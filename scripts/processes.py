@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from scripts import console
-from scripts.errors import MissingError, OperatorError, StoppedError
+from scripts.errors import AwsError, ConfigurationError, MissingError, OperatorError, StoppedError
 from scripts.waiting import wait_until
 
 READ_SECONDS = 0.1  # between two readings of what a command has written
@@ -71,7 +71,7 @@ def capture(
             check=False,
         )
     except subprocess.TimeoutExpired:
-        raise OperatorError(f"{program} gave no answer within {timeout:.0f} s: try again.") from None
+        raise _failure(program)(f"{program} gave no answer within {timeout:.0f} s: try again.") from None
     if done.returncode:
         console.log(done.stdout + done.stderr)
     return Done(done.returncode, done.stdout, done.stderr)
@@ -108,8 +108,8 @@ def follow(
     try:
         _wait(process, timeout, lines)
     except KeyboardInterrupt:
-        _stop(process)
-        raise StoppedError(f"Stopped. {program} has ended in order; the same command again goes on.") from None
+        how = "has ended in order" if _stop(process) else "was broken off"
+        raise StoppedError(f"Stopped. {program} {how}; the same command again goes on.") from None
     lines.read()
     return Done(process.returncode, lines.text)
 
@@ -152,20 +152,28 @@ def _wait(process: subprocess.Popen[bytes], timeout: float, lines: _Lines) -> No
 
     if not wait_until(has_ended, seconds=timeout, every=READ_SECONDS):
         _stop(process)
-        raise OperatorError(
-            f"{Path(str(process.args[0])).name} was not done within {timeout / 60:.0f} minutes and was stopped: "  # type: ignore[index]
+        program = Path(str(process.args[0])).name  # type: ignore[index]
+        raise _failure(program)(
+            f"{program} was not done within {timeout / 60:.0f} minutes and was stopped: "
             f"{console.log_file()} says how far it came."
         )
 
 
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    """One SIGINT, and patience: a second would make Terraform drop what it is doing."""
+def _stop(process: subprocess.Popen[bytes]) -> bool:
+    """One SIGINT, and patience: a second would make Terraform drop what it is doing. Says whether that was enough."""
     process.send_signal(signal.SIGINT)
     try:
         process.wait(END_SECONDS)
     except (subprocess.TimeoutExpired, KeyboardInterrupt):
         os.killpg(process.pid, signal.SIGTERM)
         process.wait()
+        return False
+    return True
+
+
+def _failure(program: str) -> type[OperatorError]:
+    """Whose fault it is when this program does not come to its end."""
+    return {"terraform": AwsError, "ansible-playbook": ConfigurationError}.get(program, MissingError)
 
 
 def _environment(more: Mapping[str, str] | None) -> dict[str, str]:

@@ -13,8 +13,8 @@ OLDEST = 17
 _INSTALL = "install one (Debian and Ubuntu: sudo apt-get install openjdk-17-jre-headless) or set JAVA_HOME"
 
 
-def find_java_home() -> str | None:
-    """JAVA_HOME for Spark, or None where `java` on PATH serves as it is. Raises InputError where there is none."""
+def find_java_home() -> str:
+    """JAVA_HOME for Spark. Raises InputError where there is none."""
     home = os.environ.get("JAVA_HOME")
     if home and (_version(Path(home) / "bin" / "java") or 0) >= OLDEST:
         return home

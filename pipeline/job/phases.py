@@ -119,6 +119,7 @@ def feature_phase(context: Any, job: FeatureJob, inputs: pa.Table, narrator: Nar
     """Have every task's part and errors.parquet written. Raises SparkError."""
     with narrator.pictures("features", "Features", inputs.num_rows) as phase:
         results = extract_features(context, job, inputs, phase.report)
+        phase.earlier = sum(result.listed for result in results if result.kept)
     write_errors(job.run, [error for result in results for error in result.errors])
     return Extraction(tuple(results), phase.seconds)
 

@@ -11,6 +11,7 @@ from pipeline.run_folder.outputs import read_inputs
 from pipeline.run_folder.record import COMPLETE, RunRecord, read_record
 from pipeline.settings import RUN_ID, RunOptions, RunSettings
 from pipeline.storage.base import Storage, join
+from pipeline.storage.local import LocalStorage
 from pipeline.storage.opening import open_storage
 
 
@@ -42,10 +43,9 @@ def open_run_folder(request: RunRequest) -> Storage:
 
 
 def _holds_something(folder: Storage) -> bool:
-    try:
-        return any(batch.num_rows for batch in folder.list())
-    except InputError:  # there is no such folder yet
+    if isinstance(folder, LocalStorage) and not folder.root.exists():
         return False
+    return any(batch.num_rows for batch in folder.list())
 
 
 def complete_record(folder: Storage) -> RunRecord | None:

@@ -32,10 +32,10 @@ def run(request: RunRequest, narrator: Narrator) -> RunRecord:
     began_at = datetime.now(UTC)
     check_master(request.master, {"--images": request.settings.images, "--output": request.output})
     images, folder = open_pictures(request.settings.images), open_run_folder(request)
-    if request.options.resume and (complete := complete_record(folder)):
+    stored = stored_list(request, folder) if request.options.resume else None
+    if stored is not None and (complete := complete_record(folder)):
         narrator.say(f"Run {request.run_id} is complete already; nothing is left to do.")
         return complete
-    stored = stored_list(request, folder) if request.options.resume else None
     attempt = Attempt(1 if stored is None else count_attempt(folder), began_at)
     listing = list_phase(request, images, stored, narrator)
     preparation = network_phase(request, narrator)
@@ -66,7 +66,8 @@ def _too_many_bad(request: RunRequest, extraction: Extraction, folder: Storage) 
     return TooManyBadPicturesError(
         f"{extraction.listed - extraction.features:,} of {extraction.listed:,} pictures could not be read ({leading}), "
         f"more than --max-bad {request.options.max_bad:g} allows; "
-        f"see {join(folder.uri, ERRORS_KEY)}, then resume the run with a higher --max-bad or mend the pictures."
+        f"see {join(folder.uri, ERRORS_KEY)}, then resume the run with a higher --max-bad, or mend the pictures and "
+        "begin another."
     )
 
 

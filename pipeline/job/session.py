@@ -45,9 +45,7 @@ def check_master(master: str, uris: dict[str, str]) -> None:
 @contextmanager
 def spark_context(master: str, name: str) -> Iterator[Any]:
     """A SparkContext on this master, stopped at the end. Raises InputError without Java, SparkError without Spark."""
-    java_home = find_java_home()
-    if java_home:
-        os.environ["JAVA_HOME"] = java_home
+    os.environ["JAVA_HOME"] = find_java_home()
     os.environ["PYSPARK_PYTHON"] = os.environ.get("PYSPARK_PYTHON", sys.executable)
     from pyspark import SparkConf, SparkContext
     from pyspark.java_gateway import launch_gateway

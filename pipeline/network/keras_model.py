@@ -36,7 +36,7 @@ class Network:
 
 
 def build_keras_model(image_size: int) -> Any:
-    """The Keras model with unset weights: float32 (n, size, size, 3) in -1..1 to (n, 1280)."""
+    """The Keras model with random weights of a fixed seed: float32 (n, size, size, 3) in -1..1 to (n, 1280)."""
     keras = import_keras()
     keras.utils.set_random_seed(RANDOM_SEED)
     shape = (image_size, image_size, 3)

@@ -10,6 +10,7 @@ from pipeline.errors import InputError
 from pipeline.network.frameworks import import_keras
 from pipeline.settings import IMAGENET_PIXELS
 from pipeline.storage.base import is_local, split_parent
+from pipeline.storage.local import LocalStorage
 from pipeline.storage.opening import open_storage
 
 IMAGENET = "imagenet"
@@ -35,7 +36,8 @@ def find_weights(given: str) -> Weights:
     if given == IMAGENET:
         return _of_file(IMAGENET, _imagenet_file())
     if is_local(given):
-        return _of_file(given, Path(given.removeprefix("file://")).expanduser())
+        is_uri = given.startswith("file://")
+        return _of_file(given, LocalStorage.at(given).root if is_uri else Path(given).expanduser())
     parent, name = split_parent(given)
     try:
         data = open_storage(parent).read(name)

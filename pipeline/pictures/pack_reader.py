@@ -6,6 +6,7 @@ and `pack-index.parquet`, written last: which row group holds which picture. Wit
 
 import io
 import json
+import re
 from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
@@ -51,6 +52,11 @@ class RowGroup:
 def shard_key(shard: int) -> str:
     """The key of a shard."""
     return f"{SHARDS}part-{shard:05d}.parquet"
+
+
+def is_shard_key(key: str) -> bool:
+    """Whether a key is a shard's."""
+    return re.fullmatch(rf"{SHARDS}part-\d{{5,}}\.parquet", key) is not None
 
 
 def encode_index(index: pa.Table, pack: Pack) -> bytes:

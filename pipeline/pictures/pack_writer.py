@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from pipeline.errors import InputError, StorageError
 from pipeline.parallel import run_ahead
 from pipeline.pictures.listing import all_pictures
-from pipeline.pictures.pack_reader import INDEX_KEY, INDEX_SCHEMA, SHARDS, Pack, encode_index, shard_key
+from pipeline.pictures.pack_reader import INDEX_KEY, INDEX_SCHEMA, SHARDS, Pack, encode_index, is_shard_key, shard_key
 from pipeline.progress import Narrator
 from pipeline.storage.base import Pictures, Storage
 
@@ -148,5 +148,6 @@ def _delete_shards_from(target: Storage, first: int) -> None:
     wanted = {shard_key(shard) for shard in range(first)}
     for batch in target.list(SHARDS):
         for key in batch["path"].to_pylist():
-            if key.startswith(SHARDS) and key not in wanted:
+            # Whatever else lies there is somebody's.
+            if is_shard_key(key) and key not in wanted:
                 target.delete(key)

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 import numpy as np
 import pyarrow as pa
 
-from pipeline.errors import InputError
+from pipeline.errors import InputError, StorageError
 from pipeline.pca import spark_ml
 from pipeline.pca.fit import PcaModel
 from pipeline.pictures.listing import task_bounds
-from pipeline.run_folder.layout import CSV_KEY, INPUTS_KEY, RECORD_KEY, feature_key, pca_key
+from pipeline.run_folder.layout import CSV_KEY, ERRORS_KEY, INPUTS_KEY, RECORD_KEY, feature_key, pca_key
 from pipeline.run_folder.outputs import read_errors, read_inputs, read_pca
 from pipeline.run_folder.parts import sha256, vectors_of, whole_part
 from pipeline.run_folder.record import COMPLETE, RunRecord, read_record
@@ -22,18 +22,28 @@ ORTHONORMAL_TOLERANCE = 1e-9
 
 
 def check_run(run: Storage) -> list[str]:
-    """What is wrong with the run, in sentences; empty where nothing is. Raises InputError where no run ended there."""
+    """What is wrong with the run, in sentences; empty where nothing is.
+
+    Raises InputError where no run ended there, StorageError where the storage fails.
+    """
     try:
         record = read_record(run)
-        inputs, _ = read_inputs(run)
     except FileNotFoundError:
         raise InputError(f"{run.uri} holds no ended run; give the folder that {RECORD_KEY} lies in.") from None
+    except (ValueError, TypeError, KeyError) as error:
+        return [f"{RECORD_KEY} is broken: {error}."]
+    try:
+        inputs, _ = read_inputs(run)
+    except FileNotFoundError:
+        return [f"{INPUTS_KEY} is missing; a copy by `make results` leaves it in the bucket: check the run there."]
     except (ValueError, TypeError, KeyError, pa.ArrowException) as error:
-        return [f"{RECORD_KEY} or {INPUTS_KEY} is broken: {error}."]
+        return [f"{INPUTS_KEY} is broken: {error}."]
     if record.status != COMPLETE:
         return [f"The run ended as '{record.status}', not complete."]
     try:
         model = spark_ml.load(run)
+    except StorageError:
+        raise
     except (OSError, ValueError, KeyError, pa.ArrowException) as error:
         return [f"pca_model is missing or broken: {error}."]
     return [*_model_faults(model, record), *_part_faults(run, record, inputs, model), *_file_faults(run, record)]
@@ -60,6 +70,8 @@ def _part_faults(run: Storage, record: RunRecord, inputs: pa.Table, model: PcaMo
         task = entry["task"]
         try:
             features, projected = run.read(feature_key(task)), run.read(pca_key(task))
+        except StorageError:
+            raise
         except OSError as error:
             yield f"A part of task {task} cannot be read: {error}."
             continue
@@ -98,7 +110,14 @@ def _projection_faults(run: Storage, task: int, features: pa.Table, model: PcaMo
 
 def _file_faults(run: Storage, record: RunRecord) -> Iterator[str]:
     rows = sum(part["rows"] for part in record.parts)
-    errors = read_errors(run)
+    try:
+        errors = read_errors(run)
+    except FileNotFoundError:
+        yield f"{ERRORS_KEY} is missing."
+        return
+    except (pa.ArrowException, KeyError) as error:
+        yield f"{ERRORS_KEY} is broken: {error}."
+        return
     if rows != record.counts["features"] or rows + errors.num_rows != record.counts["listed"]:
         yield (
             f"Counts differ: {record.counts['listed']} listed, {rows} in the parts, "

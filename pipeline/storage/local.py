@@ -15,6 +15,12 @@ from pipeline.errors import InputError
 from pipeline.storage.base import LISTING_SCHEMA
 
 
+def _refuse_closed(error: OSError) -> None:
+    """A folder that may not be read would be left out without a word. Raises InputError; others may have vanished."""
+    if isinstance(error, PermissionError):
+        raise InputError(f"{error.filename} may not be read by this user; mend its permissions (chmod u+rx).")
+
+
 @dataclass(frozen=True)
 class LocalStorage:
     """A folder."""
@@ -37,7 +43,7 @@ class LocalStorage:
         """One batch a folder; folders behind links are followed once."""
         self.check_readable()
         seen: set[str] = set()
-        for folder, folders, files in os.walk(self.root / prefix, followlinks=True):
+        for folder, folders, files in os.walk(self.root / prefix, followlinks=True, onerror=_refuse_closed):
             real = os.path.realpath(folder)
             if real in seen:
                 folders.clear()

@@ -45,7 +45,7 @@ class S3Storage:
 
     @classmethod
     def at(cls, uri: str) -> "S3Storage":
-        """The prefix named by `s3://bucket/prefix`; everything after the bucket is taken as it stands."""
+        """The prefix named by `s3://bucket/prefix`; the prefix is taken as it stands, but for outer slashes."""
         bucket, _, prefix = uri.removeprefix("s3://").partition("/")
         if not bucket:
             raise InputError(f"{uri} names no bucket; write s3://bucket/prefix.")

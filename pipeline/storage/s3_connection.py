@@ -56,7 +56,7 @@ def _count_retry(request: Any, **_: Any) -> None:
 
 @lru_cache(maxsize=8)
 def store(bucket: str) -> Any:
-    """The obstore store for this bucket. It tries once: see `s3_faults.trying`. Raises NoCredentialsError."""
+    """The obstore store for this bucket. It tries once: see `s3_errors.trying`. Raises NoCredentialsError."""
     if session().get_credentials() is None:
         raise NoCredentialsError
     endpoint = client().meta.endpoint_url

@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from boto3.exceptions import S3UploadFailedError
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
@@ -79,6 +80,12 @@ def aws_errors_as_sentences(doing: str) -> Iterator[None]:
         raise _of_library(doing, error) from None
     except ClientError as error:
         raise _of_answer(doing, error) from None
+    except S3UploadFailedError as error:
+        # boto3 puts it in place of AWS's own answer.
+        cause = error.__context__
+        if isinstance(cause, ClientError):
+            raise _of_answer(doing, cause) from None
+        raise AwsError(f"AWS would not {doing} ({error}): try again.") from None
     except ResponseParserError as error:
         raise AwsError(f"AWS would not {doing} ({error}): try again.") from None
 

@@ -96,10 +96,15 @@ def _in_iam(iam: Any, cluster_name: str) -> Iterator[Resource]:
         for page in iam.get_paginator(listed).paginate():
             for found in (item[f"{name}Name"] for item in page[f"{name}s"]):
                 # The lists leave tags out.
-                if found.startswith(_prefix(cluster_name)):
+                if not found.startswith(_prefix(cluster_name)):
+                    continue
+                try:
                     tags = _tags(get(**{f"{name}Name": found})[name].get("Tags", []))
-                    if tags.get("Project") == PROJECT and tags.get("Cluster") == cluster_name:
-                        yield Resource(kind, found)
+                except iam.exceptions.NoSuchEntityException:
+                    # What is gone is listed for a while.
+                    continue
+                if tags.get("Project") == PROJECT and tags.get("Cluster") == cluster_name:
+                    yield Resource(kind, found)
 
 
 def _is_ours(s3: Any, bucket: str, cluster_name: str) -> bool:

@@ -26,6 +26,7 @@ def configure(cluster_name: str, note: Callable[[str], None]) -> int:
     Raises HostError when a host cannot be reached, ConfigurationError when a task fails.
     """
     file = console.log_file().with_suffix(".ansible.jsonl")
+    file.touch(mode=0o600)
     events = _Events(file, note)
     done = processes.follow(
         ["ansible-playbook", FOLDER / "site.yml"],

@@ -14,7 +14,7 @@ from scripts import console, processes, tfvars
 from scripts.aws import clients
 from scripts.aws.errors import aws_errors_as_sentences
 from scripts.cluster import Cluster, Host
-from scripts.errors import HostError, InputError, MissingError, OperatorError
+from scripts.errors import HostError, InputError, MissingError
 from scripts.waiting import wait_until
 
 CONSOLE_SECONDS = 600  # AWS shows a new host's console after one to three minutes
@@ -33,8 +33,8 @@ def ensure_pair(cluster_name: str) -> str:
     """Have a key pair; gives a word on where it is. Raises MissingError when the person's own is not whole."""
     public = public_key_path(cluster_name)
     private = public.with_suffix("")
-    own = tfvars.setting("ssh_public_key_path") is None
-    if own and not private.exists():
+    is_clusters = tfvars.setting("ssh_public_key_path") is None
+    if is_clusters and not private.exists():
         public.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         words: list[str | Path] = [
             "ssh-keygen",
@@ -50,7 +50,7 @@ def ensure_pair(cluster_name: str) -> str:
         ]
         done = processes.capture(words)
         if done.code:
-            raise OperatorError(f"ssh-keygen could not make {private}: {done.err.strip()}.")
+            raise MissingError(f"ssh-keygen could not make {private}: {done.err.strip()}.")
         return f"new key {private}"
     for file in (private, public):
         if not file.exists():

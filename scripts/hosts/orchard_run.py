@@ -15,8 +15,12 @@ NOT_CONFIGURED = 78
 SECONDS = 30
 
 
+class NotConfiguredError(ConfigurationError):
+    """Ansible has not come to its end on the host, so no job can be at work there."""
+
+
 def facts(hosts: Remote, host: Host) -> dict[str, Any]:
-    """What the host is: addresses, paths, ports, units. Raises ConfigurationError while Ansible has not said so."""
+    """What the host is: addresses, paths, ports, units. Raises NotConfiguredError while Ansible has not said so."""
     read = hosts.run(host, f"cat {FACTS}", check=False)
     if read.code:
         raise _not_configured(host)
@@ -42,8 +46,8 @@ def ask(hosts: Remote, host: Host, *words: str, timeout: float = SECONDS, log: b
     return json.loads(done.out)
 
 
-def _not_configured(host: Host) -> ConfigurationError:
-    return ConfigurationError(
+def _not_configured(host: Host) -> NotConfiguredError:
+    return NotConfiguredError(
         f"{host.name} is not configured to its end, for {FACTS}, {PROGRAM} or the environment is missing: `make up` "
         "mends it.",
         "nothing was installed there yet",

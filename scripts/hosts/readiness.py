@@ -8,7 +8,7 @@ from scripts.aws import clients
 from scripts.aws.errors import aws_errors_as_sentences
 from scripts.cluster import Cluster, Host
 from scripts.console import Phase
-from scripts.errors import AwsError, ConfigurationError, HostError, MissingError
+from scripts.errors import AwsError, ConfigurationError, HostError, HostKeyError, MissingError
 from scripts.hosts import host_keys, spark_master
 from scripts.hosts.spark_master import MasterState
 from scripts.hosts.ssh import Hosts, Remote
@@ -72,7 +72,7 @@ def wait_for_ssh(cluster: Cluster, under_way: Phase) -> None:
             waiting = tuple(host for host in waiting if host.name in failed)
             for name, error in failed.items():
                 # A boot does not mend a wrong host key.
-                if "another host key" in str(error):
+                if isinstance(error, HostKeyError):
                     raise error
                 under_way.note(f"waiting for {name} ({error.reason})")
             return not waiting

@@ -14,7 +14,6 @@ class MasterState:
     alive: frozenset[str]
     applications: tuple[str, ...]
     cores: int
-    cores_used: int
 
 
 def master_state(hosts: Remote, cluster: Cluster) -> MasterState | None:
@@ -22,9 +21,7 @@ def master_state(hosts: Remote, cluster: Cluster) -> MasterState | None:
     state = orchard_run.ask(hosts, cluster.master, "master-state")
     if state is None:
         return None
-    return MasterState(
-        frozenset(state["alive"]), tuple(state["applications"]), cores=state["cores"], cores_used=state["cores_used"]
-    )
+    return MasterState(frozenset(state["alive"]), tuple(state["applications"]), state["cores"])
 
 
 def executors_on(hosts: Remote, cluster: Cluster, private_ip: str) -> int | None:

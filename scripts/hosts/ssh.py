@@ -26,7 +26,7 @@ from paramiko.ssh_exception import (
 
 from scripts import console, processes
 from scripts.cluster import Cluster, Host
-from scripts.errors import ConfigurationError, HostError, MissingError, OperatorError
+from scripts.errors import ConfigurationError, HostError, HostKeyError, MissingError, OperatorError
 
 CONNECT_SECONDS = 10
 KEEPALIVE_SECONDS = 15
@@ -210,7 +210,7 @@ def _explain(cluster: Cluster, host: Host, error: Exception) -> OperatorError:
             f"The private key {key} has a passphrase and nobody is asked for it here: give a key without."
         )
     if isinstance(error, BadHostKeyException):
-        return HostError(
+        return HostKeyError(
             f"{host.name} at {host.address} shows another host key than the one pinned in {cluster.known_hosts}: "
             "somebody may be in between; `make down` and `make up` if the host was replaced on purpose."
         )

@@ -3,7 +3,7 @@
 import boto3
 from botocore.exceptions import ClientError
 
-from scripts import console, lock
+from scripts import console, lock, tfvars
 from scripts.aws import clients
 from scripts.aws.errors import NOT_ACCEPTED, aws_errors_as_sentences
 from scripts.aws.profile import credentials_file, write_profile
@@ -18,16 +18,21 @@ MOST_KEYS = 2  # that AWS lets a user have
 
 def credentials() -> None:
     """Make a key, write it to the profile, see that it works, then retire the older ones. Nothing of it is printed."""
-    cluster = outputs.current()
-    profile = f"orchard-{cluster.name}"
-    with lock.changing(cluster.name, "credentials"), console.phase("Credentials") as under_way:
+    with lock.changing(tfvars.read()["cluster_name"], "credentials"), console.phase("Credentials") as under_way:
+        cluster = outputs.current()
+        profile = f"orchard-{cluster.name}"
         older = _keys(cluster)
         if len(older) >= MOST_KEYS:
             # The oldest: the newer one is what the profile holds.
             _retire(cluster, older[:1])
         with aws_errors_as_sentences(f"make an access key for {cluster.iam_user}"):
             made = clients.client("iam", cluster.region).create_access_key(UserName=cluster.iam_user)["AccessKey"]
-        _wait_until_valid(cluster, made["AccessKeyId"], made["SecretAccessKey"])
+        try:
+            _wait_until_valid(cluster, made["AccessKeyId"], made["SecretAccessKey"])
+        except BaseException:
+            # Nobody knows its secret any more, and the profile's key would count as the older one next time.
+            _retire(cluster, [made["AccessKeyId"]])
+            raise
         lines = {
             "aws_access_key_id": made["AccessKeyId"],
             "aws_secret_access_key": made["SecretAccessKey"],

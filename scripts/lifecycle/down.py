@@ -44,10 +44,10 @@ def down(purge: bool = False) -> None:
             under_way.result = _check(region, name, under_way)
         if up_now:
             host_keys.forget(up_now.known_hosts, up_now.hosts)
-    if purge:
-        _purge(region, name)
-    else:
-        _tell_of_buckets(region, name)
+        if purge:
+            _purge(region, name)
+        else:
+            _tell_of_buckets(region, name)
 
 
 def _current() -> Cluster | None:

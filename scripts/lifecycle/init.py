@@ -13,6 +13,7 @@ from scripts.errors import InputError, MissingError, OperatorError
 from scripts.lifecycle import plan
 from scripts.terraform import validation
 
+UNKNOWN_TYPE = "InvalidInstanceType"
 # Quotas of EC2 in vCPUs, by their codes in Service Quotas.
 ON_DEMAND_QUOTA, SPOT_QUOTA = "L-1216C47A", "L-34B43A08"
 HEADER = """\
@@ -123,8 +124,10 @@ def _quota(answers: dict[str, Any]) -> str:
         master = cpus[answers["master_instance_type"]]
         needs = {ON_DEMAND_QUOTA: master, SPOT_QUOTA: workers} if spot else {ON_DEMAND_QUOTA: master + workers}
     except (ClientError, BotoCoreError) as error:
+        if _short(error) != UNKNOWN_TYPE:
+            return f"could not be read ({_short(error)})"
         raise InputError(
-            f"AWS does not know these instance types in {region} ({_short(error)}): choose others."
+            f"AWS does not know these instance types in {region} ({UNKNOWN_TYPE}): choose others."
         ) from None
     return "; ".join(_compared(region, code, count) for code, count in needs.items() if count)
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from scripts import console, lock
+from scripts import console, lock, tfvars
 from scripts.aws import clients, prices
 from scripts.aws.errors import aws_errors_as_sentences
 from scripts.cluster import Cluster
@@ -17,12 +17,12 @@ STOP_SECONDS = 300
 
 def stop() -> None:
     """Stop every instance. Asks when something is at work."""
-    cluster = outputs.current()
-    if cluster.spot and cluster.workers:
-        raise InputError(
-            "Spot workers cannot be stopped, only given back: `make scale WORKERS=0` first, or `make down`."
-        )
-    with lock.changing(cluster.name, "stop"):
+    with lock.changing(tfvars.read()["cluster_name"], "stop"):
+        cluster = outputs.current()
+        if cluster.spot and cluster.workers:
+            raise InputError(
+                "Spot workers cannot be stopped, only given back: `make scale WORKERS=0` first, or `make down`."
+            )
         if readiness.are_all(cluster, "stopped"):
             console.say(f"Cluster {cluster.name} is stopped already. Next: make start")
             return
@@ -42,8 +42,8 @@ def stop() -> None:
 
 def start() -> None:
     """Start every instance, learn the new addresses, and prove that the cluster works again."""
-    cluster = outputs.current()
-    with lock.changing(cluster.name, "start"):
+    with lock.changing(tfvars.read()["cluster_name"], "start"):
+        cluster = outputs.current()
         with console.phase("Start") as under_way:
             started = start_stopped(cluster, under_way)
             under_way.result = f"{started} hosts started" if started else "all were running"

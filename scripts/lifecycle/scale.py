@@ -4,6 +4,7 @@ from scripts import console, lock, tfvars
 from scripts.cluster import Cluster, Host
 from scripts.errors import ConfigurationError, OperatorError
 from scripts.hosts import host_keys, orchard_run, readiness, spark_master
+from scripts.hosts.spark_master import MasterState
 from scripts.hosts.ssh import Hosts
 from scripts.lifecycle import plan, summary, up
 from scripts.terraform import outputs, validation
@@ -15,10 +16,11 @@ DECOMMISSION_SECONDS = 300
 def scale(workers: str, admin_cidr: str = "") -> None:
     """Have so many workers; terraform.tfvars keeps the number. Raises InputError when Terraform refuses it."""
     wanted = _checked(workers)
-    cluster = outputs.current()
-    plan.check(cluster.name)
-    leaving = cluster.workers[wanted:]
-    with lock.changing(cluster.name, "scale"):
+    name = tfvars.read()["cluster_name"]
+    plan.check(name)
+    with lock.changing(name, "scale"):
+        cluster = outputs.current()
+        leaving = cluster.workers[wanted:]
         if leaving:
             _decommission(cluster, leaving)
         tfvars.write(tfvars.with_setting(tfvars.text(), "worker_count", wanted))
@@ -31,10 +33,15 @@ def scale(workers: str, admin_cidr: str = "") -> None:
 
 
 def _shrink(cluster: Cluster, admin_cidr: str) -> Cluster:
-    """Give the instances back. What stays needs no new settings: a job that is at work there goes on."""
+    """Give the instances back. What stays needs no new settings: a job that is at work there goes on.
+
+    Where the plan makes hosts, too, in place of a lost one for one, all of it is done as by `make up`.
+    """
     with console.phase("Plan") as under_way:
         planned = plan.plan_for(cluster.name, admin_cidr)
         under_way.result = plan.counts(planned)
+    if planned.count("create") or planned.count("replace"):
+        return up.converge(cluster.name, admin_cidr)
     with console.phase("Machines") as under_way:
         under_way.result = up.apply(cluster.name, planned, under_way)
     cluster = outputs.current()
@@ -63,7 +70,10 @@ def _wait_for_hand_over(hosts: Hosts, cluster: Cluster, going: list[Host], under
     busy: list[str] = []
 
     def are_gone() -> bool:
-        busy[:] = [host.name for host in going if not _has_left(hosts, cluster, host)]
+        state = spark_master.master_state(hosts, cluster)
+        if state is None:
+            raise ConfigurationError("The Spark master does not answer: `make up` mends it, then `make scale` again.")
+        busy[:] = [host.name for host in going if not _has_left(hosts, cluster, state, host)]
         if busy:
             under_way.note(f"waiting for {', '.join(busy)} to finish tasks and hand over")
         return not busy
@@ -72,11 +82,8 @@ def _wait_for_hand_over(hosts: Hosts, cluster: Cluster, going: list[Host], under
     return busy
 
 
-def _has_left(hosts: Hosts, cluster: Cluster, host: Host) -> bool:
+def _has_left(hosts: Hosts, cluster: Cluster, state: MasterState, host: Host) -> bool:
     """Whether the master counts on the worker no longer, and the worker runs nothing more."""
-    state = spark_master.master_state(hosts, cluster)
-    if state is None:
-        raise ConfigurationError("The Spark master does not answer: `make up` mends it, then `make scale` again.")
     return host.private_ip not in state.alive and not spark_master.executors_on(hosts, cluster, host.private_ip)
 
 

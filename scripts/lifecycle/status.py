@@ -10,7 +10,7 @@ from scripts.aws import clients, prices
 from scripts.aws.errors import aws_errors_as_sentences
 from scripts.aws.prices import Price
 from scripts.cluster import Cluster
-from scripts.errors import ConfigurationError, HostError
+from scripts.errors import ConfigurationError, HostError, MissingError
 from scripts.hosts.spark_master import MasterState, master_state
 from scripts.hosts.ssh import Hosts
 from scripts.runs import systemd_unit
@@ -79,7 +79,7 @@ def ask(cluster: Cluster) -> Status:
         try:
             with Hosts(cluster) as hosts:
                 state, runs = master_state(hosts, cluster), _runs(hosts)
-        except (ConfigurationError, HostError) as error:
+        except (ConfigurationError, HostError, MissingError) as error:
             console.warn(str(error))
     return status_of(cluster, instances, state, runs, prices.of(cluster), time.time())
 

@@ -49,6 +49,8 @@ def stop(cluster: Cluster, run_id: str) -> None:
         going = one_running(hosts, run_id)
         systemd_unit.ask_to_stop(hosts, going.run_id)
         ended = follow(hosts, going.run_id)
+    if ended.code not in (0, systemd_unit.ENDED_BY_REQUEST):
+        conclude(bucket_of(cluster), ended)
     if ended.code == 0:
         console.say(f"Run {ended.run_id} had come to its end by itself: make results RUN={ended.run_id}")
         return

@@ -55,6 +55,8 @@ def start(cluster: Cluster, request: RunRequest) -> str:
             )
         if request.run_id and bucket.keys(inputs_key(request.run_id)):
             submission, more = _resumed(bucket, request), (*split_arguments(request.arguments), "--resume")
+        elif before := _begun_in_vain(bucket, request):
+            submission, more = before, ()
         else:
             submission, more = _new(cluster, request), ()
             submission.store(bucket)
@@ -80,6 +82,14 @@ def _new(cluster: Cluster, request: RunRequest) -> Submission:
         price_per_hour=price.per_hour if price else None,
         currency=prices.currency(),
     )
+
+
+def _begun_in_vain(bucket: Bucket, request: RunRequest) -> Submission | None:
+    """The run of this name that ended before its list of pictures, where no other words were given now."""
+    if not request.run_id or request.size or request.weights or request.arguments:
+        return None
+    [stored] = stored_submissions(bucket, [request.run_id])
+    return stored
 
 
 def _resumed(bucket: Bucket, request: RunRequest) -> Submission:

@@ -17,6 +17,8 @@ SIZES: dict[str, tuple[str, ...]] = {
     "full": (),
 }
 DEFAULT_SIZE = "mini"
+# What `make run` says itself, so that the run is where `make runs` and `make results` look for it.
+OWN = ("--images", "--output", "--run-id", "--master")
 IMAGENET = "imagenet"
 RANDOM = "random"
 
@@ -59,11 +61,15 @@ def words_of(size: str, arguments: str) -> tuple[str, ...]:
 
 
 def split_arguments(arguments: str) -> tuple[str, ...]:
-    """ARGS as a shell splits it. Raises InputError where a quotation mark is left open."""
+    """ARGS as a shell splits it. Raises InputError for an open quotation mark, or an option of `make run`'s own."""
     try:
-        return tuple(shlex.split(arguments))
+        words = tuple(shlex.split(arguments))
     except ValueError as error:
         raise InputError(f"ARGS cannot be split into words ({error}): close the quotation mark.") from None
+    for word in words:
+        if word.partition("=")[0] in OWN:
+            raise InputError(f"{word.partition('=')[0]} is `make run`'s own: leave it out of ARGS.")
+    return words
 
 
 def stored_submissions(bucket: Bucket, run_ids: list[str]) -> list[Submission | None]:

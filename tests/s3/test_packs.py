@@ -167,7 +167,8 @@ def test_what_vanishes_while_packing_is_left_out_and_what_is_forbidden_stays_an_
 def test_a_pack_that_was_killed_is_not_taken_for_whole_and_can_be_made_again(
     loose: LocalStorage, pictures: S3Storage, faulty_s3: FaultyS3, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    S3Storage.at(f"{pictures.uri}/pack").write("shards/part-00007.parquet", b"of a pack with more pictures")
+    for name in ("part-00007.parquet", "somebodys.parquet"):
+        S3Storage.at(f"{pictures.uri}/pack").write(f"shards/{name}", b"of a pack with more pictures, or of none")
     words = [sys.executable, "-m", "pipeline", *pack_words(loose.uri, f"{pictures.uri}/pack")]
     with faulty_s3.gate("PUT", "pack-index") as gate:
         process = subprocess.Popen(words, cwd=ROOT)
@@ -182,7 +183,7 @@ def test_a_pack_that_was_killed_is_not_taken_for_whole_and_can_be_made_again(
     assert all_pictures(open_pictures(f"{pictures.uri}/pack")).equals(all_pictures(loose))
     assert [
         path for batch in S3Storage.at(f"{pictures.uri}/pack").list("shards/") for path in batch[0].to_pylist()
-    ] == ["shards/part-00000.parquet"]
+    ] == ["shards/part-00000.parquet", "shards/somebodys.parquet"]
 
 
 def test_a_pack_whose_shard_or_index_is_damaged_is_refused(loose: LocalStorage, tmp_path: Path) -> None:

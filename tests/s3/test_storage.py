@@ -1,4 +1,4 @@
-"""pipeline.storage_s3 against a real server, and against one that misbehaves."""
+"""pipeline.storage.s3 against a real server, and against one that misbehaves."""
 
 import os
 from pathlib import Path

@@ -133,7 +133,7 @@ def test_the_architecture_has_every_room_and_every_role() -> None:
 
 
 def test_the_workflow_runs_every_stage_of_ci() -> None:
-    stages = set(re.findall(r"^stage \w+ make ([\w-]+)$", (ROOT / ".ci" / "run").read_text(), re.MULTILINE))
+    stages = set(re.findall(r"\bmake ([\w-]+)", (ROOT / ".ci" / "run").read_text()))
     assert stages
     workflow = set(
         re.findall(r"\bmake ([\w-]+) PYTHON=python", (ROOT / ".github" / "workflows" / "ci.yml").read_text())

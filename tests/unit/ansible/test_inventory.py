@@ -83,12 +83,6 @@ def test_a_host_without_a_public_address_is_reached_at_its_private_one(asked: As
     assert listed(asked)["_meta"]["hostvars"]["demo-worker-2"]["ansible_host"] == "10.42.0.12"
 
 
-def test_private_addresses_can_be_asked_for(asked: Asked, outputs: dict[str, Any]) -> None:
-    asked.terraform_says(outputs)
-    hosts = listed(asked, ORCHARD_ADDRESS="private")["_meta"]["hostvars"].values()
-    assert [host["ansible_host"] for host in hosts] == ["10.42.0.10", "10.42.0.11", "10.42.0.12"]
-
-
 def test_a_cluster_without_workers_has_the_group_all_the_same(asked: Asked, outputs: dict[str, Any]) -> None:
     asked.terraform_says(outputs | {"workers": []})
     assert listed(asked)["workers"] == {"hosts": []}
@@ -124,7 +118,7 @@ def test_no_cluster_is_one_sentence(asked: Asked) -> None:
     asked.terraform_says({})
     refused = asked(ORCHARD_TERRAFORM="/some/terraform")
     assert refused.returncode == 2
-    assert refused.stderr == "No cluster is up by the state in /some/terraform: run `make up` first.\n"
+    assert refused.stderr == "No whole cluster is up by the state in /some/terraform: run `make up` first.\n"
 
 
 def test_no_terraform_is_one_sentence(asked: Asked) -> None:
@@ -140,10 +134,3 @@ def test_terraforms_own_reason_is_passed_on(asked: Asked) -> None:
         "Terraform could not read its outputs in /some/terraform (Error: Backend initialization required): "
         "run `terraform init` there.\n"
     )
-
-
-def test_an_unknown_kind_of_address_is_one_sentence(asked: Asked, outputs: dict[str, Any]) -> None:
-    asked.terraform_says(outputs)
-    refused = asked(ORCHARD_ADDRESS="ipv6")
-    assert refused.returncode == 2
-    assert refused.stderr == "ORCHARD_ADDRESS is 'ipv6': set it to one of public, private.\n"

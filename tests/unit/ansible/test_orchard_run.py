@@ -283,7 +283,6 @@ def test_the_masters_state_counts_only_workers_alive(
         "alive": ["10.0.0.6"],
         "applications": ["orchard r"],
         "cores": 4,
-        "cores_used": 2,
     }
     pages.pages["10.0.0.6:8091"] = pages.pages["8091"] = {"executors": [{}, {}]}
     assert ask("executors", "10.0.0.6") == 2

@@ -60,6 +60,19 @@ def test_a_pipe_gets_progress_and_the_phase_s_end_as_events(monkeypatch: pytest.
     assert ended["text"].startswith("Features: 2,000 pictures, ")
 
 
+def test_what_an_earlier_attempt_has_done_is_not_counted_into_the_rate(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter([0.0, 0.0, 0.0, 10.0, 30.0, 50.0, 50.0])
+    monkeypatch.setattr(progress.time, "perf_counter", lambda: next(clock))
+    narrating, sink = narrator(terminal=False)
+    with narrating.pictures("features", "Features", 2000) as phase:
+        phase.report(1000)
+        phase.report(1200)
+        phase.earlier = 1000
+    _, later, ended = events(sink)
+    assert (later["rate"], later["seconds_left"]) == (10.0, 80.0)
+    assert ended["text"] == "Features: 2,000 pictures, 20 images/s"
+
+
 def test_progress_comes_once_in_a_while() -> None:
     narrating, sink = narrator(terminal=False)
     with narrating.pictures("features", "Features", 2000) as phase:

@@ -77,3 +77,13 @@ def test_a_phase_that_fails_says_so_and_its_notes_are_lines_when_they_change(
     assert (first, second) == ("  waiting for master", "  waiting for worker-1")
     assert end.startswith("Plan ")
     assert end.endswith(" s  failed")
+
+
+def test_ctrl_d_is_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    def end_of_input(_: str) -> str:
+        raise EOFError
+
+    at_a_terminal(monkeypatch, "")
+    monkeypatch.setattr("builtins.input", end_of_input)
+    assert console.ask("Take the cluster down?") is False
+    assert console.enquire("Name", "fruits") == "fruits"

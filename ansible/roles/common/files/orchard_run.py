@@ -176,7 +176,6 @@ def master_state(facts: Facts) -> dict[str, Any] | None:
         "alive": [worker["host"] for worker in state["workers"] if worker["state"] == "ALIVE"],
         "applications": [application["name"] for application in state["activeapps"]],
         "cores": state["cores"],
-        "cores_used": state["coresused"],
     }
 
 

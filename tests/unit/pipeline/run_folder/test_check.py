@@ -52,6 +52,22 @@ def drop_the_model(run: Path) -> None:
     shutil.rmtree(run / "pca_model")
 
 
+def drop_the_errors(run: Path) -> None:
+    (run / "errors.parquet").unlink()
+
+
+def cut_the_errors(run: Path) -> None:
+    (run / "errors.parquet").write_bytes(b"PAR1")
+
+
+def drop_the_list(run: Path) -> None:
+    (run / "inputs.parquet").unlink()
+
+
+def break_the_record(run: Path) -> None:
+    (run / "run.json").write_text('{"run_id": "r", "unknown": 1}')
+
+
 def list_one_more(run: Path) -> None:
     table = pq.read_table(run / "inputs.parquet")
     more = pa.concat_tables([table, table.slice(table.num_rows - 1)])
@@ -70,6 +86,10 @@ def list_one_more(run: Path) -> None:
         ),
         (lose_a_csv_row, f"pca.csv has {GOOD - 1} rows, the parts have {GOOD}."),
         (change_the_mean, "The mean beside pca_model is not the mean of the features."),
+        (drop_the_errors, "errors.parquet is missing."),
+        (cut_the_errors, "errors.parquet is broken: "),
+        (drop_the_list, "inputs.parquet is missing; a copy by `make results` leaves it in the bucket: "),
+        (break_the_record, "run.json is broken: "),
         (drop_the_model, "pca_model is missing or broken"),
         (list_one_more, "does not account for every picture of its task."),
     ],

@@ -1,6 +1,8 @@
 """pipeline.storage.base and pipeline.storage.local."""
 
+import errno
 import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -77,3 +79,16 @@ class as_ordinary_user:  # noqa: N801  # reads as a word in a with statement
 def test_the_parent_of_a_uri_is_everything_before_its_last_name() -> None:
     assert split_parent("s3://bucket/models/w.h5") == ("s3://bucket/models", "w.h5")
     assert split_parent("/w.h5") == ("/", "w.h5")
+
+
+def test_a_folder_that_may_not_be_read_is_no_empty_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Root, as whom CI may run, may read everything: the refusal is the system's as it would be.
+    def walk(
+        top: Path, followlinks: bool, onerror: Callable[[OSError], None]
+    ) -> Iterator[tuple[str, list[str], list[str]]]:
+        onerror(PermissionError(errno.EACCES, "Permission denied", f"{top}/Apple"))
+        yield str(top), [], []
+
+    monkeypatch.setattr(os, "walk", walk)
+    with pytest.raises(InputError, match=r"/Apple may not be read by this user; mend its permissions"):
+        list(LocalStorage.at(str(tmp_path)).list())

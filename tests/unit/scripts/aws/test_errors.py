@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import boto3
 import pytest
 from botocore.exceptions import (
     ClientError,
@@ -18,6 +19,7 @@ from botocore.exceptions import (
     UnauthorizedSSOTokenError,
 )
 from botocore.parsers import ResponseParserError
+from botocore.stub import Stubber
 
 from scripts.aws import errors
 from scripts.errors import AwsError, MissingError, OperatorError
@@ -110,6 +112,17 @@ def test_what_boto3_raises_becomes_one_sentence(error: Exception, kind: type[Ope
     with pytest.raises(kind) as refused, errors.aws_errors_as_sentences("list the buckets"):
         raise error
     assert str(refused.value) == sentence
+
+
+def test_aws_s_own_answer_to_a_large_upload_is_told() -> None:
+    client = boto3.client("s3", "eu-west-1", aws_access_key_id="k", aws_secret_access_key="s")
+    with Stubber(client) as stub:
+        stub.add_client_error("put_object", "AccessDenied", "No.")
+        with (
+            pytest.raises(AwsError, match=r"^AWS would not take it \(AccessDenied: No\)\.$"),
+            errors.aws_errors_as_sentences("take it"),
+        ):
+            client.upload_file(__file__, "bucket", "key")
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from scripts.console import Phase
-from scripts.errors import AwsError, ConfigurationError, HostError
+from scripts.errors import AwsError, ConfigurationError, HostError, HostKeyError
 from scripts.hosts import readiness
 from tests.doubles.fake_hosts import FakeHosts, cluster_of
 
@@ -97,7 +97,7 @@ def test_ssh_is_tried_again_only_where_it_failed(
 def test_a_wrong_host_key_is_not_waited_for(hosts: FakeHosts, phase: Phase) -> None:
     for host in CLUSTER.hosts:
         hosts.answer(host, CLOUD_INIT, "")
-    hosts.answer(SECOND, CLOUD_INIT, HostError("worker-2 shows another host key than the one pinned"))
+    hosts.answer(SECOND, CLOUD_INIT, HostKeyError("worker-2 shows another host key than the one pinned"))
     with pytest.raises(HostError, match="another host key"):
         readiness.wait_for_ssh(CLUSTER, phase)
     assert len(hosts.asked(SECOND)) == 1
@@ -114,7 +114,7 @@ def test_when_time_is_up_the_last_tries_reason_is_given(
 
 
 def state(*alive: str) -> dict[str, Any]:
-    return {"alive": alive, "applications": [], "cores": 4, "cores_used": 0}
+    return {"alive": alive, "applications": [], "cores": 4}
 
 
 def test_the_master_is_waited_for_and_then_its_workers(

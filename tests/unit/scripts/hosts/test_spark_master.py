@@ -6,10 +6,10 @@ from tests.doubles.fake_hosts import FakeHosts, cluster_of
 
 def test_the_masters_state_is_read_and_none_while_it_does_not_answer() -> None:
     hosts = FakeHosts(cluster_of())
-    state = {"alive": ["10.0.0.6"], "applications": ["notebook"], "cores": 4, "cores_used": 2}
+    state = {"alive": ["10.0.0.6"], "applications": ["notebook"], "cores": 4}
     hosts.answer_run(hosts.cluster.master, "master-state", None, state)
     assert master_state(hosts, hosts.cluster) is None
-    assert master_state(hosts, hosts.cluster) == MasterState(frozenset({"10.0.0.6"}), ("notebook",), 4, 2)
+    assert master_state(hosts, hosts.cluster) == MasterState(frozenset({"10.0.0.6"}), ("notebook",), 4)
 
 
 def test_a_workers_executors_are_counted_on_the_master() -> None:

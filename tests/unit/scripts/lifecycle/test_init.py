@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from botocore.exceptions import EndpointConnectionError
+from botocore.exceptions import ClientError, EndpointConnectionError
 
 from scripts import processes, tfvars
 from scripts.aws import clients
@@ -163,3 +163,20 @@ def test_an_instance_type_that_aws_does_not_know_is_refused(monkeypatch: pytest.
     terraform_version(monkeypatch, "1.11.4")
     with pytest.raises(InputError, match="AWS does not know these instance types in eu-west-1 "):
         init.check(ANSWERS | {"worker_instance_type": "c99.tiny"})
+
+
+def test_what_keeps_aws_from_telling_of_types_is_not_the_types_fault(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    terraform_version(monkeypatch, "1.11.4")
+    of_moto = clients.client
+
+    class Throttled:
+        def describe_instance_types(self, **_: Any) -> None:
+            raise ClientError({"Error": {"Code": "RequestLimitExceeded"}}, "DescribeInstanceTypes")
+
+    monkeypatch.setattr(
+        clients, "client", lambda service, *more: Throttled() if service == "ec2" else of_moto(service, *more)
+    )
+    init.check(ANSWERS)
+    assert "could not be read (RequestLimitExceeded)" in capsys.readouterr().out

@@ -38,7 +38,7 @@ class Workers:
     def state(self, *_: Any) -> MasterState | None:
         self.looks_until_gone -= 1
         alive = frozenset({"10.0.0.11"}) if self.looks_until_gone > 0 else frozenset()
-        return MasterState(alive, (), 8, 0) if self.master_answers else None
+        return MasterState(alive, (), 8) if self.master_answers else None
 
 
 @pytest.fixture
@@ -136,5 +136,15 @@ def test_more_workers_are_made_and_configured(
     scale.scale("2")
     assert workers.asked == []
     assert tfvars.read()["worker_count"] == 2
+    assert "aws_instance.worker[1]" in terraform.state
+    assert hosts.steps == ["make the key", "connect", "configure", "verify"]
+
+
+def test_a_host_that_was_lost_is_made_and_configured_as_by_up(
+    cluster: Cluster, terraform: FakeTerraform, workers: Workers, hosts: FakeHosts
+) -> None:
+    # As Terraform plans it for a spot worker that AWS took away.
+    terraform.wished.append("aws_instance.worker[1]")
+    scale.scale("1")
     assert "aws_instance.worker[1]" in terraform.state
     assert hosts.steps == ["make the key", "connect", "configure", "verify"]

@@ -19,7 +19,7 @@ STARTED = datetime(2026, 1, 1, tzinfo=UTC)
 NOW = STARTED.timestamp() + 7200
 CLUSTER = cluster_of(workers=2)
 PRICE = Price(0.9, "USD", "a table")
-ONE_ALIVE = MasterState(frozenset({"10.0.0.6"}), (), 8, 0)
+ONE_ALIVE = MasterState(frozenset({"10.0.0.6"}), (), 8)
 
 
 def instances(state: str = "running") -> dict[str, dict[str, Any]]:

@@ -4,11 +4,12 @@ import pytest
 
 from scripts import console
 from scripts.errors import BusyError, HostError
+from scripts.hosts.orchard_run import NotConfiguredError
 from scripts.runs import at_work
 from tests.doubles.fake_hosts import FakeHosts, cluster_of
 
 RUN = {"run_id": "r", "is_running": True, "code": None, "began_at": 1.0, "ended_at": None}
-STATE = {"alive": [], "applications": ["notebook"], "cores": 2, "cores_used": 1}
+STATE = {"alive": [], "applications": ["notebook"], "cores": 2}
 
 
 @pytest.fixture
@@ -28,9 +29,27 @@ def test_runs_are_named_and_else_sparks_applications(hosts: FakeHosts) -> None:
     assert at_work.at_work(hosts.cluster) == []
 
 
-def test_a_host_that_cannot_be_reached_keeps_nobody_from_ending_it(hosts: FakeHosts) -> None:
-    hosts.answer_run(hosts.cluster.master, "list", HostError("gone"))
-    assert at_work.at_work(hosts.cluster) == []
+@pytest.mark.parametrize(
+    ("failure", "state", "asked"),
+    [
+        (HostError("gone"), "stopped", []),
+        (NotConfiguredError("bare"), "running", []),
+        (
+            HostError("m cannot be reached (no route).", "no route"),
+            "running",
+            ["Whether anything is at work on the cluster is not known (no route). Stop it?"],
+        ),
+    ],
+)
+def test_a_master_that_runs_and_does_not_answer_is_asked_about_and_no_other(
+    hosts: FakeHosts, monkeypatch: pytest.MonkeyPatch, failure: Exception, state: str, asked: list[str]
+) -> None:
+    questions: list[str] = []
+    hosts.answer_run(hosts.cluster.master, "list", failure)
+    monkeypatch.setattr(at_work.readiness, "states", lambda _: {"master": state})
+    monkeypatch.setattr(console, "ask", lambda question: not questions.append(question))
+    at_work.ask_before(hosts.cluster, "Stop it?")
+    assert questions == asked
 
 
 def test_a_person_is_asked_and_no_means_no(hosts: FakeHosts, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -81,6 +81,21 @@ def test_a_run_that_goes_on_takes_neither_another_size_nor_other_weights(hosts: 
         start.start(CLUSTER, RunRequest(run_id="r"))
 
 
+def test_a_run_that_ended_before_its_list_begins_again_in_the_same_words(hosts: FakeHosts, bucket: FakeBucket) -> None:
+    job = f"start r --description 'Orchard run, full' -- {WHERE} --run-id r --weights random"
+    begun(hosts, f"{job} --components 9", "full", "--components 9", "r", "random")
+    begun(hosts, f"{job} --components 9", "", "", "r")
+    # Other words are another run: nothing of the first is there.
+    begun(hosts, f"{job} --components 8", "full", "--components 8", "r", "random")
+
+
+@pytest.mark.parametrize("words", ["--run-id other", "--output=s3://elsewhere", "--images x", "--master local"])
+def test_what_make_run_says_itself_is_refused_in_args(hosts: FakeHosts, bucket: FakeBucket, words: str) -> None:
+    option = words.replace("=", " ").split()[0]
+    with pytest.raises(InputError, match=rf"^{option} is `make run`'s own: leave it out of ARGS\.$"):
+        start.start(CLUSTER, RunRequest(arguments=words))
+
+
 def test_one_run_at_a_time(hosts: FakeHosts, bucket: FakeBucket, capsys: pytest.CaptureFixture[str]) -> None:
     hosts.answer_run(CLUSTER.master, "list", [RUNNING])
     with pytest.raises(BusyError, match=r"^Run other is under way and has all cores: `make follow` attaches to it, "):
