@@ -37,10 +37,3 @@ def test_the_demo_draws_its_pictures_and_goes_on_without_imagenet_weights_on_the
     points = np.array(json.loads(re.search(r"^const data = (.*);$", page, re.MULTILINE)[1])["points"])
     assert len(np.unique(points, axis=0)) > 500
     assert (points.min(), points.max()) == (0, 1)
-
-
-def test_only_the_demo_goes_on_without_imagenet_weights(orchard: Orchard, tmp_path: Path) -> None:
-    closed = no_download(tmp_path)
-    ended = orchard("run", "--images", tmp_path, "--output", tmp_path, **closed)
-    assert ended.code == 2
-    assert "Keras's ImageNet weights are neither in its cache nor to be downloaded from here" in ended.err

@@ -18,8 +18,8 @@ from pipeline.pictures.decode import decode
 
 @pytest.fixture(scope="module")
 def some_pictures(fruits: Path) -> list[Path]:
-    """200 real pictures, spread over the classes."""
-    return sorted((fruits / "Test").glob("*/*.jpg"))[::100][:200]
+    """64 real pictures, spread over the classes."""
+    return sorted((fruits / "Test").glob("*/*.jpg"))[::320][:64]
 
 
 @pytest.fixture(scope="module")

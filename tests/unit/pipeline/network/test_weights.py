@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import InputError
+from pipeline.network import weights
 from pipeline.network.weights import KERAS_FILE, find_weights
 
 
@@ -32,3 +33,18 @@ def test_imagenet_weights_come_from_keras_s_cache_where_they_are_there(
     (tmp_path / "models" / KERAS_FILE).write_bytes(b"cached")
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
     assert find_weights("imagenet").file == tmp_path / "models" / KERAS_FILE
+
+
+def test_without_a_cache_and_a_way_to_keras_s_server_a_file_is_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Keras:
+        class applications:  # noqa: N801
+            @staticmethod
+            def MobileNetV2(**_: object) -> None:  # noqa: N802
+                raise Exception("URL fetch failure")
+
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    monkeypatch.setattr(weights, "import_keras", lambda: Keras)
+    with pytest.raises(InputError, match=r"^Keras's ImageNet weights are neither in its cache nor to be downloaded "):
+        find_weights("imagenet")
