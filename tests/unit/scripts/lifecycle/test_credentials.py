@@ -87,4 +87,4 @@ def test_a_key_that_aws_never_knows_leaves_the_profile_and_the_older_key_alone(
     assert failure.value.code == 4
     assert str(failure.value) == "AWS does not know the new key after 0 s: `make credentials` makes another."
     assert file.read_text() == theirs
-    assert before in keys(aws)
+    assert keys(aws) == [before]

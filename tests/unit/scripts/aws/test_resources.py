@@ -1,0 +1,25 @@
+"""What there is of a cluster in AWS, where its answers lag behind."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from scripts.aws import clients, resources
+from scripts.aws.resources import Resource
+
+Aws = Callable[[str], Any]
+TAGS = [{"Key": "Project", "Value": "orchard"}, {"Key": "Cluster", "Value": "fruits"}]
+
+
+def test_a_role_that_is_listed_and_gone_is_not_there(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("orchard-fruits-gone", "orchard-fruits-nodes"):
+        aws("iam").create_role(RoleName=name, AssumeRolePolicyDocument="{}", Tags=TAGS)
+    iam = clients.client("iam", "eu-west-1")
+    get = iam.get_role
+
+    def get_role(RoleName: str) -> Any:  # noqa: N803  as boto3 has it
+        return get(RoleName="never-made" if RoleName.endswith("gone") else RoleName)
+
+    monkeypatch.setattr(iam, "get_role", get_role)
+    assert resources.of_cluster("eu-west-1", "fruits") == [Resource("IAM role", "orchard-fruits-nodes")]
