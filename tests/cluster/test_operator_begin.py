@@ -1,6 +1,6 @@
 """A cluster's beginning in the operator's hands, against an AWS double with real hosts behind it.
 
-What goes wrong before there is one, and an `up` that is killed in each phase. The cluster that it leaves is the one
+What goes wrong before there is one, and an `up` that is killed on its way. The cluster that it leaves is the one
 of test_operator_day and test_operator_end, in this order.
 """
 
@@ -144,12 +144,11 @@ def test_up_that_is_interrupted_says_how_to_go_on(operator: Operator) -> None:
     assert re.search(r"^Stopped.* again goes on\.$", said, re.MULTILINE), said
 
 
-def test_up_ends_well_though_it_was_killed_in_each_phase(operator: Operator) -> None:
+def test_up_ends_well_though_it_was_killed_while_others_worked_for_it(operator: Operator) -> None:
     calls = operator.cloud.aws.calls
     operator.kill(up_until(operator, "Checks"))
     operator.kill(up_until(operator, "Plan", lambda: "ec2:RunInstances" in calls()))
     # Terraform went on alone: this one waits for its end.
-    operator.kill(up_until(operator, "Host keys"))
     operator.kill(up_until(operator, "SSH", lambda: "PLAY [Make each host a Spark node]" in operator.log()))
     done = operator.type("up")
     assert "Waiting for what `make up` (process " in done.out
@@ -157,7 +156,7 @@ def test_up_ends_well_though_it_was_killed_in_each_phase(operator: Operator) -> 
     assert re.search(r"^price +0\.86 USD an hour, 20\.70 USD a day", done.out, re.MULTILINE), done.text
     assert f"s3://{operator.bucket}" in done.out
     assert "Next: make upload DATA=folder, then make run. When you are done: make down" in done.out
-    # Terraform and Ansible had ended well by themselves, so this was a second `up`.
+    # Terraform and Ansible had ended well by themselves, so this was another `up`.
     assert re.search(r"^Plan +\d+ s  nothing to change;", done.out, re.MULTILINE), done.text
     assert re.search(r"^Software +\d+ s  nothing to change$", done.out, re.MULTILINE), done.text
     print(f"second up: {working_seconds(done.out):.0f} s")
