@@ -15,7 +15,7 @@ import pathlib, time
 from pyspark.sql import SparkSession
 spark = SparkSession.builder.appName("rounds").getOrCreate()
 def slow(number):
-    time.sleep(1)
+    time.sleep(1)  # as work that leaves the processor to the hosts
     return number
 rounds = 0
 while not pathlib.Path("{STATE_DIRECTORY}/enough").exists():
