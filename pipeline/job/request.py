@@ -11,7 +11,6 @@ from pipeline.run_folder.outputs import read_inputs
 from pipeline.run_folder.record import COMPLETE, RunRecord, read_record
 from pipeline.settings import RUN_ID, RunOptions, RunSettings
 from pipeline.storage.base import Storage, join
-from pipeline.storage.local import LocalStorage
 from pipeline.storage.opening import open_storage
 
 
@@ -34,18 +33,12 @@ def open_run_folder(request: RunRequest) -> Storage:
     if not RUN_ID.fullmatch(request.run_id):
         raise InputError(f"The run id {request.run_id!r} may hold letters, digits, '.', '_' and '-' only.")
     folder = open_storage(join(request.output, request.run_id))
-    if not request.options.resume and _holds_something(folder):
+    folder.check_writable()
+    if not request.options.resume and any(batch.num_rows for batch in folder.list()):
         raise InputError(
             f"A run {request.run_id} exists in {request.output}; go on with it by --resume or choose another --run-id."
         )
-    folder.check_writable()
     return folder
-
-
-def _holds_something(folder: Storage) -> bool:
-    if isinstance(folder, LocalStorage) and not folder.root.exists():
-        return False
-    return any(batch.num_rows for batch in folder.list())
 
 
 def complete_record(folder: Storage) -> RunRecord | None:
