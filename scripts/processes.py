@@ -106,7 +106,7 @@ def follow(
         )
     lines = _Lines(log, begins, on_line)
     try:
-        _wait(process, timeout, lines)
+        _wait(process, program, timeout, lines)
     except KeyboardInterrupt:
         how = "has ended in order" if _stop(process) else "was broken off"
         raise StoppedError(f"Stopped. {program} {how}; the same command again goes on.") from None
@@ -145,14 +145,13 @@ class _Lines:
             self._on_line(line)
 
 
-def _wait(process: subprocess.Popen[bytes], timeout: float, lines: _Lines) -> None:
+def _wait(process: subprocess.Popen[bytes], program: str, timeout: float, lines: _Lines) -> None:
     def has_ended() -> bool:
         lines.read()
         return process.poll() is not None
 
     if not wait_until(has_ended, seconds=timeout, every=READ_SECONDS):
         _stop(process)
-        program = Path(str(process.args[0])).name  # type: ignore[index]
         raise _failure(program)(
             f"{program} was not done within {timeout / 60:.0f} minutes and was stopped: "
             f"{console.log_file()} says how far it came."
