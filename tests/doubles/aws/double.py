@@ -17,7 +17,7 @@ import sys
 import tempfile
 import threading
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from ipaddress import IPv4Network
@@ -26,7 +26,7 @@ from typing import Any, Self
 
 import boto3
 
-from tests.doubles.aws.server import FAULTS_PATH, serve
+from tests.doubles.aws.paths import CHECKIP_PATH, FAULTS_PATH, LATENESS_PATH, RECLAIM_PATH
 
 HERE = Path(__file__).resolve().parent
 ACCOUNT = "123456789012"
@@ -68,6 +68,7 @@ class AwsDouble:
         """The variables by which Terraform, boto3 and the AWS tools take the double for AWS."""
         return {
             "AWS_ENDPOINT_URL": self.endpoint_url,
+            "AWS_ENDPOINT_URL_CHECKIP": self.endpoint_url + CHECKIP_PATH,
             "AWS_ACCESS_KEY_ID": access_key,
             "AWS_SECRET_ACCESS_KEY": secret_key,
             "AWS_REGION": self.region,
@@ -150,6 +151,15 @@ class AwsDouble:
         """How many calls are still to fail."""
         return sum(fault["times"] for fault in json.loads(self._talk("GET", FAULTS_PATH))["faults"])
 
+    def be_late(self, described_after: float = 0.0, shutting_down: Sequence[float] = (0.0,)) -> None:
+        """From now on, describe what is made only after so many seconds, and let instances take so long to end."""
+        late = {"described_after": described_after, "shutting_down": list(shutting_down)}
+        self._talk("POST", LATENESS_PATH, json.dumps(late).encode())
+
+    def reclaim(self, instance_id: str) -> None:
+        """Take a spot instance away, as AWS does when it wants it back."""
+        self._talk("POST", RECLAIM_PATH, instance_id.encode())
+
     def enforce_policies(self, enforced: bool = True) -> None:
         """From now on, check each call's signature and its signer's policies; the administrator is unknown then."""
         self._talk("POST", "/moto-api/reset-auth", b"0" if enforced else b"inf")
@@ -206,6 +216,8 @@ def main() -> None:
         from tests.doubles.aws import moto_hosts
 
         moto_hosts.apply(arguments.hosts, arguments.public_network)
+    from tests.doubles.aws.server import serve
+
     serve(arguments.host, arguments.port, announce)
 
 

@@ -11,11 +11,14 @@ from typing import Any
 
 from moto.core.authorization import ActionAuthenticatorMixin
 from moto.core.responses import ActionResult
-from moto.ec2.models.instances import Instance
+from moto.ec2.models import ec2_backends
+from moto.ec2.models.instances import Instance, StateReason
 from moto.ec2.models.security_groups import SecurityGroupRule
 from moto.ec2.responses.instances import InstanceResponse
 from moto.iam import access_control
 from moto.iam.responses import IamResponse
+
+from tests.doubles.aws import answers, lateness
 
 _request: ContextVar[Any] = ContextVar("request under authorization", default=None)
 
@@ -29,6 +32,32 @@ def apply() -> None:
     _describe_rules_between_groups()
     _evaluate_policy_conditions()
     _list_no_service_specific_credentials()
+    answers.apply()
+    # Last: it puts off what the mends above have made of an instance's end.
+    lateness.apply()
+
+
+def reclaim(instance_id: str) -> None:
+    """Take a spot instance away as AWS does when it wants it back."""
+    for instance in _instances_everywhere(instance_id):
+        instance.terminate()
+        instance.state_reason = StateReason(
+            "Server.SpotInstanceTermination: Spot instance termination", "Server.SpotInstanceTermination"
+        )
+
+
+def zone_of(subnet_id: str) -> str:
+    """The availability zone of a subnet, empty where there is none of this name."""
+    found = (subnets.get(subnet_id) for backend in _backends() for subnets in backend.subnets.values())
+    return next((str(subnet.availability_zone) for subnet in found if subnet), "")
+
+
+def _instances_everywhere(instance_id: str) -> list[Instance]:
+    return [instance for backend in _backends() for instance in backend.all_instances() if instance.id == instance_id]
+
+
+def _backends() -> list[Any]:
+    return [backend for account in ec2_backends.values() for backend in account.values()]
 
 
 def _report_security_groups_of_the_first_interface() -> None:

@@ -6,11 +6,13 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
 from io import BytesIO
+from random import random
 from time import sleep
 from typing import Any
 from urllib.parse import parse_qs
 
-FAULTS_PATH = "/_faults"
+from tests.doubles.aws import answers, lateness, moto_patches
+from tests.doubles.aws.paths import CHECKIP_PATH, LATENESS_PATH, RECLAIM_PATH
 
 StartResponse = Callable[..., Any]
 
@@ -20,9 +22,9 @@ class Fault:
     """An answer the double gives in place of moto's.
 
     `action` is a pattern of a call's name as `calls()` shows it (`ec2:RunInstances`, `s3:PUT /bucket/key`). Of the
-    calls that match it and hold `match` in their body, the first `after` go through and the next `times` fail. A
-    fault without `code` only waits `delay` seconds, or, with `held`, stands at a gate
-    until the test opens it and is then told to ask again.
+    calls that match it, hold `match` in their body and are about the availability zone `zone`, the first `after` go
+    through and the next `times` fail, each with the probability `rate`. A fault without `code` only waits `delay`
+    seconds, or, with `held`, stands at a gate until the test opens it and is then told to ask again.
     """
 
     action: str
@@ -30,6 +32,8 @@ class Fault:
     message: str = "injected by the test"
     status: int = 400
     match: str = ""
+    zone: str = ""
+    rate: float = 1.0
     after: int = 0
     times: int = 1
     delay: float = 0.0
@@ -38,6 +42,8 @@ class Fault:
     def strikes(self, call: str, body: bytes) -> bool:
         """Whether this call is to fail; counts it."""
         if not self.times or not fnmatchcase(call, self.action) or self.match.encode() not in body:
+            return False
+        if (self.zone and self.zone != _zone_of(body)) or random() >= self.rate:
             return False
         if self.after:
             self.after -= 1
@@ -61,8 +67,8 @@ class FaultyApplication:
         """Answer one request."""
         body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
         environ["wsgi.input"] = BytesIO(body)
-        if environ["PATH_INFO"] == FAULTS_PATH:
-            return self._answer_the_test(environ["REQUEST_METHOD"], body, start_response)
+        if environ["PATH_INFO"].startswith("/_"):
+            return self._answer_the_test(environ, body, start_response)
         service, call = name_of_call(environ, body)
         with self._lock:
             self._calls.append(call)
@@ -75,7 +81,23 @@ class FaultyApplication:
             sleep(fault.delay)
             if fault.code:
                 return _error(service, fault, start_response)
-        return self._application(environ, start_response)
+        if unknown := lateness.lateness.unknown(call, body):
+            return _error(service, Fault(call, unknown, "it is not described yet"), start_response)
+        if call == "pricing:GetProducts":
+            return _give(start_response, answers.get_products(json.loads(body)), "application/x-amz-json-1.1")
+        if service != "ec2":
+            return self._application(environ, start_response)
+        return self._ask_ec2(call, environ, start_response)
+
+    def _ask_ec2(self, call: str, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+        begun: list[tuple[str, list[tuple[str, str]]]] = []
+        answer = b"".join(self._application(environ, lambda status, headers, *_: begun.append((status, headers))))
+        lateness.lateness.note(call, answer)
+        answer = lateness.lateness.without_young(call, answer)
+        [(status, headers)] = begun
+        kept = [(name, value) for name, value in headers if name.lower() != "content-length"]
+        start_response(status, [*kept, ("Content-Length", str(len(answer)))])
+        return [answer]
 
     def _wait_at(self, gate: threading.Event) -> None:
         with self._lock:
@@ -88,7 +110,23 @@ class FaultyApplication:
         self._gate.set()
         self._gate, self._waiting = threading.Event(), 0
 
-    def _answer_the_test(self, method: str, body: bytes, start_response: StartResponse) -> Iterable[bytes]:
+    def _answer_the_test(self, environ: dict[str, Any], body: bytes, start_response: StartResponse) -> Iterable[bytes]:
+        """What the tests, or a person, ask of the double itself; and the caller's address, which is no AWS API."""
+        path = environ["PATH_INFO"]
+        if path == CHECKIP_PATH:
+            return _give(start_response, f"{environ['REMOTE_ADDR']}\n".encode(), "text/plain")
+        if path == LATENESS_PATH:
+            lateness.lateness.set(**json.loads(body))
+        elif path == RECLAIM_PATH:
+            moto_patches.reclaim(body.decode())
+        else:
+            self._change_faults(environ["REQUEST_METHOD"], body)
+        with self._lock:
+            faults = [asdict(fault) for fault in self._faults]
+            state = {"faults": faults, "calls": self._calls, "waiting": self._waiting}
+            return _give(start_response, json.dumps(state).encode(), "application/json")
+
+    def _change_faults(self, method: str, body: bytes) -> None:
         with self._lock:
             if method == "POST":
                 self._faults.append(Fault(**json.loads(body)))
@@ -98,11 +136,18 @@ class FaultyApplication:
                 self._open_gate()
                 self._faults.clear()
                 self._calls.clear()
-            faults = [asdict(fault) for fault in self._faults]
-            state = {"faults": faults, "calls": self._calls, "waiting": self._waiting}
-            answer = json.dumps(state).encode()
-        start_response("200 OK", [("Content-Type", "application/json")])
-        return [answer]
+
+
+def _give(start_response: StartResponse, answer: bytes, kind: str) -> Iterable[bytes]:
+    start_response("200 OK", [("Content-Type", kind), ("Content-Length", str(len(answer)))])
+    return [answer]
+
+
+def _zone_of(body: bytes) -> str:
+    """The availability zone that a call is about, by its subnet; empty where it names none."""
+    asked = parse_qs(body.decode(errors="replace"))
+    subnets = [values[0] for name, values in asked.items() if name.endswith("SubnetId")]
+    return moto_patches.zone_of(subnets[0]) if subnets else ""
 
 
 def name_of_call(environ: dict[str, Any], body: bytes) -> tuple[str, str]:
@@ -133,8 +178,6 @@ def serve(host: str, port: int, ready: Callable[[int], None]) -> None:
     """Serve until the process ends; `ready` is called with the port once connections are taken."""
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
     from werkzeug.serving import make_server
-
-    from tests.doubles.aws import moto_patches
 
     moto_patches.apply()
     application = FaultyApplication(DomainDispatcherApplication(create_backend_app))
