@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
 
-.PHONY: help demo setup test test-unit test-s3 test-job test-terraform coverage test-cluster bench lint lock docs init plan up stop start scale credentials down upload run follow runs stop-run results status ssh jupyter ui history logs sandbox-up sandbox-down
+.PHONY: help demo setup test test-unit test-s3 test-job test-terraform coverage test-cluster bench lint lock docs init plan up stop start scale credentials down upload run follow runs stop-run results status ssh jupyter ui history logs rehearse sandbox-cloud sandbox-up sandbox-down
 
 help: ## Print this menu
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -136,8 +136,14 @@ logs: .venv/.operator ## Every host's logs into a folder (FOLDER=logs)
 SANDBOX = $(BIN)/python -m tests.sandbox
 HOSTS ?= 3
 
-sandbox-up: .venv/.dev ## Boot HOSTS=3 real Debian hosts on this machine (Linux, root)
+rehearse: .venv/.dev ## All of it on this machine, plan to down, without an account (DATA=folder WEIGHTS=file; Linux, root)
+	@$(SANDBOX) tools && $(SANDBOX) rehearse $(call given,DATA WEIGHTS)
+
+sandbox-cloud: .venv/.dev ## Boot such a cloud and leave it up, for make's commands in another shell (Linux, root)
+	@$(SANDBOX) tools && $(SANDBOX) cloud
+
+sandbox-up: .venv/.dev ## Boot HOSTS=3 real Debian hosts on this machine, and no cloud (Linux, root)
 	@$(SANDBOX) tools && $(SANDBOX) up --hosts $(HOSTS)
 
-sandbox-down: .venv/.dev ## Stop them and leave nothing behind
+sandbox-down: .venv/.dev ## Stop whatever is up of them and leave nothing behind
 	@$(SANDBOX) down

@@ -2,6 +2,7 @@
 
 from functools import cache
 from typing import Any
+from urllib.parse import urlsplit
 
 import boto3
 from botocore.config import Config
@@ -9,6 +10,7 @@ from botocore.config import Config
 from scripts.aws.errors import aws_errors_as_sentences
 
 CONFIG = Config(retries={"max_attempts": 6, "mode": "standard"}, connect_timeout=10, read_timeout=60)
+AMAZONS = ("amazonaws.com", "amazonaws.com.cn", "api.aws")
 # For what can be done without.
 IN_A_HURRY = Config(connect_timeout=3, read_timeout=8, retries={"max_attempts": 1, "mode": "standard"})
 
@@ -24,3 +26,12 @@ def account(region: str) -> str:
     """Number of the account that the credentials belong to. Raises MissingError when AWS does not take them."""
     with aws_errors_as_sentences("say whose credentials these are"):
         return str(client("sts", region).get_caller_identity()["Account"])
+
+
+def rehearsal(region: str) -> str | None:
+    """The sentence that says so where something else than Amazon answers for AWS; None for the real one."""
+    endpoint = str(client("ec2", region).meta.endpoint_url)
+    host = urlsplit(endpoint).hostname or ""
+    if any(host == domain or host.endswith(f".{domain}") for domain in AMAZONS):
+        return None
+    return f"REHEARSAL: {endpoint} plays AWS. No account is touched, nothing is paid for."

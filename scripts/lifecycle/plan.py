@@ -32,6 +32,8 @@ def check(name: str) -> str:
     for tool in TOOLS:
         processes.need(tool)
     region = checked_region()
+    if rehearsal := clients.rehearsal(region):
+        console.say(rehearsal)
     account = clients.account(region)
     return f"cluster {name} in {region}, account {account}"
 

@@ -2,7 +2,7 @@
 
 import json
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from scripts import console
@@ -44,7 +44,10 @@ class RunStatus:
 
 @dataclass(frozen=True)
 class Status:
-    """The cluster now. Costs are since the master's last start, in `currency`, None where no price is known."""
+    """The cluster now. Costs are since the master's last start, in `currency`, None where no price is known.
+
+    `rehearsal` says so where the cluster is not in AWS.
+    """
 
     cluster: str
     region: str
@@ -58,6 +61,7 @@ class Status:
     price_per_hour: float | None
     cost_so_far: float | None
     currency: str
+    rehearsal: str | None = None
 
 
 def show(cluster: Cluster, as_json: bool) -> None:
@@ -81,7 +85,8 @@ def ask(cluster: Cluster) -> Status:
                 state, runs = master_state(hosts, cluster), _runs(hosts)
         except (ConfigurationError, HostError, MissingError) as error:
             console.warn(str(error))
-    return status_of(cluster, instances, state, runs, prices.of(cluster), time.time())
+    found = status_of(cluster, instances, state, runs, prices.of(cluster), time.time())
+    return replace(found, rehearsal=clients.rehearsal(cluster.region))
 
 
 def status_of(
@@ -129,7 +134,8 @@ def lines(status: Status) -> list[str]:
     """The status as a person reads it."""
     alive = "unknown" if status.workers_alive is None else f"{status.workers_alive} of {status.workers}"
     since = "" if status.uptime_seconds is None else f" for {span(status.uptime_seconds)}"
-    said = [f"Cluster {status.cluster} in {status.region}: {status.state}{since}; workers alive: {alive}"]
+    said = [status.rehearsal] if status.rehearsal else []
+    said += [f"Cluster {status.cluster} in {status.region}: {status.state}{since}; workers alive: {alive}"]
     said += [f"  {line}" for line in console.columns(map(_cells, status.hosts))]
     said += [f"Run {run.run_id} for {span(run.seconds)}: {run.progress or 'starting'}" for run in status.runs]
     if not status.runs:

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.sandbox import faults
 from tests.sandbox.cloud import Cloud
+from tests.sandbox.faults import hosts as faults
 from tests.sandbox.host import Host
 from tests.sandbox.metadata import RoleCredentials
 from tests.sandbox.sandbox import MIB, Sandbox

@@ -19,7 +19,7 @@ from tests.cluster import reference
 from tests.cluster.browser import chromium, keep_picture
 from tests.cluster.operator import STATE_DIRECTORY, Operator
 from tests.conftest import Need
-from tests.sandbox import faults
+from tests.sandbox.faults import hosts as faults
 from tests.waiting import wait_until
 
 NOTEBOOK_SECONDS = 180

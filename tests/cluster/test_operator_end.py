@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.cluster.operator import STATE_DIRECTORY, Operator
-from tests.sandbox import faults
+from tests.sandbox.faults import hosts as faults
 from tests.waiting import wait_until
 
 # A job of rounds, each with a known sum, that goes on until it is told that it is enough.

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Need
-from tests.sandbox import faults, machine, runs, sweep
+from tests.sandbox import machine, runs, sweep
+from tests.sandbox.faults import hosts as faults
 from tests.sandbox.host import Host
 from tests.sandbox.kernel import firewall, network
 from tests.sandbox.machine import SandboxError

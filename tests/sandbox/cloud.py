@@ -4,8 +4,9 @@ import base64
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
 from ipaddress import IPv4Address
@@ -14,6 +15,7 @@ from typing import Any
 
 from tests.doubles.aws.double import ACCOUNT, AwsDouble, HostsBehind
 from tests.sandbox.host import Host
+from tests.sandbox.images import layers
 from tests.sandbox.kernel import firewall
 from tests.sandbox.kernel.firewall import Rule
 from tests.sandbox.machine import SandboxError
@@ -23,6 +25,7 @@ from tests.sandbox.sandbox import ANYWHERE, DEFAULT_MEMORY, MIB, Sandbox
 PAUSE = 0.3  # seconds between two looks at the double
 ON = ("pending", "running")
 GONE = ("shutting-down", "terminated")
+GIB = 1 << 30
 
 Instance = dict[str, Any]
 log = logging.getLogger(__name__)
@@ -84,6 +87,15 @@ class Cloud:
                 return self.host(instance["InstanceId"])
         raise SandboxError(f"No instance is named {name}.")
 
+    def host_called(self, name: str) -> Host:
+        """The host that a person means by `worker-1`, by its whole Name tag or by its instance id."""
+        there = {i["InstanceId"]: _tags(i).get("Name", "") for i in self._instances() if i["State"]["Name"] not in GONE}
+        found = [(id_, tag) for id_, tag in there.items() if name in (id_, tag) or tag.endswith(f"-{name}")]
+        if len(found) != 1:
+            names = ", ".join(sorted(tag for _, tag in found) or sorted(there.values())) or "no host at all"
+            raise SandboxError(f"{name} is {'several hosts' if found else 'no host'}: there is {names}.")
+        return self.host(found[0][0])
+
     def wait_until_in_step(self, seconds: float = 60) -> None:
         """Wait until the hosts are as the double has the instances now. Raises what went wrong on the way."""
         deadline, passes = time.monotonic() + seconds, self._passes
@@ -128,6 +140,7 @@ class Cloud:
             min(self._memory, self._memory_of(instance["InstanceType"])),
             self._credentials,
             ended=lambda: self._switched_off.add(instance_id),
+            disk=self._disk_of(instance_id),
         )
         (self._folder / f"{instance_id}.console").symlink_to(host.folder / "console.log")
         self._seen[instance_id] = "created"
@@ -229,9 +242,27 @@ class Cloud:
         types = self._ec2.describe_instance_types(InstanceTypes=[instance_type])["InstanceTypes"]
         return int(types[0]["MemoryInfo"]["SizeInMiB"]) * MIB
 
+    def _disk_of(self, instance_id: str) -> int:
+        attached = [{"Name": "attachment.instance-id", "Values": [instance_id]}]
+        volumes = self._ec2.describe_volumes(Filters=attached)["Volumes"]
+        return int(volumes[0]["Size"]) * GIB
+
     def _reboots_asked_for(self, instance_id: str) -> int:
         notes = Path(self._folder / f"{instance_id}.reboots")
         return notes.stat().st_size if notes.exists() else 0
+
+
+# What the hosts' role gives out in a cloud for people and for stories.
+ROLE_KEYS = RoleCredentials("AKIAORCHARDTESTROLE", "role-secret")
+
+
+@contextmanager
+def prepared_cloud(memory: int = 3 * GIB) -> Iterator[Cloud]:
+    """A cloud whose hosts boot with Java and the environment on their disks, and reach its S3."""
+    with Sandbox() as sandbox:
+        sandbox.use_layers([layers.prepared()])
+        with Cloud(sandbox, credentials=lambda: ROLE_KEYS, memory=memory, seen_by_hosts=True) as cloud:
+            yield cloud
 
 
 def _rules(group: dict[str, Any], members: dict[str, list[str]]) -> list[Rule]:

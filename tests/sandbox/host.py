@@ -21,7 +21,10 @@ BOOT_SECONDS = 60
 
 
 class Host:
-    """A host named `name` in the run; `layers` are the read-only folders of its disk, the uppermost first."""
+    """A host named `name` in the run; `layers` are the read-only folders of its disk, the uppermost first.
+
+    What it writes may take up `disk` bytes; None: whatever this machine has.
+    """
 
     def __init__(
         self,
@@ -32,8 +35,9 @@ class Host:
         memory: int | None = None,
         credentials: Callable[[], RoleCredentials | None] = lambda: None,
         ended: Callable[[], None] = lambda: None,
+        disk: int | None = None,
     ) -> None:
-        self.run, self.name, self.layers, self.memory = run, name, layers, memory
+        self.run, self.name, self.layers, self.memory, self.disk = run, name, layers, memory, disk
         self.address = IPv4Address(identity.private_ip)
         self.folder = run.folder / "hosts" / name
         self.root = self.folder / "root"
@@ -54,12 +58,21 @@ class Host:
     def cgroup(self) -> str:
         return f"{self.run.name}-{self.name}"
 
+    @property
+    def upper(self) -> Path:
+        """What the host has written, as an overlay above its layers."""
+        return (self.folder if self.disk is None else self.folder / "disk") / "upper"
+
     def create(self) -> None:
         """Disk, link and metadata service, as a new instance has them before it is switched on."""
-        for part in ("upper", "work", "root"):
-            (self.folder / part).mkdir(parents=True)
+        self.root.mkdir(parents=True)
+        if self.disk is not None:
+            self._make_disk(self.disk)
+        work = self.upper.with_name("work")
+        for part in (self.upper, work):
+            part.mkdir()
         lower = ":".join(map(str, self.layers))
-        options = f"lowerdir={lower},upperdir={self.folder / 'upper'},workdir={self.folder / 'work'}"
+        options = f"lowerdir={lower},upperdir={self.upper},workdir={work}"
         subprocess.run(["mount", "-t", "overlay", self.cgroup, "-o", options, self.root], check=True)
         if self.memory is not None:
             self._show_memory(self.memory)
@@ -91,6 +104,7 @@ class Host:
         self.metadata.stop()
         network.detach(self.run, self.name, self.address)
         unmount(self.root)
+        unmount(self.folder / "disk")
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def allow(self, rules: list[firewall.Rule]) -> None:
@@ -127,6 +141,18 @@ class Host:
                 return link.recv(4) == b"SSH-"
         except OSError:
             return False
+
+    def _make_disk(self, size: int) -> None:
+        """A file system of its own for what the host writes; the file behind it grows as it fills."""
+        file, disk = self.folder / "disk.img", self.folder / "disk"
+        disk.mkdir()
+        with file.open("wb") as made:
+            made.truncate(size)
+        # No journal: the disk does not outlive this machine. Nothing kept for root, who fills it.
+        subprocess.run(["mkfs.ext4", "-q", "-F", "-O", "^has_journal", "-m", "0", file], check=True)
+        mounted = subprocess.run(["mount", "-o", "loop,noatime", file, disk], capture_output=True, text=True)
+        if mounted.returncode:
+            raise SandboxError(f"A disk for {self.name} cannot be mounted ({mounted.stderr.strip()}).")
 
     def _show_memory(self, size: int) -> None:
         folder = self.root / FACTS_FOLDER

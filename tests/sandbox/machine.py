@@ -4,6 +4,8 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
+from pathlib import Path
 
 # Program -> Debian package that brings it.
 TOOLS = {
@@ -14,6 +16,8 @@ TOOLS = {
     "iptables": "iptables",
     "ssh": "openssh-client",
     "mount": "mount",
+    "mkfs.ext4": "e2fsprogs",
+    "nsenter": "util-linux",
 }
 
 
@@ -35,6 +39,30 @@ def check() -> None:
     if missing:
         command = f"apt-get install --no-install-recommends {' '.join(missing)}"
         raise SandboxError(f"The sandbox misses programs: install them with `{command}`.")
+
+
+def check_programs(programs: Sequence[str]) -> None:
+    """Raise SandboxError unless these are on PATH; no Debian package brings them."""
+    for program in programs:
+        if shutil.which(program) is None:
+            raise SandboxError(f"{program} is not on this machine: install it, then try again.")
+
+
+def check_room(memory: int, disk: int, folder: Path) -> None:
+    """Raise SandboxError unless so many bytes of memory are free, and of disk where this folder is to be."""
+    facts = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
+    free = int(facts["MemAvailable"].split()[0]) * 1024
+    if free < memory:
+        raise SandboxError(f"A rehearsal needs {_gib(memory)} of memory, and {_gib(free)} are free: end something.")
+    while not folder.exists():
+        folder = folder.parent
+    free = shutil.disk_usage(folder).free
+    if free < disk:
+        raise SandboxError(f"A rehearsal needs {_gib(disk)} of disk in {folder}, and {_gib(free)} are free: make room.")
+
+
+def _gib(size: int) -> str:
+    return f"{size / (1 << 30):.1f} GiB"
 
 
 def missing_packages(programs: dict[str, str] = TOOLS) -> list[str]:

@@ -85,6 +85,10 @@ class MetadataService:
         self._spot_notice = datetime.now(UTC) + timedelta(seconds=seconds)
         return self._spot_notice
 
+    def withdraw_spot_interruption(self) -> None:
+        """Say so no more."""
+        self._spot_notice = None
+
     def grant_token(self, seconds: int) -> str:
         token = secrets.token_urlsafe(40)
         self._tokens[token] = time.monotonic() + seconds

@@ -77,6 +77,7 @@ class Sandbox:
         memory: int | None = DEFAULT_MEMORY,
         credentials: Callable[[], RoleCredentials | None] = lambda: None,
         ended: Callable[[], None] = lambda: None,
+        disk: int | None = None,
     ) -> Host:
         """A new host, made and not yet switched on. Raises SandboxError when its address is not of this run."""
         assert self.run is not None
@@ -86,7 +87,7 @@ class Sandbox:
                 f"The host {name} has the address {identity.private_ip}, outside of this sandbox's network: "
                 f"create the VPC with {self.run.network}."
             )
-        host = Host(self.run, name, identity, [*self._layers, self._base], memory, credentials, ended)
+        host = Host(self.run, name, identity, [*self._layers, self._base], memory, credentials, ended, disk)
         self.hosts[name] = host
         host.create()
         if identity.public_ip:

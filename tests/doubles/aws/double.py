@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any, Self
+from urllib.parse import urlsplit
 
 import boto3
 
@@ -30,6 +31,7 @@ from tests.doubles.aws.paths import CHECKIP_PATH, FAULTS_PATH, LATENESS_PATH, RE
 
 HERE = Path(__file__).resolve().parent
 ACCOUNT = "123456789012"
+HTTP_PORT = 80
 START_DEADLINE = 180  # seconds; a cold moto takes about 5, on a machine with much else to do a minute
 
 
@@ -62,7 +64,8 @@ class AwsDouble:
     @property
     def endpoint_url(self) -> str:
         """The URL on this machine. Elsewhere, the same port on the address by which that place reaches this machine."""
-        return f"http://{'127.0.0.1' if self._host == '0.0.0.0' else self._host}:{self.port}"  # noqa: S104
+        host = "127.0.0.1" if self._host == "0.0.0.0" else self._host  # noqa: S104
+        return f"http://{host}" if self.port == HTTP_PORT else f"http://{host}:{self.port}"
 
     def environment(self, access_key: str = "AKIAORCHARDTESTADMIN", secret_key: str = "test") -> dict[str, str]:  # noqa: S107
         """The variables by which Terraform, boto3 and the AWS tools take the double for AWS."""
@@ -105,7 +108,7 @@ class AwsDouble:
         if not line:
             self.stop()
             raise RuntimeError(f"The AWS double did not start (deadline {START_DEADLINE} s):\n{self.log()}")
-        self.port = int(line.split("AWS_ENDPOINT_URL=")[1].rpartition(":")[2])
+        self.port = urlsplit(line.split("AWS_ENDPOINT_URL=")[1].strip()).port or HTTP_PORT
         return self
 
     def stop(self) -> None:

@@ -20,6 +20,7 @@ PACKAGES = [
     "dbus",
     "iproute2",
     "iputils-ping",
+    "libfaketime",
     "libpam-systemd",
     "openssh-server",
     "procps",

@@ -65,13 +65,13 @@ def _make(layer: Path) -> None:
         _install(folder)
         host.stop()
         for path in IDENTITY:
-            _remove(host.folder / "upper" / path)
+            _remove(host.upper / path)
         # The folders in it stay: packages made them for their services.
-        for log in (host.folder / "upper" / "var/log").rglob("*"):
+        for log in (host.upper / "var/log").rglob("*"):
             if not log.is_dir():
                 log.unlink()
         unmount(host.root)
-        (host.folder / "upper").rename(layer)
+        (host.upper).rename(layer)
 
 
 def _install(folder: Path) -> None:

@@ -7,6 +7,7 @@ groups, so the launcher moves itself in first (`launch.py`).
 import os
 import signal
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,6 +65,28 @@ def limit_memory(name: str, size: int | None) -> None:
         (group / "memory.max").write_text("max" if size is None else str(size))
     else:
         (group / "memory.limit_in_bytes").write_text(str(-1 if size is None else size))
+
+
+def take_memory_away(name: str) -> None:
+    """Let the host have less than it uses, as far as the kernel agrees: then it kills a process for the next page."""
+    group, version = _group(name, "memory")
+    if version == 2:
+        limit, used = group / "memory.max", int(_read(group / "memory.current"))
+    else:
+        limit, used = group / "memory.limit_in_bytes", int(_read(group / "memory.usage_in_bytes"))
+    for size in (used * 3 // 4, used):
+        # Version 1 refuses a limit below what it cannot take away.
+        with suppress(OSError):
+            limit.write_text(str(size))
+            return
+
+
+def oom_kills(name: str) -> int:
+    """How many processes the kernel has killed in the host because its memory was used up."""
+    group, version = _group(name, "memory")
+    file = "memory.events" if version == 2 else "memory.oom_control"
+    counts = [_read(part / file) for part in [group, *(path for path in group.rglob("*") if path.is_dir())]]
+    return sum(int(line.split()[1]) for text in counts for line in text.splitlines() if line.startswith("oom_kill "))
 
 
 def processes(groups: list[Path]) -> set[int]:

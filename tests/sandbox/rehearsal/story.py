@@ -1,0 +1,147 @@
+"""`make rehearse`: the README's commands in order on a cloud of this machine's own, and nothing left of it."""
+
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pipeline.pictures.demo_pictures import draw_pictures
+from scripts import console
+from tests.doubles.aws.resources import resources_of
+from tests.sandbox import sweep
+from tests.sandbox.kernel import cgroups
+from tests.sandbox.machine import SandboxError
+from tests.sandbox.rehearsal import environment
+from tests.sandbox.rehearsal.server import Live, live_cloud
+from tests.sandbox.runs import Run
+from tests.sandbox.standing import CLOUD
+
+ROOT = environment.ROOT
+# For a command that Ctrl-C has reached, too, to end in good order.
+LAST_SECONDS = 60
+COMMANDS = ("plan", "up", "upload", "run", "results", "status", "down")
+
+
+@dataclass
+class Story:
+    """What was typed so far: the seconds of each command, and the exit code of the first that failed."""
+
+    live: Live
+    given: dict[str, list[str]]
+    seconds: dict[str, float] = field(default_factory=dict)
+    code: int = 0
+
+    def type(self, command: str) -> None:
+        """Type `make COMMAND`, its output as it comes."""
+        words = ["make", command, *self.given.get(command, [])]
+        print(f"\n$ {shlex.join(words)}", flush=True)
+        began = time.monotonic()
+        self.code = _ended(_begun(words, self.live))
+        self.seconds[f"make {command}"] = time.monotonic() - began
+
+    def left(self) -> list[str]:
+        """What there is of the cluster by a look that knows nothing of the product's; its bucket is to stay."""
+        there = resources_of(self.live.cloud.aws.client, "rehearsal")
+        return [thing for thing in there if not thing.startswith("bucket ")]
+
+
+def rehearse(data: str, weights: str) -> int:
+    """The whole story. Gives the exit code of the first command that failed, 1 where something was left.
+
+    `data` is a folder of pictures, drawn where empty; `weights` a file, random where empty.
+    """
+    for given in filter(None, (data, weights)):
+        if not Path(given).expanduser().exists():
+            raise SandboxError(f"There is no {given}: name what exists.")
+    _end_as_with_ctrl_c()
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="orchard-pictures-") as scratch, live_cloud() as live:
+        CLOUD.announce([])
+        run = live.cloud.sandbox.run
+        assert run
+        boot = time.monotonic() - began
+        story = Story(live, _words(data or _drawn(Path(scratch)), weights or "random"))
+        story.seconds["boot the cloud"] = boot
+        left = _tell(story)
+    return _end(story, left, run, began)
+
+
+def _tell(story: Story) -> list[str]:
+    """Type all commands, up to the first that fails; gives what the last one left."""
+    for command in COMMANDS:
+        story.type(command)
+        if story.code:
+            return []
+    return story.left()
+
+
+def _end(story: Story, left: list[str], run: Run, began: float) -> int:
+    """The table of seconds, where the report is, and whether anything is left."""
+    rows = [*story.seconds.items(), ("together", time.monotonic() - began)]
+    print("\n" + "\n".join(console.columns((name, f"{seconds:>6.0f} s") for name, seconds in rows)))
+    if story.code:
+        print(f"`{list(story.seconds)[-1]}` failed; what it says above holds for a real cloud, too.")
+    elif reports := sorted(ROOT.glob("results/*/report.html"), key=lambda file: file.stat().st_mtime):
+        print(f"Report: {reports[-1]}")
+    left = [*left, *sweep.remains(run)]
+    print(f"Left: {', '.join(left)}." if left else "Nothing is left.")
+    return story.code or int(bool(left))
+
+
+def _words(data: str, weights: str) -> dict[str, list[str]]:
+    return {"upload": [f"DATA={data}"], "run": [f"WEIGHTS={weights}"]}
+
+
+def _drawn(scratch: Path) -> str:
+    folder = scratch / "pictures"
+    draw_pictures(folder)
+    return str(folder)
+
+
+def _begun(words: list[str], live: Live) -> subprocess.Popen[bytes]:
+    """The command, in a group that goes with the run: of a killed rehearsal, nothing works on."""
+    assert live.cloud.sandbox.run
+    groups = cgroups.create(f"{live.cloud.sandbox.run.name}-operator")
+
+    def join() -> None:
+        for group in groups:
+            (group / "cgroup.procs").write_text(str(os.getpid()))
+
+    return subprocess.Popen(words, cwd=ROOT, env=environment.outside(live.variables), preexec_fn=join)
+
+
+def _ended(command: subprocess.Popen[bytes]) -> int:
+    """Its exit code. On Ctrl-C, which a terminal sends to it, too, it may end in good order first."""
+    try:
+        return command.wait()
+    except KeyboardInterrupt:
+        command.send_signal(signal.SIGINT)
+        try:
+            command.wait(LAST_SECONDS)
+        except subprocess.TimeoutExpired:
+            command.kill()
+            command.wait()
+        raise
+
+
+def _end_as_with_ctrl_c() -> None:
+    """SIGTERM does what Ctrl-C does, in this process only: netlink calls fork some that are ended by it."""
+    own = os.getpid()
+
+    def interrupt(*_: object) -> None:
+        if os.getpid() != own:
+            os._exit(1)
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, interrupt)
+
+
+def stopped() -> int:
+    """What is said after Ctrl-C, once all is taken away; gives the exit code."""
+    print("\nStopped; nothing is left.", file=sys.stderr)
+    return 130
