@@ -6,7 +6,7 @@ import shutil
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from typing import Any
 
 from scripts import console
 from tests.sandbox import handle, machine, runs, sweep
@@ -75,7 +75,7 @@ def fault(words: list[str]) -> None:
 def main() -> int:
     """Exit code 0, or 1 after one sentence on what is wrong; a rehearsal's own."""
     given = _parser().parse_args()
-    commands: dict[str, Callable[[], int | None]] = {
+    commands: dict[str, Any] = {
         "up": lambda: up(given.hosts, given.memory),
         "serve": lambda: serve(given.hosts, given.memory),
         "cloud": cloud,

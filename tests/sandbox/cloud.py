@@ -64,7 +64,7 @@ class Cloud:
     def __enter__(self) -> "Cloud":
         self._folder.mkdir(parents=True, exist_ok=True)
         self.aws.start()
-        self._ec2, self._iam = self.aws.client("ec2"), self.aws.client("iam")
+        self._ec2, self._iam = self.aws.keepers_client("ec2"), self.aws.keepers_client("iam")
         self._thread.start()
         return self
 

@@ -27,7 +27,7 @@ from urllib.parse import urlsplit
 
 import boto3
 
-from tests.doubles.aws.paths import CHECKIP_PATH, FAULTS_PATH, LATENESS_PATH, RECLAIM_PATH
+from tests.doubles.aws.paths import CHECKIP_PATH, FAULTS_PATH, KEEPER, LATENESS_PATH, RECLAIM_PATH
 
 HERE = Path(__file__).resolve().parent
 ACCOUNT = "123456789012"
@@ -84,6 +84,10 @@ class AwsDouble:
         identity = {"aws_access_key_id": "AKIAORCHARDTESTADMIN", "aws_secret_access_key": "test"} | credentials
         session = boto3.session.Session(region_name=self.region, **identity)
         return session.client(service, endpoint_url=self.endpoint_url)
+
+    def keepers_client(self, service: str) -> Any:
+        """A client of whoever keeps the double's hosts: no fault strikes it, its calls are not listed."""
+        return self.client(service, aws_access_key_id=KEEPER)
 
     def start(self) -> Self:
         """Start the double's process and wait until it answers. Raises RuntimeError with its log when it does not."""

@@ -1,5 +1,8 @@
 """Where the double is asked for what is no AWS API: its faults, and the address that a caller is seen at."""
 
+# The access key of whoever keeps the hosts in step: what AWS does to its customers is not done to it.
+KEEPER = "AKIAORCHARDKEEPER"
+
 FAULTS_PATH = "/_faults"
 LATENESS_PATH = "/_lateness"
 RECLAIM_PATH = "/_reclaim"

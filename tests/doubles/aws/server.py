@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from tests.doubles.aws import answers, lateness, moto_patches
-from tests.doubles.aws.paths import CHECKIP_PATH, LATENESS_PATH, RECLAIM_PATH
+from tests.doubles.aws.paths import CHECKIP_PATH, KEEPER, LATENESS_PATH, RECLAIM_PATH
 
 StartResponse = Callable[..., Any]
 
@@ -69,6 +69,8 @@ class FaultyApplication:
         environ["wsgi.input"] = BytesIO(body)
         if environ["PATH_INFO"].startswith("/_"):
             return self._answer_the_test(environ, body, start_response)
+        if KEEPER in environ.get("HTTP_AUTHORIZATION", ""):
+            return self._application(environ, start_response)
         service, call = name_of_call(environ, body)
         with self._lock:
             self._calls.append(call)

@@ -46,7 +46,7 @@ class Story:
 
     def left(self) -> list[str]:
         """What there is of the cluster by a look that knows nothing of the product's; its bucket is to stay."""
-        there = resources_of(self.live.cloud.aws.client, "rehearsal")
+        there = resources_of(self.live.cloud.aws.keepers_client, "rehearsal")
         return [thing for thing in there if not thing.startswith("bucket ")]
 
 
