@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from tests.cluster import reference
-from tests.cluster.operator import Operator, prepared_cloud
+from tests.cluster.operator import Operator
 from tests.conftest import Need
 from tests.sandbox import handle, machine
+from tests.sandbox.cloud import prepared_cloud
 from tests.sandbox.machine import SandboxError
 from tests.sandbox.sandbox import Sandbox
 from tests.sandbox.ssh import Shell

@@ -18,13 +18,10 @@ from typing import Any
 
 from scripts.tfvars import literal
 from tests.doubles.aws.double import ACCOUNT
-from tests.doubles.aws.provider_mirror import cli_config
 from tests.doubles.aws.resources import resources_of
 from tests.sandbox.cloud import Cloud
 from tests.sandbox.host import Host
-from tests.sandbox.images import layers
-from tests.sandbox.metadata import RoleCredentials
-from tests.sandbox.sandbox import Sandbox
+from tests.sandbox.rehearsal.environment import variables
 from tests.sandbox.ssh import Shell
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -36,7 +33,8 @@ OVERRIDES = {
     "orchard_state_directory": STATE_DIRECTORY,
     "jupyter_token_file": "/etc/orchard/jupyter/login",
 }
-ROLE_KEYS = RoleCredentials("AKIAORCHARDTESTROLE", "role-secret")
+# Java's thorough compiler pays in long runs; here it would take the cores of all hosts at once.
+QUICK_JAVA = {"JDK_JAVA_OPTIONS": "-XX:TieredStopAtLevel=1"}
 
 
 @dataclass(frozen=True)
@@ -64,12 +62,7 @@ class Operator:
         copy_checkout(self.checkout)
         run = cloud.sandbox.run
         self.environment: dict[str, str] = {
-            **cloud.aws.environment(),
-            **cli_config(folder),
-            # Hosts reach S3 where Terraform made the bucket; the address comes to Ansible as one more inventory.
-            "ANSIBLE_INVENTORY": f"{self.checkout / 'ansible/inventory.py'},{_more_variables(folder, cloud)}",
-            "AWS_SHARED_CREDENTIALS_FILE": str(folder / "aws-credentials"),
-            "AWS_CONFIG_FILE": str(folder / "aws-config"),
+            **variables(folder, cloud, self.checkout, **OVERRIDES, spark_environment=QUICK_JAVA),
             "PATH": f"{self.checkout / '.venv/bin'}:{os.environ['PATH']}",
         }
         defaults = {
@@ -212,24 +205,3 @@ def copy_checkout(target: Path) -> None:
             # With its time: make goes by it.
             shutil.copy2(source, target / name)
     (target / ".venv").symlink_to(Path(sys.executable).parents[1])
-
-
-@contextmanager
-def prepared_cloud(memory: int = 3 << 30) -> Iterator[Cloud]:
-    """A cloud whose hosts boot with Java and the environment on their disks, and reach its S3."""
-    with Sandbox() as sandbox:
-        sandbox.use_layers([layers.prepared()])
-        with Cloud(sandbox, credentials=lambda: ROLE_KEYS, memory=memory, seen_by_hosts=True) as cloud:
-            yield cloud
-
-
-def _more_variables(folder: Path, cloud: Cloud) -> Path:
-    file = folder / "variables.yml"  # JSON is YAML, too
-    environment = {
-        "AWS_ENDPOINT_URL_S3": cloud.aws.endpoint_url,
-        "AWS_ALLOW_HTTP": "true",
-        # Java's thorough compiler pays in long runs; here it would take the cores of all hosts at once.
-        "JDK_JAVA_OPTIONS": "-XX:TieredStopAtLevel=1",
-    }
-    file.write_text(json.dumps({"all": {"vars": OVERRIDES | {"spark_environment": environment}}}))
-    return file

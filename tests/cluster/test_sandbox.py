@@ -257,7 +257,8 @@ def test_a_sandbox_made_by_hand_goes_by_hand(need: Need) -> None:
         )
         assert asked.stdout == "master\n", asked.stderr
         again = by_hand("up")
-        assert (again.returncode, again.stderr) == (1, "A sandbox is up already: end it with `make sandbox-down`.\n")
+        sentence = f"A sandbox is up already (process {runs.owner(run.number)}): end it with `make sandbox-down`.\n"
+        assert (again.returncode, again.stderr) == (1, sentence)
     finally:
         down = by_hand("down")
     assert down.returncode == 0, down.stderr
@@ -320,7 +321,7 @@ def test_a_host_outside_of_the_network_is_refused(sandbox: Sandbox) -> None:
     [
         ("darwin", 0, None, "The sandbox needs Linux (namespaces, overlay mounts); this is darwin."),
         ("linux", 1000, None, "so it needs root: run it with sudo."),
-        ("linux", 0, "/nowhere", "apt-get install --no-install-recommends iproute2 iptables mmdebstrap"),
+        ("linux", 0, "/nowhere", "apt-get install --no-install-recommends e2fsprogs iproute2 iptables mmdebstrap"),
     ],
 )
 def test_where_it_cannot_work_it_says_why(
