@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
 
-.PHONY: help demo setup test test-unit test-s3 test-job test-terraform coverage test-cluster bench lint lock docs init plan up stop start scale credentials down upload run follow runs stop-run results status ssh jupyter ui history logs rehearse sandbox-cloud sandbox-up sandbox-down
+.PHONY: help demo setup test test-unit test-s3 test-job test-terraform coverage test-cluster bench lint lock docs init plan up stop start scale credentials down upload run follow runs stop-run results status ssh jupyter ui history logs rehearse recording sandbox-cloud sandbox-up sandbox-down
 
 help: ## Print this menu
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -138,6 +138,9 @@ HOSTS ?= 3
 
 rehearse: .venv/.dev ## All of it on this machine, plan to down, without an account (DATA=folder WEIGHTS=file; Linux, root)
 	@$(SANDBOX) tools && $(SANDBOX) rehearse $(call given,DATA WEIGHTS)
+
+recording: .venv/.dev ## Record docs/rehearsal.cast anew: a rehearsal as text (asciinema)
+	$(BIN)/asciinema rec --quiet --overwrite --idle-time-limit 2 --cols 110 --rows 40 --command '$(MAKE) --no-print-directory rehearse' docs/rehearsal.cast
 
 sandbox-cloud: .venv/.dev ## Boot such a cloud and leave it up, for make's commands in another shell (Linux, root)
 	@$(SANDBOX) tools && $(SANDBOX) cloud
