@@ -29,7 +29,7 @@ def begin_early(make_configuration: Make, _: AwsDouble) -> Late:
     """Apply and destroy, in an AWS of their own."""
     with AwsDouble() as aws:
         aws.be_late(DESCRIBED_AFTER, SHUTTING_DOWN)
-        cluster = make_configuration(aws, NAME)
+        cluster = make_configuration(aws, NAME, budget_email="me@example.com")
         cluster.init()
         cluster.apply()
         changes = cluster.changes()

@@ -1,10 +1,11 @@
-"""What moto does not answer at all: AWS's price list, EC2's quotas and spot prices."""
+"""What moto does not answer: AWS's price list, EC2's quotas and spot prices, who is written to about a budget."""
 
 import json
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from moto.budgets.responses import BudgetsResponse
 from moto.core.responses import ActionResult
 from moto.ec2.responses.spot_instances import SpotInstances
 from moto.servicequotas.models import ServiceQuotasBackend
@@ -22,6 +23,16 @@ def apply() -> None:
     """Teach moto the calls that it knows by name only."""
     ServiceQuotasBackend.get_service_quota = _quota
     SpotInstances.describe_spot_price_history = _spot_prices
+    BudgetsResponse.describe_subscribers_for_notification = _subscribers
+    BudgetsResponse.list_tags_for_resource = _tags_of_budget
+    create = BudgetsResponse.create_budget
+
+    def create_and_tag(self: Any) -> str:
+        answer: str = create(self)
+        _budget(self).tags = self._get_param("ResourceTags", [])
+        return answer
+
+    BudgetsResponse.create_budget = create_and_tag
 
 
 def get_products(request: dict[str, Any]) -> bytes:
@@ -39,6 +50,29 @@ def get_products(request: dict[str, Any]) -> bytes:
 def _quota(self: Any, service_code: str, quota_code: str) -> dict[str, Any]:
     name, value = QUOTAS[quota_code]
     return {"ServiceCode": service_code, "QuotaCode": quota_code, "QuotaName": name, "Value": value}
+
+
+def _budget(self: Any) -> Any:
+    """The budget that a call is about, named by itself, in it or at the end of an ARN."""
+    name = self._get_param("BudgetName") or (self._get_param("Budget") or {}).get("BudgetName")
+    name = name or self._get_param("ResourceARN").rpartition("/")[2]
+    return next(budgets[name] for budgets in self.backend.budgets.values() if name in budgets)
+
+
+def _subscribers(self: Any) -> str:
+    asked = self._get_param("Notification")
+    # AWS fills in what was left out; the three that say which one it is are always there.
+    names = ("NotificationType", "ComparisonOperator", "Threshold")
+    found = [
+        notification.subscribers
+        for notification in _budget(self).notifications
+        if all(notification.details[name] == asked[name] for name in names)
+    ]
+    return json.dumps({"Subscribers": found[0]})
+
+
+def _tags_of_budget(self: Any) -> str:
+    return json.dumps({"ResourceTags": getattr(_budget(self), "tags", [])})
 
 
 def _spot_prices(self: Any) -> ActionResult:
