@@ -4,8 +4,11 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from botocore.config import Config
+from botocore.exceptions import ReadTimeoutError
 
 from tests.cluster.test_cloud import Launch, ask, cloud, launch, state
 from tests.sandbox.cloud import Cloud
@@ -17,7 +20,14 @@ from tests.sandbox.ssh import Shell
 from tests.waiting import wait_until
 
 __all__ = ["cloud", "launch"]  # fixtures of the module that proves them
+# It keeps what it has until it is killed, and would go by itself long after.
 HUNGRY = 'import time; b = b"x" * (100 << 20); open("has-it", "w"); time.sleep(600)'
+
+
+def impatient(cloud: Cloud) -> Any:
+    """An S3 client that waits for two seconds and asks once."""
+    config = Config(read_timeout=2, retries={"max_attempts": 0})
+    return cloud.aws.client("s3", config=config)
 
 
 @pytest.fixture(scope="module")
@@ -129,6 +139,23 @@ def test_s3_refuses_requests_about_a_key(faults: Faults, cloud: Cloud) -> None:
     s3.put_object(Bucket="shop", Key="runs/one", Body=b"one")
     with pytest.raises(s3.exceptions.ClientError, match="SlowDown"):
         s3.put_object(Bucket="shop", Key="pictures/one", Body=b"one")
+
+
+def test_s3_answers_late(faults: Faults, cloud: Cloud) -> None:
+    faults.strike("s3-slow", "3600")
+    with pytest.raises(ReadTimeoutError):
+        impatient(cloud).list_buckets()
+    faults.clear()
+    assert "Buckets" in impatient(cloud).list_buckets()
+
+
+def test_what_has_been_terminated_meanwhile_is_left_alone(faults: Faults, cloud: Cloud, launch: Launch) -> None:
+    gone = launch("gone")
+    faults.strike("power-cut", "gone")
+    cloud.aws.client("ec2").terminate_instances(InstanceIds=[gone.name])
+    cloud.wait_until_in_step()
+    assert faults.clear() == "All faults are ended."
+    assert not gone.container.is_running
 
 
 def test_a_disk_is_full_until_it_is_cleared(faults: Faults, host: Host, shell: Shell) -> None:

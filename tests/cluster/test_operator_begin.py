@@ -64,6 +64,7 @@ def test_init_writes_settings_that_terraform_takes(operator: Operator) -> None:
     assert done.code == 0, done.text
     assert "account 123456789012" in done.out
     planned = operator.type("plan", "--admin-cidr", "203.0.113.7")
+    assert planned.out.startswith("REHEARSAL: http://10.77.")
     assert re.search(r"^Price: 0\.86 USD an hour, 20\.70 USD a day", planned.out, re.MULTILINE), planned.text
     assert "create: master, worker-1, worker-2, " in planned.out
     assert operator.left() == []

@@ -11,8 +11,9 @@ import pytest
 
 from tests.cluster.test_sandbox import is_alive
 from tests.conftest import Need
-from tests.sandbox import runs, sweep
+from tests.sandbox import machine, runs, sweep
 from tests.sandbox.kernel import cgroups
+from tests.sandbox.machine import SandboxError
 from tests.sandbox.rehearsal import environment, story
 from tests.sandbox.rehearsal.server import live_cloud
 from tests.sandbox.runs import Run
@@ -45,6 +46,7 @@ def under_way(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], Run]]:
             stdout=said,
             stderr=said,
             start_new_session=True,
+            env=os.environ | {"TMPDIR": str(temporary(tmp_path))},
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
     try:
@@ -55,6 +57,13 @@ def under_way(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], Run]]:
         process.kill()
         process.wait()
         by_hand("down")
+
+
+def temporary(tmp_path: Path) -> Path:
+    """The temporary folder of the rehearsal and of all that it starts."""
+    folder = tmp_path / "temporary"
+    folder.mkdir(exist_ok=True)
+    return folder
 
 
 def its_run(pid: int) -> Run:
@@ -78,7 +87,7 @@ def operators(run: Run) -> set[int]:
     return cgroups.processes(cgroups.named(f"{run.name}-operator"))
 
 
-def test_ctrl_c_leaves_nothing(under_way: tuple[subprocess.Popen[bytes], Run]) -> None:
+def test_ctrl_c_leaves_nothing(under_way: tuple[subprocess.Popen[bytes], Run], tmp_path: Path) -> None:
     process, run = under_way
     typed = operators(run)
     assert typed
@@ -87,18 +96,26 @@ def test_ctrl_c_leaves_nothing(under_way: tuple[subprocess.Popen[bytes], Run]) -
     assert sweep.remains(run) == []
     assert not list(filter(is_alive, typed))
     assert not CLOUD.folder.exists()
+    assert list(temporary(tmp_path).iterdir()) == []
+    assert (tmp_path / "output").read_text().endswith("\nStopped. Nothing is left.\n")
 
 
-def test_of_a_killed_one_the_next_start_leaves_nothing(under_way: tuple[subprocess.Popen[bytes], Run]) -> None:
+def test_of_a_killed_one_the_next_start_leaves_nothing(
+    under_way: tuple[subprocess.Popen[bytes], Run], tmp_path: Path
+) -> None:
     process, run = under_way
     typed = operators(run)
     assert typed
     process.kill()
     process.wait()
-    with runs.all_runs_locked():
-        sweep.sweep_dead_runs()
+    assert sweep.remains(run)
+    with live_cloud() as live:
+        assert not list(filter(is_alive, typed))
+        assert not live.cloud.sandbox.hosts
+        assert not [found for found in sweep.remains(run) if "-i-" in found or "operator" in found]
     assert sweep.remains(run) == []
-    assert not list(filter(is_alive, typed))
+    assert not CLOUD.folder.exists()
+    assert list(temporary(tmp_path).iterdir()) == []
 
 
 def test_a_second_one_and_a_failed_command_are_said(capfd: pytest.CaptureFixture[str]) -> None:
@@ -135,3 +152,17 @@ def test_the_sourced_environment_is_the_one_of_the_story() -> None:
 def test_what_is_not_there_is_said_before_anything_boots() -> None:
     refused = by_hand("rehearse", "--weights", "no-such-file.h5")
     assert (refused.returncode, refused.stderr) == (1, "There is no no-such-file.h5: name what exists.\n")
+
+
+@pytest.mark.parametrize(("memory", "disk", "what"), [(1 << 60, 1, "memory"), (1, 1 << 60, "disk in /")])
+def test_where_there_is_no_room_it_says_how_much_is_needed(memory: int, disk: int, what: str) -> None:
+    with pytest.raises(
+        SandboxError, match=rf"^A rehearsal needs 1073741824\.0 GiB of {what}.*, and [\d.]+ GiB are free: "
+    ):
+        machine.check_room(memory, disk, runs.home() / "not" / "made" / "yet")
+
+
+def test_a_program_that_no_package_brings_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(SandboxError, match=r"^terraform is not on this machine: install it, then try again\.$"):
+        machine.check_programs(("terraform",))

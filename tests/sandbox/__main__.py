@@ -91,7 +91,8 @@ def main() -> int:
         print(error, file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        return story.stopped()
+        print("Stopped.", file=sys.stderr)
+        return story.STOPPED
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -48,6 +48,7 @@ class Cloud:
         assert sandbox.run is not None
         self.sandbox = sandbox
         self._folder = sandbox.run.folder / "word"
+        self._folder.mkdir(parents=True, exist_ok=True)
         behind = HostsBehind(self._folder, str(sandbox.run.public_network))
         gateway = str(sandbox.run.gateway)
         self.aws = AwsDouble(gateway, 80, hosts=behind) if seen_by_hosts else AwsDouble(hosts=behind)
@@ -62,7 +63,6 @@ class Cloud:
         self._thread = threading.Thread(target=self._follow, name="cloud", daemon=True)
 
     def __enter__(self) -> "Cloud":
-        self._folder.mkdir(parents=True, exist_ok=True)
         self.aws.start()
         self._ec2, self._iam = self.aws.keepers_client("ec2"), self.aws.keepers_client("iam")
         self._thread.start()

@@ -83,6 +83,7 @@ class Standing:
         except BaseException:
             # Ctrl-C, too: a sandbox that nobody waits for is one that nobody ends.
             server.terminate()
+            server.wait()
             raise
         print(self._ready.read_text(), end="")
 

@@ -26,6 +26,7 @@ from typing import Any, Self
 from urllib.parse import urlsplit
 
 import boto3
+from botocore.config import Config
 
 from tests.doubles.aws.paths import CHECKIP_PATH, FAULTS_PATH, KEEPER, LATENESS_PATH, RECLAIM_PATH
 
@@ -58,8 +59,12 @@ class AwsDouble:
         self.port = port
         self._host = host
         self._process: subprocess.Popen[str] | None = None
-        # Gone with the double, whoever forgets to stop it.
-        self._log = tempfile.NamedTemporaryFile("w", prefix="aws-double-", suffix=".log")  # noqa: SIM115
+        # Gone with the double, whoever forgets to stop it; with hosts behind it, with their run.
+        self._log = (
+            (hosts.folder / "aws-double.log").open("w")
+            if hosts
+            else tempfile.NamedTemporaryFile("w", prefix="aws-double-", suffix=".log")  # noqa: SIM115
+        )
 
     @property
     def endpoint_url(self) -> str:
@@ -79,11 +84,11 @@ class AwsDouble:
             "AWS_EC2_METADATA_DISABLED": "true",
         }
 
-    def client(self, service: str, **credentials: str) -> Any:
+    def client(self, service: str, config: Config | None = None, **credentials: str) -> Any:
         """A boto3 client of the double; without credentials, an administrator's."""
         identity = {"aws_access_key_id": "AKIAORCHARDTESTADMIN", "aws_secret_access_key": "test"} | credentials
         session = boto3.session.Session(region_name=self.region, **identity)
-        return session.client(service, endpoint_url=self.endpoint_url)
+        return session.client(service, endpoint_url=self.endpoint_url, config=config)
 
     def keepers_client(self, service: str) -> Any:
         """A client of whoever keeps the double's hosts: no fault strikes it, its calls are not listed."""

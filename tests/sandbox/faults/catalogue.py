@@ -63,10 +63,15 @@ def explained() -> list[tuple[str, str]]:
     return [(f"{fault.name} {fault.words}".rstrip(), fault.text) for fault in FAULTS.values()]
 
 
+def _while_there(cloud: Cloud, host: Host, undo: Undo) -> Undo:
+    """Nothing is mended on a host that has been terminated since."""
+    return lambda: undo() if cloud.sandbox.hosts.get(host.name) is host else None
+
+
 def _power_cut(cloud: Cloud, name: str) -> Undo:
     host = cloud.host_called(name)
     hosts.cut_power(host)
-    return host.start
+    return _while_there(cloud, host, host.start)
 
 
 def _power_on(cloud: Cloud, name: str) -> None:
@@ -76,7 +81,7 @@ def _power_on(cloud: Cloud, name: str) -> None:
 def _link_down(cloud: Cloud, name: str) -> Undo:
     host = cloud.host_called(name)
     hosts.cut_link(host)
-    return lambda: hosts.mend_link(host)
+    return _while_there(cloud, host, lambda: hosts.mend_link(host))
 
 
 def _link_up(cloud: Cloud, name: str) -> None:
@@ -129,7 +134,7 @@ def _s3_slow(cloud: Cloud, seconds: str = "1") -> None:
 def _disk_full(cloud: Cloud, name: str) -> Undo:
     host = cloud.host_called(name)
     hosts.fill_disk(host)
-    return lambda: hosts.empty_disk(host)
+    return _while_there(cloud, host, lambda: hosts.empty_disk(host))
 
 
 def _oom(cloud: Cloud, name: str) -> None:

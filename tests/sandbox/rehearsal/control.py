@@ -26,6 +26,7 @@ def listening(folder: Path, faults: Faults) -> Iterator[None]:
                 answer = {"done": faults.clear() if words == ["clear"] else faults.strike(*words)}
             except SandboxError as error:
                 answer = {"error": str(error)}
+            # Whatever it is: who asked is at the other end and reads no log.
             except Exception as error:
                 answer = {"error": f"It went wrong in a way that nobody thought of ({type(error).__name__}: {error})."}
             self.wfile.write(json.dumps(answer).encode() + b"\n")

@@ -4,7 +4,9 @@ import getpass
 import json
 import os
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from scripts.tfvars import Value, literal
@@ -26,14 +28,16 @@ TFVARS = """\
 """
 
 
-def variables(folder: Path, cloud: Cloud, checkout: Path, **more: Any) -> dict[str, str]:
+def variables(
+    folder: Path, cloud: Cloud, checkout: Path, spark_environment: Mapping[str, str] = MappingProxyType({}), **more: Any
+) -> dict[str, str]:
     """The environment variables: AWS is the cloud's double, and hosts reach their S3 there, too.
 
-    Files that they name are written into `folder`; `more` are variables for Ansible.
+    Files that they name are written into `folder`; `more` are variables for Ansible, `spark_environment` is one of
+    them, added to what leads to S3.
     """
     inventory = folder / "variables.yml"  # JSON is YAML, too
-    spark = {"AWS_ENDPOINT_URL_S3": cloud.aws.endpoint_url, "AWS_ALLOW_HTTP": "true"}
-    spark |= more.pop("spark_environment", {})
+    spark = {"AWS_ENDPOINT_URL_S3": cloud.aws.endpoint_url, "AWS_ALLOW_HTTP": "true", **spark_environment}
     inventory.write_text(json.dumps({"all": {"vars": more | {"spark_environment": spark}}}))
     return {
         **cloud.aws.environment(),

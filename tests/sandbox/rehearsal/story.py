@@ -4,8 +4,6 @@ import os
 import shlex
 import signal
 import subprocess
-import sys
-import tempfile
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,11 +17,11 @@ from tests.sandbox.machine import SandboxError
 from tests.sandbox.rehearsal import environment
 from tests.sandbox.rehearsal.server import Live, live_cloud
 from tests.sandbox.runs import Run
-from tests.sandbox.standing import CLOUD
 
 ROOT = environment.ROOT
 # For a command that Ctrl-C has reached, too, to end in good order.
 LAST_SECONDS = 60
+STOPPED = 130  # as a shell has it after Ctrl-C
 COMMANDS = ("plan", "up", "upload", "run", "results", "status", "down")
 
 
@@ -60,14 +58,19 @@ def rehearse(data: str, weights: str) -> int:
             raise SandboxError(f"There is no {given}: name what exists.")
     _end_as_with_ctrl_c()
     began = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="orchard-pictures-") as scratch, live_cloud() as live:
-        CLOUD.announce([])
-        run = live.cloud.sandbox.run
-        assert run
-        boot = time.monotonic() - began
-        story = Story(live, _words(data or _drawn(Path(scratch)), weights or "random"))
-        story.seconds["boot the cloud"] = boot
-        left = _tell(story)
+    run, left = None, []
+    try:
+        with live_cloud() as live:
+            run = live.cloud.sandbox.run
+            assert run
+            story = Story(
+                live, {"upload": [f"DATA={data or _drawn(live.folder)}"], "run": [f"WEIGHTS={weights or 'random'}"]}
+            )
+            story.seconds["boot the cloud"] = time.monotonic() - began
+            left = _tell(story)
+    except KeyboardInterrupt:
+        print(f"\nStopped. {_said_of(sweep.remains(run) if run else [])}")
+        return STOPPED
     return _end(story, left, run, began)
 
 
@@ -89,18 +92,18 @@ def _end(story: Story, left: list[str], run: Run, began: float) -> int:
     elif reports := sorted(ROOT.glob("results/*/report.html"), key=lambda file: file.stat().st_mtime):
         print(f"Report: {reports[-1]}")
     left = [*left, *sweep.remains(run)]
-    print(f"Left: {', '.join(left)}." if left else "Nothing is left.")
+    print(_said_of(left))
     return story.code or int(bool(left))
 
 
-def _words(data: str, weights: str) -> dict[str, list[str]]:
-    return {"upload": [f"DATA={data}"], "run": [f"WEIGHTS={weights}"]}
+def _said_of(left: list[str]) -> str:
+    return f"Left: {', '.join(left)}." if left else "Nothing is left."
 
 
-def _drawn(scratch: Path) -> str:
-    folder = scratch / "pictures"
-    draw_pictures(folder)
-    return str(folder)
+def _drawn(folder: Path) -> str:
+    """Pictures in the cloud's own folder: of a killed rehearsal, they go with it."""
+    draw_pictures(folder / "pictures")
+    return str(folder / "pictures")
 
 
 def _begun(words: list[str], live: Live) -> subprocess.Popen[bytes]:
@@ -112,7 +115,11 @@ def _begun(words: list[str], live: Live) -> subprocess.Popen[bytes]:
         for group in groups:
             (group / "cgroup.procs").write_text(str(os.getpid()))
 
-    return subprocess.Popen(words, cwd=ROOT, env=environment.outside(live.variables), preexec_fn=join)
+    # What a killed Terraform leaves of its plugins goes with the cloud's folder.
+    temporary = live.folder / "temporary"
+    temporary.mkdir(exist_ok=True)
+    variables = environment.outside(live.variables) | {"TMPDIR": str(temporary)}
+    return subprocess.Popen(words, cwd=ROOT, env=variables, preexec_fn=join)
 
 
 def _ended(command: subprocess.Popen[bytes]) -> int:
@@ -139,9 +146,3 @@ def _end_as_with_ctrl_c() -> None:
         raise KeyboardInterrupt
 
     signal.signal(signal.SIGTERM, interrupt)
-
-
-def stopped() -> int:
-    """What is said after Ctrl-C, once all is taken away; gives the exit code."""
-    print("\nStopped; nothing is left.", file=sys.stderr)
-    return 130

@@ -1,6 +1,7 @@
 """The cluster's status, put together from what EC2 and the master say."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -54,6 +55,11 @@ def test_a_person_reads_it_in_a_few_lines() -> None:
         "Run r for 1 min 30 s: 120 of 300 pictures, 30 images/s, 6 s left",
         "Price: 0.90 USD an hour; about 1.80 USD since its start.",
     ]
+
+
+def test_a_rehearsal_is_said_first() -> None:
+    found = replace(status_of(CLUSTER, instances(), ONE_ALIVE, (), PRICE, NOW), rehearsal="REHEARSAL: not AWS.")
+    assert lines(found)[0] == "REHEARSAL: not AWS."
 
 
 def test_a_stopped_cluster_costs_its_disks() -> None:
