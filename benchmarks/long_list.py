@@ -8,7 +8,7 @@ import json
 import resource
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pyarrow as pa
 
@@ -30,6 +30,11 @@ class TimedList:
         self._pictures = pictures
         self.uri, self.label = pictures.uri, pictures.label
         self.seconds = 0.0
+
+    @property
+    def left_out(self) -> Sequence[str]:
+        """As Pictures.left_out."""
+        return self._pictures.left_out
 
     def list(self, prefix: str = "") -> Iterator[pa.RecordBatch]:
         """As Pictures.list."""

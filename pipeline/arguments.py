@@ -45,12 +45,15 @@ def make_parser() -> argparse.ArgumentParser:
     report.add_argument("run", metavar="RUN_URI")
     check = _command(commands, "check", "verify a finished run: parts, counts, sums, model")
     check.add_argument("run", metavar="RUN_URI")
-    up = _command(commands, "upload", "copy a folder's files to S3: only what is missing or different")
+    up = _command(commands, "upload", "copy a folder's pictures to S3: only what is missing or different")
     up.add_argument("folder", metavar="FOLDER")
     up.add_argument("target", metavar="s3://BUCKET/PREFIX")
     down = _command(commands, "download", "copy objects of S3 to a folder: only what is missing or different")
     down.add_argument("source", metavar="s3://BUCKET/PREFIX")
     down.add_argument("folder", metavar="FOLDER")
+    down.add_argument(
+        "--leave", nargs="+", default=(), metavar="PREFIX", help="leave keys that begin so where they are"
+    )
     packing = _command(commands, "pack", "pack pictures into Parquet shards, which --images takes, too")
     packing.add_argument("source", metavar="SOURCE_URI", help="the pictures, as for run --images")
     packing.add_argument("target", metavar="TARGET_URI", help="where the pack is made")

@@ -14,9 +14,11 @@ from pipeline.errors import ExitCode, InputError, InterruptedRunError, OrchardEr
 from pipeline.job.request import RunRequest
 from pipeline.job.run import run
 from pipeline.network.weights import IMAGENET, RANDOM, Weights, find_weights
+from pipeline.pictures.listing import is_picture
 from pipeline.pictures.opening import open_pictures
+from pipeline.pictures.pack_reader import INDEX_KEY, is_shard_key
 from pipeline.pictures.pack_writer import pack
-from pipeline.progress import PREFIX, Narrator
+from pipeline.progress import PREFIX, Narrator, visible
 from pipeline.run_folder.check import check_run
 from pipeline.run_folder.layout import RECORD_KEY, REPORT_KEY
 from pipeline.run_folder.record import RunRecord, read_record
@@ -58,8 +60,12 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _refuse(sentence: str, code: int) -> int:
-    print(f"{PREFIX}{sentence}", file=sys.stderr)
+    print(visible(f"{PREFIX}{sentence}"), file=sys.stderr)
     return code
+
+
+def _say(line: str) -> None:
+    print(visible(line))
 
 
 def _in_one_line(error: Exception) -> str:
@@ -143,16 +149,14 @@ def _request(options: argparse.Namespace, weights: Weights, notes: tuple[str, ..
 
 def _print_summary(record: RunRecord, uri: str) -> None:
     counts = record.counts
-    print(f"Run {record.run_id}: {counts['features']:,} of {counts['listed']:,} pictures have features.")
+    _say(f"Run {record.run_id}: {counts['features']:,} of {counts['listed']:,} pictures have features.")
     for reason, count in record.error_reasons.items():
-        print(f"  {count:,} {reason} (see errors.parquet)")
-    print(f"  {record.components} components explain {record.explained_variance:.1%} of the variance.")
-    print(
-        f"  {record.images_per_second:,.0f} images/s on {record.cores} cores, {record.seconds['total']:.0f} s in all."
-    )
+        _say(f"  {count:,} {reason} (see errors.parquet)")
+    _say(f"  {record.components} components explain {record.explained_variance:.1%} of the variance.")
+    _say(f"  {record.images_per_second:,.0f} images/s on {record.cores} cores, {record.seconds['total']:.0f} s in all.")
     folder = open_storage(uri)
     if folder.exists(REPORT_KEY):
-        print(f"Report: {join(folder.uri, REPORT_KEY)}")
+        _say(f"Report: {join(folder.uri, REPORT_KEY)}")
 
 
 def _report(options: argparse.Namespace) -> int:
@@ -163,30 +167,35 @@ def _report(options: argparse.Namespace) -> int:
         raise InputError(
             f"{options.run} holds no complete run ({error}); give the folder that {RECORD_KEY} lies in."
         ) from None
-    print(f"Report: {join(options.run, REPORT_KEY)}")
+    _say(f"Report: {join(options.run, REPORT_KEY)}")
     return ExitCode.FINE
 
 
 def _check(options: argparse.Namespace) -> int:
     faults = check_run(open_storage(options.run))
     for fault in faults:
-        print(fault)
+        _say(fault)
     if not faults:
-        print(f"{options.run} is whole.")
+        _say(f"{options.run} is whole.")
     return ExitCode.NOT_WHOLE if faults else ExitCode.FINE
 
 
 def _upload(options: argparse.Namespace) -> int:
     folder, target = _ends("upload FOLDER s3://BUCKET/PREFIX", options.folder, options.target)
-    summary = _copied(lambda: upload(folder, target, Narrator()))
-    print(summary.sentence("Uploaded", target.uri))
+    summary = _copied(lambda: upload(folder, target, Narrator(), _is_uploaded))
+    _say(summary.sentence("Uploaded", target.uri))
     return ExitCode.FINE
+
+
+def _is_uploaded(key: str) -> bool:
+    """Pictures, and a pack's own files."""
+    return is_picture(key) or is_shard_key(key) or key == INDEX_KEY
 
 
 def _download(options: argparse.Namespace) -> int:
     folder, source = _ends("download s3://BUCKET/PREFIX FOLDER", options.folder, options.source)
-    summary = _copied(lambda: download(source, folder, Narrator()))
-    print(summary.sentence("Downloaded", folder.uri))
+    summary = _copied(lambda: download(source, folder, Narrator(), options.leave))
+    _say(summary.sentence("Downloaded", folder.uri))
     return ExitCode.FINE
 
 
@@ -196,7 +205,7 @@ def _pack(options: argparse.Namespace) -> int:
         packing = pack(source, target, Narrator())
     except KeyboardInterrupt:
         raise InterruptedRunError("Interrupted; there is no pack yet. Start the same command again.") from None
-    print(packing.sentence(target.uri))
+    _say(packing.sentence(target.uri))
     return ExitCode.FINE
 
 

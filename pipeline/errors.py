@@ -59,6 +59,12 @@ class IncompleteTransferError(OrchardError):
     exit_code = ExitCode.STORAGE
 
 
+class RefusedKeysError(OrchardError):
+    """Names in the bucket that would become files elsewhere were not fetched; all else was."""
+
+    exit_code = ExitCode.FAULT
+
+
 class InterruptedRunError(OrchardError):
     """Ctrl-C or SIGTERM: nothing half is left behind, and `--resume` goes on from there."""
 

@@ -4,6 +4,7 @@ On a terminal: one live bar and a line for each phase. Elsewhere: one JSON objec
 """
 
 import json
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -18,6 +19,16 @@ from rich.text import Text
 # Seconds from one line of progress to the next where there is no terminal.
 EVERY_SECONDS = 10.0
 PREFIX = "orchard: "
+# What a terminal obeys and a person does not see: control characters but newline and tab, marks that turn the direction
+# of writing, other line ends, halves of characters.
+_OBEYED = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def visible(text: str) -> str:
+    """The text with every character that a terminal would obey shown as `\\x1b` or `\\u202e`."""
+    return _OBEYED.sub(
+        lambda found: f"\\x{ord(found[0]):02x}" if found[0] < "\u0100" else f"\\u{ord(found[0]):04x}", text
+    )
 
 
 @dataclass(frozen=True)
@@ -125,7 +136,7 @@ class Narrator:
         self._put(Note(text), text)
 
     def _put(self, event: Event, words: str) -> None:
-        line = words if self.console.is_terminal else event_line(event)
+        line = visible(words) if self.console.is_terminal else event_line(event)
         self.console.print(line, markup=False, emoji=False, soft_wrap=True)
 
     @contextmanager

@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -22,6 +23,9 @@ LOGS = CHECKOUT / ".orchard" / "logs"
 NAME_WIDTH = 16
 PAGE_WIDTH = 1000  # wider than any table here: a terminal breaks a line itself
 
+# What a terminal obeys and a person does not see: the job has the same rule for what it prints itself.
+_OBEYED = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
 _console = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
 _errors = Console(highlight=False, markup=False, emoji=False, soft_wrap=True, stderr=True)
 
@@ -36,6 +40,16 @@ class _Session:
 
 
 _session = _Session()
+
+
+def visible(text: str) -> str:
+    """The text with every character that a terminal would obey shown as `\\x1b` or `\\u202e`.
+
+    Names, log lines and errors come from the bucket and from hosts, and are others' words.
+    """
+    return _OBEYED.sub(
+        lambda found: f"\\x{ord(found[0]):02x}" if found[0] < "\u0100" else f"\\u{ord(found[0]):04x}", text
+    )
 
 
 def begin(task: str, verbose: bool) -> None:
@@ -60,7 +74,7 @@ def log_file() -> Path:
 
 def log(text: str) -> None:
     """Keep text in the log file; show it too when asked to be verbose."""
-    text = text.rstrip("\n")
+    text = visible(text.rstrip("\n"))
     with log_file().open("a") as file:
         file.write(f"{text}\n")
     if _session.verbose:
@@ -76,7 +90,7 @@ def columns(rows: Iterable[Sequence[str]]) -> list[str]:
     """The rows as lines, each column as wide as the widest cell in it and two spaces from the next."""
     grid = Table.grid(padding=(0, 2, 0, 0))
     for row in rows:
-        grid.add_row(*map(Text, row))
+        grid.add_row(*(Text(visible(cell)) for cell in row))
     page = Console(file=io.StringIO(), width=PAGE_WIDTH)
     with page.capture() as printed:
         page.print(grid)
@@ -106,7 +120,8 @@ class Phase:
             return
         self._noted = text
         if self._status is not None:
-            self._status.update(f"{self.name:<{NAME_WIDTH}}{text}")
+            # As Text: a status takes a string for markup.
+            self._status.update(Text(visible(f"{self.name:<{NAME_WIDTH}}{text}")))
         else:
             _print(_console, f"  {text}")
 
@@ -136,11 +151,11 @@ class Bar:
 
     def __init__(self, name: str, live: Progress) -> None:
         self._live = live
-        self._task = live.add_task(name, total=None, beside="")
+        self._task = live.add_task(visible(name), total=None, beside="")
 
     def show(self, done: int, total: int, beside: str) -> None:
         """Draw it anew, with more text beside it."""
-        self._live.update(self._task, completed=done, total=total, beside=beside)
+        self._live.update(self._task, completed=done, total=total, beside=visible(beside))
 
 
 @contextmanager
@@ -184,7 +199,7 @@ def enquire(question: str, default: str = "") -> str:
 def _line(prompt: str) -> str:
     """What the person types; Ctrl-D is an empty answer."""
     try:
-        return input(prompt)
+        return input(visible(prompt))
     except EOFError:
         _console.print()
         return ""
@@ -192,7 +207,7 @@ def _line(prompt: str) -> str:
 
 def _print(console: Console, text: str) -> None:
     try:
-        console.print(text)
+        console.print(visible(text))
     except KeyboardInterrupt:
         # Rich keeps a line that Ctrl-C broke off, and would print it again with the next one.
         with console.capture():

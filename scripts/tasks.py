@@ -39,12 +39,14 @@ def with_sentences(work: Callable[[], None]) -> None:
         work()
     except KeyboardInterrupt:
         raise StoppedError("Stopped; the same command again goes on.") from None
-    except invoke.exceptions.Exit:
+    except invoke.exceptions.Exit as error:
+        # Fabric prints the sentence itself, and it may quote a host or a name in the bucket.
+        error.message = error.message and console.visible(error.message)
         raise
     except Exception as error:
         console.log(traceback.format_exc())
         raise OperatorError(
-            f"Something went wrong that Orchard does not know ({type(error).__name__}: {error}): "
+            f"Something went wrong that Orchard does not know ({type(error).__name__}: {console.visible(str(error))}): "
             f"see {console.log_file()}."
         ) from error
 

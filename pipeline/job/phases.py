@@ -18,7 +18,7 @@ from pipeline.pca.fit import PcaModel, check_enough, fit
 from pipeline.pictures.listing import list_pictures
 from pipeline.progress import Narrator
 from pipeline.run_folder.outputs import write_csv, write_errors
-from pipeline.storage.base import Pictures, Storage
+from pipeline.storage.base import Pictures, Storage, left_out_sentence
 
 
 @dataclass(frozen=True)
@@ -94,6 +94,8 @@ def list_phase(request: RunRequest, images: Pictures, stored: pa.Table | None, n
     with narrator.phase("list", "Listing the pictures") as phase:
         pictures = list_pictures(images, request.settings) if stored is None else stored
         phase.text = f"Listed {pictures.num_rows:,} pictures in {len(pictures['label'].unique()):,} classes"
+    if images.left_out:
+        narrator.say(left_out_sentence(images.left_out))
     check_enough(pictures.num_rows, request.settings.components)
     return Listing(pictures, phase.seconds)
 

@@ -1,5 +1,6 @@
 """Which pictures a run takes and how they are shared out into tasks: made once, on the driver, in columns."""
 
+import re
 from fnmatch import fnmatchcase
 
 import numpy as np
@@ -11,14 +12,21 @@ from pipeline.pictures.pack_reader import SHARDS
 from pipeline.settings import RunSettings
 from pipeline.storage.base import LISTING_SCHEMA, Pictures
 
-PICTURE_SUFFIXES = ("jpg", "jpeg", "png", "bmp", "gif", "webp", "tif", "tiff")
+PICTURE_SUFFIXES = ("jpg", "jpeg", "png", "bmp", "gif", "webp", "tif", "tiff", "avif")
 _PICTURE_KEY = rf"(?i)(^|/)[^./][^/]*\.({'|'.join(PICTURE_SUFFIXES)})$"
+
+_IS_PICTURE = re.compile(_PICTURE_KEY)
 
 # A task costs what its pictures cost the network, and a small file costs as much as a larger one.
 PICTURE_FLOOR_BYTES = 16 * 1024
 TASK_BYTES = 8 * 1024 * 1024
 TASKS_PER_CORE = 4
 SMALLEST_TASK = 32
+
+
+def is_picture(key: str) -> bool:
+    """Whether a key is a picture's by its name."""
+    return _IS_PICTURE.search(key) is not None
 
 
 def list_pictures(pictures: Pictures, settings: RunSettings) -> pa.Table:

@@ -9,7 +9,7 @@ import json
 import re
 from bisect import bisect_right
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import lru_cache
@@ -23,6 +23,7 @@ import pyarrow.parquet as pq
 from pipeline.errors import InputError
 from pipeline.storage.base import LISTING_SCHEMA, Storage, join
 from pipeline.storage.parquet import parquet_bytes, parquet_table
+from pipeline.storage.paths import check_key
 
 INDEX_KEY = "pack-index.parquet"
 SHARDS = "shards/"
@@ -96,6 +97,10 @@ class PackedPictures:
     def label(self) -> str:
         return self.pack.label
 
+    @property
+    def left_out(self) -> Sequence[str]:
+        return ()
+
     def list(self, prefix: str = "") -> Iterator[pa.RecordBatch]:
         """Every picture whose path begins with `prefix`, from the index."""
         for batch in _read_index(self.storage).select(LISTING_SCHEMA.names).to_batches():
@@ -103,6 +108,7 @@ class PackedPictures:
 
     def read(self, key: str) -> bytes:
         """A picture, from the row group that holds it. Raises as `Storage.read`."""
+        check_key(key)
         place = bisect_right(self.groups, key, key=lambda group: group.first_path) - 1
         if place < 0:
             raise FileNotFoundError(2, "no such picture in the pack", key)

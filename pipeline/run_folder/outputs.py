@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
 
 from pipeline.run_folder.layout import ATTEMPTS_KEY, CSV_KEY, ERRORS_KEY, INPUTS_KEY, pca_key
@@ -62,8 +63,14 @@ def read_pca(run: Storage, task: int) -> pa.Table:
     return parquet_table(run.read(pca_key(task)))
 
 
+def as_text(cells: pa.ChunkedArray) -> pa.ChunkedArray:
+    """The cells with an apostrophe before what a spreadsheet would take for a formula (OWASP, CSV Injection)."""
+    is_formula = pc.match_substring_regex(cells, r"^[=+\-@\t\r]")
+    return pc.if_else(is_formula, pc.binary_join_element_wise("'", cells, ""), cells)
+
+
 def write_csv(run: Storage, tasks: int, components: int) -> None:
-    """pca.csv: `path,label,pc1..pck`, one row a picture with features, in the list's order."""
+    """pca.csv: `path,label,pc1..pck`, one row a picture with features, in the list's order; see `as_text`."""
     names = ["path", "label", *(f"pc{number}" for number in range(1, components + 1))]
     header = io.StringIO()
     csv.writer(header, lineterminator="\n").writerow(names)
@@ -73,5 +80,6 @@ def write_csv(run: Storage, tasks: int, components: int) -> None:
         for start in range(0, tasks, _PARTS_AHEAD):
             for table in pool.map(lambda task: read_pca(run, task), range(start, min(start + _PARTS_AHEAD, tasks))):
                 if table.num_rows:
-                    columns = [table["path"], table["label"], *map(pa.array, vectors_of(table, "pca").T.copy())]
+                    names_of_rows = as_text(table["path"]), as_text(table["label"])
+                    columns = [*names_of_rows, *map(pa.array, vectors_of(table, "pca").T.copy())]
                     pyarrow.csv.write_csv(pa.table(columns, names=names), stream, options)

@@ -1,11 +1,12 @@
 """What the job asks of the place where pictures are read and results are written, whatever its URI."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import IO, Protocol
 
 import pyarrow as pa
 
+NAMED = 5  # of names that a sentence is about
 LISTING_SCHEMA = pa.schema([("path", pa.string()), ("bytes", pa.int64())])
 
 
@@ -19,6 +20,10 @@ class Pictures(Protocol):
     @property
     def label(self) -> str:
         """The label of pictures that lie in no folder: the last name of the address."""
+
+    @property
+    def left_out(self) -> Sequence[str]:
+        """What the last listing met and left out: links that lead out of the folder, devices, pipes."""
 
     def list(self, prefix: str = "") -> Iterator[pa.RecordBatch]:
         """Every object below `prefix`, as batches of LISTING_SCHEMA in no promised order.
@@ -75,3 +80,14 @@ def split_parent(uri: str) -> tuple[str, str]:
     """The URI's parent and its last name."""
     parent, _, name = uri.rstrip("/").rpartition("/")
     return parent or ("/" if uri.startswith("/") else "."), name
+
+
+def left_out_sentence(left_out: Sequence[str]) -> str:
+    """What a listing left out, in one line."""
+    what = "links that lead out of the folder, devices or pipes"
+    return f"Left out {len(left_out):,} that are no files of it, but {what} ({some_of(left_out)})."
+
+
+def some_of(names: Sequence[str]) -> str:
+    """The first few of these names."""
+    return ", ".join(names[:NAMED]) + (", ..." if len(names) > NAMED else "")

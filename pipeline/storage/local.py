@@ -1,10 +1,12 @@
 """Pictures and results in folders of this machine."""
 
 import os
+import stat
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from io import BufferedReader
 from pathlib import Path
 from typing import IO
 from urllib.parse import unquote, urlparse
@@ -13,6 +15,7 @@ import pyarrow as pa
 
 from pipeline.errors import InputError
 from pipeline.storage.base import LISTING_SCHEMA
+from pipeline.storage.paths import open_file, path_below
 
 
 def _refuse_closed(error: OSError) -> None:
@@ -21,12 +24,17 @@ def _refuse_closed(error: OSError) -> None:
         raise InputError(f"{error.filename} may not be read by this user; mend its permissions (chmod u+rx).")
 
 
+def _is_below(real: str, top: str) -> bool:
+    return real == top or real.startswith(top.rstrip("/") + "/")
+
+
 @dataclass(frozen=True)
 class LocalStorage:
-    """A folder."""
+    """A folder. `left_out` is what the last listing met and did not list, for it is no file of this folder."""
 
     uri: str
     root: Path
+    left_out: list[str] = field(default_factory=list, compare=False, repr=False)
 
     @classmethod
     def at(cls, uri: str) -> "LocalStorage":
@@ -40,40 +48,57 @@ class LocalStorage:
         return self.root.name
 
     def list(self, prefix: str = "") -> Iterator[pa.RecordBatch]:
-        """One batch a folder; folders behind links are followed once."""
+        """One batch a folder. Folders behind links are followed once, and not out of this one; no device is listed."""
         self.check_readable()
-        seen: set[str] = set()
+        self.left_out.clear()
+        top, seen = os.path.realpath(self.root), set[str]()
         for folder, folders, files in os.walk(self.root / prefix, followlinks=True, onerror=_refuse_closed):
             real = os.path.realpath(folder)
-            if real in seen:
+            if real in seen or not _is_below(real, top):
+                if real not in seen:
+                    self.left_out.append(self._key(folder))
                 folders.clear()
                 continue
             seen.add(real)
-            yield self._batch(folder, files)
+            yield self._batch(folder, files, top)
 
-    def _batch(self, folder: str, files: Sequence[str]) -> pa.RecordBatch:
+    def _batch(self, folder: str, files: Sequence[str], top: str) -> pa.RecordBatch:
         paths, sizes = [], []
         for name in files:
             full = os.path.join(folder, name)  # noqa: PTH118  # a million Path objects cost seconds
             with suppress(OSError):
-                sizes.append(os.stat(full).st_size)  # noqa: PTH116
-                # A name that is no UTF-8 cannot stand in Parquet; escaped, it ends as an error row.
-                key = os.path.relpath(full, self.root).encode("utf-8", "backslashreplace").decode()
-                paths.append(key)
+                found = os.lstat(full)
+                is_within = True
+                if stat.S_ISLNK(found.st_mode):
+                    found, is_within = os.stat(full), _is_below(os.path.realpath(full), top)  # noqa: PTH116
+                if not is_within or not stat.S_ISREG(found.st_mode):
+                    self.left_out.append(self._key(full))
+                    continue
+                sizes.append(found.st_size)
+                paths.append(self._key(full))
         return pa.RecordBatch.from_arrays(
             [pa.array(paths, pa.string()), pa.array(sizes, pa.int64())], schema=LISTING_SCHEMA
         )
 
+    def _key(self, full: str) -> str:
+        # A name that is no UTF-8 cannot stand in Parquet; escaped, it ends as an error row.
+        return os.path.relpath(full, self.root).encode("utf-8", "backslashreplace").decode()
+
     def read(self, key: str) -> bytes:
-        return (self.root / key).read_bytes()
+        with self.open(key) as stream:
+            return stream.read()
 
     def read_range(self, key: str, start: int, length: int) -> bytes:
-        with (self.root / key).open("rb") as stream:
+        with self.open(key) as stream:
             stream.seek(start)
             return stream.read(length)
 
+    def open(self, key: str) -> BufferedReader:
+        """The file of that key, for reading. Raises as `read`."""
+        return open_file(path_below(self.root, key))
+
     def size(self, key: str) -> int:
-        return (self.root / key).stat().st_size
+        return path_below(self.root, key).stat().st_size
 
     def write(self, key: str, data: bytes) -> None:
         with self.writer(key) as stream:
@@ -81,7 +106,7 @@ class LocalStorage:
 
     @contextmanager
     def writer(self, key: str) -> Iterator[IO[bytes]]:
-        target = self.root / key
+        target = path_below(self.root, key)
         target.parent.mkdir(parents=True, exist_ok=True)
         # Written beside the target and renamed: the name appears with the whole content or not at all.
         handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
@@ -95,10 +120,10 @@ class LocalStorage:
             raise
 
     def delete(self, key: str) -> None:
-        (self.root / key).unlink(missing_ok=True)
+        path_below(self.root, key).unlink(missing_ok=True)
 
     def exists(self, key: str) -> bool:
-        return (self.root / key).exists()
+        return path_below(self.root, key).exists()
 
     def check_readable(self) -> None:
         if not self.root.is_dir():

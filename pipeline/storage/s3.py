@@ -59,6 +59,10 @@ class S3Storage:
     def label(self) -> str:
         return self.uri.rpartition("/")[2]
 
+    @property
+    def left_out(self) -> Sequence[str]:
+        return ()
+
     def list(self, prefix: str = "") -> Iterator[pa.RecordBatch]:
         """One batch a page of 1,000 keys. The prefix's own 0-byte "folder" object is left out."""
         for page in self._pages(prefix):

@@ -8,23 +8,25 @@ import errno
 import hashlib
 import mimetypes
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from io import BufferedReader
 from pathlib import Path
 
-from pipeline.errors import IncompleteTransferError, InputError, StorageError
+from pipeline.errors import IncompleteTransferError, InputError, RefusedKeysError, StorageError
 from pipeline.parallel import run_ahead
 from pipeline.progress import Narrator
+from pipeline.storage.base import NAMED, left_out_sentence, some_of
 from pipeline.storage.local import LocalStorage
+from pipeline.storage.paths import UnsafeKeyError, path_below
 from pipeline.storage.s3 import CHUNK_BYTES, MD5, S3Storage
 
 # Small files wait for the network, so many go at once; large ones fill it, and each takes a few chunks of memory.
 SMALL_AT_ONCE = 32
 LARGE_AT_ONCE = 4
-FAULTS_NAMED = 5
 # What the standard library does not know on every machine.
-CONTENT_TYPES = {".webp": "image/webp", ".parquet": "application/vnd.apache.parquet", ".csv": "text/csv"}
+CONTENT_TYPES = {".webp": "image/webp", ".avif": "image/avif", ".parquet": "application/vnd.apache.parquet"}
 
 
 @dataclass(frozen=True)
@@ -70,27 +72,55 @@ class Summary:
         )
 
 
-def upload(folder: LocalStorage, target: S3Storage, narrator: Narrator) -> Summary:
-    """Copy the folder's files to the prefix.
+def upload(
+    folder: LocalStorage, target: S3Storage, narrator: Narrator, is_wanted: Callable[[str], bool] = lambda _: True
+) -> Summary:
+    """Copy the folder's files to the prefix, those whose keys are wanted.
 
     Raises InputError, StorageError where the server fails, IncompleteTransferError where single files cannot be sent.
     """
-    sizes = {key: size for batch in folder.list() for key, size in zip(*batch.to_pydict().values(), strict=True)}
+    found = {key: size for batch in folder.list() for key, size in zip(*batch.to_pydict().values(), strict=True)}
+    sizes = {key: size for key, size in found.items() if is_wanted(key)}
+    if folder.left_out:
+        narrator.say(left_out_sentence(folder.left_out))
+    if len(sizes) < len(found):
+        others = sorted(found.keys() - sizes.keys())
+        narrator.say(f"Left {len(others):,} files that are no pictures ({some_of(others)}).")
     if not sizes:
-        raise InputError(f"{folder.root} holds no file; give the folder whose files are to be uploaded.")
+        raise InputError(f"{folder.root} holds no picture; give the folder whose pictures are to be uploaded.")
     target.check_writable()
     there = {key: (size, etag) for key, size, etag in target.list_objects() if key in sizes}
     copies = [Copy(key, size, *there.get(key, (None, ""))) for key, size in sorted(sizes.items())]
     return _copy(copies, partial(_send, folder, target), "Uploading", narrator)
 
 
-def download(source: S3Storage, folder: LocalStorage, narrator: Narrator) -> Summary:
-    """Copy the prefix's objects into the folder; 0-byte "folder" objects are left out. Raises as `upload`."""
-    copies = [Copy(key, size, size, etag) for key, size, etag in source.list_objects()]
-    if not copies:
+def download(source: S3Storage, folder: LocalStorage, narrator: Narrator, leave: Sequence[str] = ()) -> Summary:
+    """Copy the prefix's objects into the folder, but those whose keys begin with a word of `leave`.
+
+    0-byte "folder" objects are left out. Raises as `upload`, and RefusedKeysError, when all else has come, where a key
+    would be a file outside of the folder.
+    """
+    found = [Copy(key, size, size, etag) for key, size, etag in source.list_objects()]
+    if not found:
         raise InputError(f"There is no object below {source.uri}; check the prefix.")
+    wanted = [copy for copy in found if not copy.key.startswith(tuple(leave))]
     folder.check_writable()
-    return _copy(copies, partial(_fetch, source, folder), "Downloading", narrator)
+    copies = [copy for copy in wanted if _is_below(folder, copy.key)]
+    summary = _copy(copies, partial(_fetch, source, folder), "Downloading", narrator)
+    if refused := [repr(copy.key) for copy in wanted if copy not in copies]:
+        raise RefusedKeysError(
+            f"{len(refused):,} of {len(wanted):,} objects were refused, for their names lead out of the folder "
+            f"({some_of(refused)}); the others are there. Find out who wrote these: nobody names a file so by accident."
+        )
+    return summary
+
+
+def _is_below(folder: LocalStorage, key: str) -> bool:
+    try:
+        path_below(folder.root, key)
+    except UnsafeKeyError:
+        return False
+    return True
 
 
 def _copy(copies: list[Copy], one: Callable[[Copy], int | None], doing: str, narrator: Narrator) -> Summary:
@@ -128,8 +158,8 @@ def _outcome(one: Callable[[Copy], int | None], copy: Copy) -> Outcome:
 
 
 def _incomplete_sentence(summary: Summary) -> str:
-    some = "; ".join(f"{fault.key}: {fault.fault}" for fault in summary.faults[:FAULTS_NAMED])
-    more = "; ..." if len(summary.faults) > FAULTS_NAMED else ""
+    some = "; ".join(f"{fault.key}: {fault.fault}" for fault in summary.faults[:NAMED])
+    more = "; ..." if len(summary.faults) > NAMED else ""
     return (
         f"{len(summary.faults):,} of {summary.files:,} files could not be copied ({some}{more}); "
         "mend them and start the same command again: it sends only these."
@@ -148,10 +178,11 @@ def _send(folder: LocalStorage, target: S3Storage, copy: Copy) -> int | None:
 
 
 def _send_large(folder: LocalStorage, target: S3Storage, copy: Copy) -> int | None:
-    md5 = _md5_of_file(folder.root / copy.key)
-    if copy.object_size == copy.size and _is_object(target, copy, md5):
-        return None
-    with (folder.root / copy.key).open("rb") as file:
+    with folder.open(copy.key) as file:
+        md5 = _md5_of(file)
+        if copy.object_size == copy.size and _is_object(target, copy, md5):
+            return None
+        file.seek(0)
         target.send_file(copy.key, file, _attributes(copy.key, md5))
     return copy.size
 
@@ -169,11 +200,11 @@ def _attributes(key: str, md5: str) -> dict[str, str]:
 
 
 def _fetch(source: S3Storage, folder: LocalStorage, copy: Copy) -> int | None:
-    if any(name in ("", ".", "..") for name in copy.key.split("/")) or "\0" in copy.key:
-        raise OSError(errno.EINVAL, "no file of the folder can have that name")
-    file = folder.root / copy.key
-    if file.is_file() and file.stat().st_size == copy.size and _is_object(source, copy, _md5_of_file(file)):
-        return None
+    file = path_below(folder.root, copy.key)
+    if file.is_file() and file.stat().st_size == copy.size:
+        with folder.open(copy.key) as there:
+            if _is_object(source, copy, _md5_of(there)):
+                return None
     if copy.size < CHUNK_BYTES:
         data = source.read(copy.key)
         folder.write(copy.key, data)
@@ -194,6 +225,5 @@ def _fetch_large(source: S3Storage, folder: LocalStorage, copy: Copy) -> int:
     return copy.size
 
 
-def _md5_of_file(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+def _md5_of(stream: BufferedReader) -> str:
+    return hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,8 @@ PICTURES = "pictures"
 RUNS = "runs"
 WEIGHTS = "weights"
 RECORD = "run.json"
+# A run's name, as the job and the host have it: a word that is no path.
+RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 CONNECTIONS = 8
 ABSENT = {"NoSuchKey", "404"}
 
@@ -38,10 +41,11 @@ class Bucket:
         return f"s3://{self.name}/{key}"
 
     def run_ids(self) -> list[str]:
-        """Names of the run folders, sorted; the names that Orchard gives sort by time."""
+        """Names of the run folders, sorted; the names that Orchard gives sort by time. Other folders are left."""
         with aws_errors_as_sentences(f"list {self.uri(RUNS)}"):
             pages = self._pages(f"{RUNS}/", Delimiter="/")
-            return sorted(entry["Prefix"].split("/")[1] for page in pages for entry in page.get("CommonPrefixes", []))
+            found = [entry["Prefix"].split("/")[1] for page in pages for entry in page.get("CommonPrefixes", [])]
+            return sorted(name for name in found if RUN_ID.fullmatch(name))
 
     def keys(self, prefix: str) -> list[str]:
         """Every key below a prefix."""
@@ -49,10 +53,12 @@ class Bucket:
             return [entry["Key"] for page in self._pages(prefix) for entry in page.get("Contents", [])]
 
     def read_json(self, key: str) -> Any:
-        """An object's content; None where there is no such object."""
+        """An object's content; None where there is no such object, or no JSON in it."""
         with aws_errors_as_sentences(f"read {self.uri(key)}"):
             try:
                 return json.loads(self._client.get_object(Bucket=self.name, Key=key)["Body"].read())
+            except (ValueError, RecursionError):
+                return None
             except ClientError as error:
                 if error.response["Error"]["Code"] in ABSENT:
                     return None
@@ -67,12 +73,6 @@ class Bucket:
         """Put an object."""
         with aws_errors_as_sentences(f"write {self.uri(key)}"):
             self._client.put_object(Bucket=self.name, Key=key, Body=json.dumps(content, indent=1).encode())
-
-    def fetch(self, key: str, file: Path) -> None:
-        """Copy an object to a file, which is there when all of it has come, or not at all."""
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with aws_errors_as_sentences(f"give {self.uri(key)}"):
-            self._client.download_file(self.name, key, str(file))
 
     def send_weights(self, file: Path) -> str:
         """Have a file of weights in the bucket, once for each content; its address. Raises InputError without it."""

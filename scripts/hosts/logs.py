@@ -1,6 +1,8 @@
 """The hosts' logs: to a folder on this machine, or past this machine into the bucket before the hosts go."""
 
+import shlex
 import tarfile
+import zlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -14,6 +16,12 @@ from scripts.hosts.ssh import Hosts, Remote
 
 PACK_SECONDS = 300
 SAVE_SECONDS = 120
+# More than orchard-run packs: whoever sends more has not packed by it.
+UNPACKED_BYTES = 4 * 1024**3
+UNPACKED_FILES = 50_000
+# Names within a parcel: what executors wrote, and what of it was left out.
+EXECUTORS = "executors.tar.gz"
+LEFT_OUT = "left-out.txt"
 SAVE_CONNECT_SECONDS = 8
 
 
@@ -26,7 +34,8 @@ def collect(cluster: Cluster, into: str) -> None:
 
     def fetch_one(host: Host) -> None:
         with Hosts(cluster) as hosts:
-            fetch(hosts, host, folder / host.name)
+            for line in fetch(hosts, host, folder / host.name):
+                console.warn(f"{host.name}: {line}")
 
     with console.phase("Logs") as phase:
         lost = _failures(cluster, fetch_one)
@@ -36,15 +45,43 @@ def collect(cluster: Cluster, into: str) -> None:
         raise HostError(f"No logs came from {named}: those of the other hosts are in {folder}.")
 
 
-def fetch(hosts: Remote, host: Host, folder: Path) -> None:
-    """Unpack a host's logs into a folder. Raises what talking to hosts raises."""
+def fetch(hosts: Remote, host: Host, folder: Path) -> list[str]:
+    """Unpack a host's logs into a folder; gives what was left out of it. Raises what talking to hosts raises."""
     parcel = orchard_run.ask(hosts, host, "pack-logs", timeout=PACK_SECONDS)["path"]
-    packed = folder / "logs.tgz"
+    packed, executors = folder / "logs.tar", folder / EXECUTORS
     hosts.get(host, parcel, packed)
-    hosts.run(host, f"rm {parcel}")
-    with tarfile.open(packed) as archive:
-        archive.extractall(folder, filter="data")
+    hosts.run(host, f"rm {shlex.quote(parcel)}")
+    left = unpack(packed, folder)
+    if executors.is_file():
+        left += unpack(executors, folder)
+    for left_there in folder.glob(f"*/{LEFT_OUT}"):
+        left.append(f"some files were too large, or none: {left_there}")
+    return left
+
+
+def unpack(packed: Path, folder: Path) -> list[str]:
+    """Take the ordinary files out of a tar, which then goes, and name the rest: an executor may have made it."""
+    left, unpacked = [], 0
+    try:
+        with tarfile.open(packed) as archive:
+            for count, entry in enumerate(archive):
+                unpacked += entry.size
+                if unpacked > UNPACKED_BYTES or count >= UNPACKED_FILES:
+                    left.append(
+                        f"{packed.name} holds more than can be in logs: the rest of it was left, from {entry.name}"
+                    )
+                    break
+                if not entry.isreg():
+                    left.append(f"{entry.name} is no ordinary file, and was left")
+                    continue
+                try:
+                    archive.extract(entry, folder, filter="data")
+                except (tarfile.FilterError, OSError) as error:
+                    left.append(f"{entry.name} was left ({error})")
+    except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
+        left.append(f"{packed.name} is broken ({error})")
     packed.unlink()
+    return left
 
 
 def save_to_bucket(cluster: Cluster, under_way: console.Phase) -> None:

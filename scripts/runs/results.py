@@ -1,40 +1,50 @@
 """Fetches what a run made, all but its features, large and rarely wanted on a laptop, and what it keeps for itself."""
 
+import sys
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from scripts import console
-from scripts.aws.bucket import CONNECTIONS, RECORD, RUNS, Bucket, bucket_of, record_key
+from invoke.exceptions import Exit
+
+from scripts import console, processes
+from scripts.aws.bucket import RECORD, RUNS, Bucket, bucket_of
 from scripts.cluster import Cluster
 from scripts.errors import NoClusterError
+from scripts.runs.submission import check_run_id
+from scripts.runs.table import read_records
 
 REPORT = "report.html"
 LEFT_THERE = ("features/", "inputs.parquet", "attempts.json")
+CLOCKS_DIFFER = timedelta(minutes=5)  # this machine's and the master's; a later end than that is made up
 
 
 def fetch(cluster: Cluster, run_id: str, into: str) -> None:
-    """Copy the results of a run (empty: of the one that ended last) to `into`/RUN and name them."""
+    """Copy the results of a run (empty: of the one that ended last) to `into`/RUN and name them.
+
+    The job's own download makes paths of keys, and nobody else. Raises Exit with its code, after its own sentence.
+    """
     bucket = bucket_of(cluster)
-    run_id = run_id or newest(bucket)
+    run_id = check_run_id(run_id) if run_id else newest(bucket)
     folder = Path(into).expanduser().absolute() / run_id
     prefix = f"{RUNS}/{run_id}/"
     keys = [key.removeprefix(prefix) for key in bucket.keys(prefix)]
     if not keys:
         raise NoClusterError(f"There is no run {run_id} in {bucket.uri(RUNS)}: `make runs` lists what there is.")
-    wanted = [key for key in keys if not key.startswith(LEFT_THERE)]
-    with console.phase("Results") as phase, ThreadPoolExecutor(CONNECTIONS) as pool:
-        list(pool.map(lambda key: bucket.fetch(prefix + key, folder / key), wanted))
-        phase.result = f"{len(wanted)} files in {folder}"
-    for line in what_to_look_at(folder, wanted, bucket.uri(prefix)):
+    words = [sys.executable, "-m", "pipeline", "download", bucket.uri(prefix), str(folder), "--leave", *LEFT_THERE]
+    code = processes.hand_over(words, env={"AWS_REGION": cluster.region})
+    for line in what_to_look_at(folder, keys, bucket.uri(prefix)):
         console.say(line)
+    if code:
+        raise Exit(code=code)
 
 
 def newest(bucket: Bucket) -> str:
-    """The run that ended last. Raises NoClusterError while none has."""
+    """The run that ended last, and not in a time to come. Raises NoClusterError while none has."""
     run_ids = bucket.run_ids()
-    records = bucket.read_many([record_key(run_id) for run_id in run_ids])
-    ended = [(record["ended_at"], run_id) for run_id, record in zip(run_ids, records, strict=True) if record]
+    records = zip(read_records(bucket, run_ids), run_ids, strict=True)
+    ended = [(record["ended_at"], run_id) for record, run_id in records if record]
+    ended = [(at, run_id) for at, run_id in ended if at <= datetime.now(UTC) + CLOCKS_DIFFER]
     if not ended:
         raise NoClusterError(f"No run in {bucket.uri(RUNS)} has ended yet: `make runs` lists what there is.")
     return max(ended)[1]

@@ -1,6 +1,5 @@
 """Begins runs. A run is the master's own: whoever began it may go away."""
 
-import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,13 +16,12 @@ from scripts.runs.submission import (
     IMAGENET,
     RANDOM,
     Submission,
+    check_run_id,
     new_run_id,
     split_arguments,
     stored_submissions,
     words_of,
 )
-
-RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
 @dataclass(frozen=True)
@@ -42,8 +40,8 @@ def start(cluster: Cluster, request: RunRequest) -> str:
     Raises InputError, BusyError and what talking to hosts and AWS raises.
     """
     bucket = bucket_of(cluster)
-    if request.run_id and not RUN_ID.fullmatch(request.run_id):
-        raise InputError(f"The run's name {request.run_id!r} may hold letters, digits, '.', '_' and '-' only.")
+    if request.run_id:
+        check_run_id(request.run_id)
     with Hosts(cluster) as hosts:
         for going in systemd_unit.running(hosts):
             if going.run_id == request.run_id:

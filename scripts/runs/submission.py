@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from scripts.aws.bucket import PICTURES, RUNS, Bucket
+from scripts.aws.bucket import PICTURES, RUN_ID, RUNS, Bucket
 from scripts.errors import InputError
 
 # The course's four sizes; the table of docs/pictures-and-runs.md is held to this one by a test.
@@ -48,6 +48,13 @@ class Submission:
         bucket.write_json(_key(self.run_id), asdict(self))
 
 
+def check_run_id(given: str) -> str:
+    """The name as it was given. Raises InputError for what is no run's name."""
+    if not RUN_ID.fullmatch(given):
+        raise InputError(f"The run's name {given!r} may hold letters, digits, '.', '_' and '-' only.")
+    return given
+
+
 def new_run_id() -> str:
     """A name that sorts by time, as the job's own."""
     return datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
@@ -66,19 +73,38 @@ def split_arguments(arguments: str) -> tuple[str, ...]:
         words = tuple(shlex.split(arguments))
     except ValueError as error:
         raise InputError(f"ARGS cannot be split into words ({error}): close the quotation mark.") from None
+    _check_own(words)
+    return words
+
+
+def _check_own(words: Sequence[str]) -> None:
     for word in words:
         if word.partition("=")[0] in OWN:
             raise InputError(f"{word.partition('=')[0]} is `make run`'s own: leave it out of ARGS.")
-    return words
 
 
 def stored_submissions(bucket: Bucket, run_ids: list[str]) -> list[Submission | None]:
     """What the bucket keeps for each of these runs; None for one that was begun without `make run`."""
-    return [_parse(stored) for stored in bucket.read_many([_key(run_id) for run_id in run_ids])]
+    found = bucket.read_many([_key(run_id) for run_id in run_ids])
+    return [_parse(run_id, stored) for run_id, stored in zip(run_ids, found, strict=True)]
 
 
-def _parse(stored: dict[str, Any] | None) -> Submission | None:
-    return Submission(**{**stored, "words": tuple(stored["words"])}) if stored else None
+def _parse(run_id: str, stored: Any) -> Submission | None:
+    """What was stored for the run; None for anything else that lies there: others may write to the bucket, too."""
+    try:
+        words = tuple(map(str, stored["words"]))
+        _check_own(words)
+        return Submission(
+            run_id=run_id,
+            size=str(stored["size"]),
+            words=words,
+            weights=str(stored["weights"]),
+            submitted_at=str(stored["submitted_at"]),
+            price_per_hour=None if stored["price_per_hour"] is None else float(stored["price_per_hour"]),
+            currency=str(stored["currency"]),
+        )
+    except (TypeError, KeyError, ValueError, InputError):
+        return None
 
 
 def _key(run_id: str) -> str:

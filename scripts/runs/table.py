@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from scripts import console
@@ -61,12 +62,29 @@ def rows(
 ) -> list[Row]:
     """Rows for these runs, from what the bucket keeps, the master's units and the progress of those at work."""
     of_run = {known.run_id: known for known in units}
-    records = bucket.read_many([record_key(run_id) for run_id in run_ids])
+    records = read_records(bucket, run_ids)
     submissions = stored_submissions(bucket, run_ids)
     return [
         row(run_id, submission, record, of_run.get(run_id), (progress or {}).get(run_id), time.time())
         for run_id, submission, record in zip(run_ids, submissions, records, strict=True)
     ]
+
+
+def read_records(bucket: Bucket, run_ids: list[str]) -> list[dict[str, Any] | None]:
+    """Each run's run.json, as far as it is one; None where there is none, or something else: others may write, too."""
+    return [_record(found) for found in bucket.read_many([record_key(run_id) for run_id in run_ids])]
+
+
+def _record(found: Any) -> dict[str, Any] | None:
+    try:
+        return {
+            "status": str(found["status"]),
+            "ended_at": datetime.fromisoformat(found["ended_at"]).astimezone(UTC),
+            "counts": {name: int(found["counts"][name]) for name in ("listed", "features", "errors")},
+            "seconds": {name: float(seconds) for name, seconds in found["seconds"].items()},
+        }
+    except (TypeError, KeyError, ValueError, AttributeError, OverflowError):
+        return None
 
 
 def row(

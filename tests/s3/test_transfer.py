@@ -17,7 +17,7 @@ from tests.doubles.s3.server import S3Server
 from tests.pictures import NOT_LISTED, ODD
 
 ROOT = Path(__file__).resolve().parents[2]
-FILES = {f"Odd ones/{name}": data for name, data in {**ODD, **NOT_LISTED}.items()}
+FILES = {f"Odd ones/{name}": data for name, data in ODD.items()}
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def folder(tmp_path: Path) -> Path:
     """Odd names and contents, a file at the top, an empty one and an empty folder."""
     root = tmp_path / "pictures"
     (root / "empty folder").mkdir(parents=True)
-    for name, data in {**FILES, "empty.jpg": b"", "read me.txt": b"words"}.items():
+    for name, data in {**FILES, "empty.jpg": b"", "read me.png": b"words"}.items():
         (root / name).parent.mkdir(exist_ok=True)
         (root / name).write_bytes(data)
     return root
@@ -72,12 +72,12 @@ def test_only_what_is_missing_or_different_is_uploaded(
 ) -> None:
     main(["upload", str(folder), pictures.uri])
     (folder / "new.jpg").write_bytes(b"new")
-    (folder / "read me.txt").write_bytes(b"WORDS")
+    (folder / "read me.png").write_bytes(b"WORDS")
     (folder / "empty.jpg").write_bytes(b"no longer")
     faulty_s3.seen.clear()
     capsys.readouterr()
     assert main(["upload", str(folder), pictures.uri]) == 0
-    assert sent(faulty_s3) == ["pictures/empty.jpg", "pictures/new.jpg", "pictures/read me.txt"]
+    assert sent(faulty_s3) == ["pictures/empty.jpg", "pictures/new.jpg", "pictures/read me.png"]
     assert capsys.readouterr().out.startswith(f"Uploaded 3 of {len(content(folder))} files (17 bytes) to ")
 
 
@@ -87,20 +87,21 @@ def test_only_what_is_missing_or_different_is_downloaded(
     main(["upload", str(folder), pictures.uri])
     main(["download", pictures.uri, str(tmp_path / "back")])
     (tmp_path / "back" / "Odd ones" / "grey.jpg").unlink()
-    (tmp_path / "back" / "read me.txt").write_bytes(b"WORDS")
+    (tmp_path / "back" / "read me.png").write_bytes(b"WORDS")
     (tmp_path / "back" / "mine.jpg").write_bytes(b"not in the bucket")
     faulty_s3.seen.clear()
     assert main(["download", pictures.uri, str(tmp_path / "back")]) == 0
     got = sorted(seen.key for seen in faulty_s3.seen if seen.operation == "GET")
-    assert got == ["pictures/Odd ones/grey.jpg", "pictures/read me.txt"]
+    assert got == ["pictures/Odd ones/grey.jpg", "pictures/read me.png"]
     assert content(tmp_path / "back") == {**content(folder), "mine.jpg": b"not in the bucket"}
 
 
 def test_a_large_file_is_known_again_though_its_etag_is_no_md5(
     pictures: S3Storage, faulty_s3: FaultyS3, tmp_path: Path
 ) -> None:
-    (tmp_path / "up").mkdir()
-    (tmp_path / "up" / "shard.parquet").write_bytes(os.urandom(CHUNK_BYTES + 1000))
+    shards = tmp_path / "up" / "shards"
+    shards.mkdir(parents=True)
+    (shards / "part-00000.parquet").write_bytes(os.urandom(CHUNK_BYTES + 1000))
     main(["upload", str(tmp_path / "up"), pictures.uri])
     main(["download", pictures.uri, str(tmp_path / "down")])
     assert content(tmp_path / "down") == content(tmp_path / "up")
@@ -108,7 +109,7 @@ def test_a_large_file_is_known_again_though_its_etag_is_no_md5(
     main(["upload", str(tmp_path / "up"), pictures.uri])
     main(["download", pictures.uri, str(tmp_path / "down")])
     assert (faulty_s3.count("PART"), faulty_s3.count("GET")) == (0, 0)
-    with (tmp_path / "up" / "shard.parquet").open("r+b") as file:
+    with (shards / "part-00000.parquet").open("r+b") as file:
         file.write(b"other")
     main(["upload", str(tmp_path / "up"), pictures.uri])
     main(["download", pictures.uri, str(tmp_path / "down")])
@@ -121,14 +122,12 @@ def test_a_large_file_is_known_again_though_its_etag_is_no_md5(
         ("1.jpg", "image/jpeg"),
         ("2.PNG", "image/png"),
         ("3.webp", "image/webp"),
-        ("4.parquet", "application/vnd.apache.parquet"),
-        ("5.csv", "text/csv"),
-        ("6.html", "text/html"),
-        ("7", "application/octet-stream"),
+        ("4.avif", "image/avif"),
+        ("shards/part-00000.parquet", "application/vnd.apache.parquet"),
     ],
 )
 def test_content_types_are_set(pictures: S3Storage, s3_server: S3Server, tmp_path: Path, name: str, kind: str) -> None:
-    (tmp_path / "up").mkdir()
+    (tmp_path / "up" / name).parent.mkdir(parents=True)
     (tmp_path / "up" / name).write_bytes(b"data")
     main(["upload", str(tmp_path / "up"), pictures.uri])
     head = s3_server.client().head_object(Bucket=pictures.bucket, Key=f"pictures/{name}")
@@ -171,7 +170,7 @@ def test_a_file_that_cannot_be_read_is_named_and_the_others_are_sent(
     for name in ("1.jpg", "2.jpg", "\udcff.jpg"):
         (tmp_path / name).write_bytes(b"data")
     assert refusal(capsys, "upload", tmp_path, pictures.uri, code=22) == (
-        r"1 of 3 files could not be copied (\udcff.jpg: No such file or directory); "
+        r"1 of 3 files could not be copied (\udcff.jpg: a name with a backslash or a zero byte in it is no file's); "
         "mend them and start the same command again: it sends only these."
     )
     assert sorted(key for key, _, _ in pictures.list_objects()) == ["1.jpg", "2.jpg"]
@@ -183,18 +182,23 @@ def test_an_object_that_is_forbidden_is_named_and_the_others_come(
     main(["upload", str(folder), pictures.uri])
     with faulty_s3.spoiling(Fault("status", key="read me", status=403, code="AccessDenied")):
         said = refusal(capsys, "download", pictures.uri, tmp_path / "back", code=22)
-    assert "(read me.txt: access denied by the bucket)" in said
-    assert set(content(folder)) - set(content(tmp_path / "back")) == {"read me.txt"}
+    assert "(read me.png: access denied by the bucket)" in said
+    assert set(content(folder)) - set(content(tmp_path / "back")) == {"read me.png"}
 
 
 def test_a_key_cannot_lead_out_of_the_folder(
     pictures: S3Storage, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(S3Storage, "list_objects", lambda _: iter([("../out.jpg", 4, ""), ("a//b.jpg", 4, "")]))
+    monkeypatch.setattr(
+        S3Storage, "list_objects", lambda _: iter([("../out.jpg", 4, ""), ("a//b.jpg", 4, ""), ("fine.jpg", 4, "")])
+    )
     monkeypatch.setattr(S3Storage, "read", lambda *_: b"data")
-    said = refusal(capsys, "download", pictures.uri, tmp_path / "back", code=22)
-    assert "../out.jpg: no file of the folder can have that name" in said
-    assert content(tmp_path) == {}
+    said = refusal(capsys, "download", pictures.uri, tmp_path / "back", code=1)
+    assert said == (
+        "2 of 3 objects were refused, for their names lead out of the folder ('../out.jpg', 'a//b.jpg'); the others "
+        "are there. Find out who wrote these: nobody names a file so by accident."
+    )
+    assert content(tmp_path) == {"back/fine.jpg": b"data"}
 
 
 def test_a_server_that_is_down_ends_the_copy_with_5(
@@ -207,6 +211,25 @@ def test_a_server_that_is_down_ends_the_copy_with_5(
     assert said.startswith(f"{pictures.uri}/Odd ones/")
     assert "S3 did not answer well in 8 attempts" in said
     assert said.endswith("start the same command again later (a run goes on with --resume).")
+
+
+def test_only_pictures_and_packs_are_uploaded_and_the_rest_is_counted(
+    pictures: S3Storage, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "id_rsa").write_bytes(b"secret")
+    for name, data in {**NOT_LISTED, "pack-index.parquet": b"index", "shards/part-00000.parquet": b"shard"}.items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_bytes(data)
+    (folder / "key.jpg").symlink_to(tmp_path / "id_rsa")
+    (folder / "shards" / "table.parquet").write_bytes(b"somebody's")
+    assert main(["upload", str(folder), pictures.uri]) == 0
+    kept = {*NOT_LISTED, "key.jpg", "shards/table.parquet"}
+    assert {key for key, _, _ in pictures.list_objects()} == content(folder).keys() - kept
+    notes = [json.loads(line.removeprefix("orchard: ")) for line in capsys.readouterr().err.splitlines()]
+    assert [note["text"] for note in notes if note["event"] == "note"] == [
+        "Left out 1 that are no files of it, but links that lead out of the folder, devices or pipes (key.jpg).",
+        "Left 5 files that are no pictures (.DS_Store, ._grey.jpg, jpg, notes.txt, shards/table.parquet).",
+    ]
 
 
 def test_ends_that_cannot_be_are_refused(bucket: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -226,7 +249,7 @@ def test_ends_that_cannot_be_are_refused(bucket: str, tmp_path: Path, capsys: py
         f"{tmp_path}/nowhere is not a folder; give the folder that holds the pictures."
     )
     assert said("upload", tmp_path, f"s3://{bucket}/b") == (
-        f"{tmp_path} holds no file; give the folder whose files are to be uploaded."
+        f"{tmp_path} holds no picture; give the folder whose pictures are to be uploaded."
     )
     assert said("download", f"s3://{bucket}/nothing", tmp_path) == (
         f"There is no object below s3://{bucket}/nothing; check the prefix."
@@ -234,7 +257,7 @@ def test_ends_that_cannot_be_are_refused(bucket: str, tmp_path: Path, capsys: py
     assert said("download", "s3://not-there/a", tmp_path) == (
         "The bucket not-there cannot be used: there is no such bucket; check the name."
     )
-    (tmp_path / "file").write_bytes(b"data")
+    (tmp_path / "file.jpg").write_bytes(b"data")
     assert said("upload", tmp_path, "s3://not-there/a") == (
         "The bucket not-there cannot be written: there is no such bucket; check the name."
     )

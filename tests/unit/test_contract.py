@@ -20,9 +20,10 @@ from pipeline.network import weights
 from pipeline.run_folder import layout
 from pipeline.run_folder.record import COMPLETE, RunRecord
 from pipeline.settings import RUN_ID, new_run_id
+from scripts import console
 from scripts import errors as operator_errors
 from scripts.aws import bucket
-from scripts.runs import attach, progress, results, start, submission, systemd_unit, table
+from scripts.runs import attach, progress, results, submission, systemd_unit, table
 
 RECORD = RunRecord(
     run_id="mine", status=COMPLETE, exit_status=0, settings={}, weights="random", master="local",
@@ -38,10 +39,21 @@ def as_stored(record: RunRecord) -> dict[str, Any]:
 
 
 def test_a_run_s_name() -> None:
-    assert start.RUN_ID.pattern == RUN_ID.pattern
+    assert bucket.RUN_ID.pattern == RUN_ID.pattern
     for name in (new_run_id(), submission.new_run_id()):
         assert RUN_ID.fullmatch(name)
         assert datetime.strptime(name, "%Y%m%d-%H%M%S").year >= 2026
+
+
+HOSTILE = "a\x1b]0;owned\x07\r[bold]\x9b2J\u202egpj.\u2066\u2028\udc80\x7f caf\u00e9 \u82f9\u679c\t1\n2"
+
+
+def test_no_character_that_a_terminal_obeys_is_printed_by_either_side() -> None:
+    shown = narration.visible(HOSTILE)
+    assert shown == console.visible(HOSTILE)
+    assert shown == (
+        "a\\x1b]0;owned\\x07\\x0d[bold]\\x9b2J\\u202egpj.\\u2066\\u2028\\udc80\\x7f caf\u00e9 \u82f9\u679c\t1\n2"
+    )
 
 
 def test_the_names_in_a_run_s_folder() -> None:

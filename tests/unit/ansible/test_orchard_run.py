@@ -1,5 +1,6 @@
 """orchard-run, the operator's door to a host: the program that runs there, with stand-ins for systemd's programs."""
 
+import grp
 import importlib.util
 import io
 import json
@@ -14,7 +15,7 @@ from urllib.error import HTTPError
 
 import pytest
 
-from scripts.runs import start
+from scripts.aws import bucket
 
 PROGRAM = Path(__file__).resolve().parents[3] / "ansible" / "roles" / "common" / "files" / "orchard_run.py"
 UNIT = {
@@ -50,13 +51,15 @@ class Host:
             "private_address": "10.0.0.5",
             "master_address": "10.0.0.5",
             "master_url": "spark://10.0.0.5:7177",
-            "service_user": "spark",
+            "service_user": pwd.getpwuid(os.getuid()).pw_name,
+            "service_group": grp.getgrgid(os.getgid()).gr_name,
             "ssh_user": pwd.getpwuid(os.getuid()).pw_name,
             "paths": {
                 "python": str(folder / "bin" / "python"),
                 "work": str(self.state / "work"),
                 "events": str(self.state / "events"),
                 "environment_file": str(self.environment_file),
+                "tar_logs": str(PROGRAM.with_name("tar_logs.py")),
                 "first_boot_log": str(folder / "first-boot.log"),
             },
             "ports": {"master_ui": 8090, "worker_ui": 8091, "job_ui": [4140, 4141]},
@@ -179,7 +182,7 @@ def test_what_is_no_runs_name_reaches_no_program_of_root(
 
 
 def test_both_sides_of_ssh_take_the_same_names_of_runs(program: Any) -> None:
-    assert program.RUN_ID.pattern == start.RUN_ID.pattern
+    assert program.RUN_ID.pattern == bucket.RUN_ID.pattern
 
 
 def test_a_run_is_asked_to_stop_and_not_waited_for(host: Host, ask: Callable[..., Any]) -> None:
@@ -308,7 +311,7 @@ def test_a_worker_and_its_executors_if_any_are_told_to_go_by_sparks_own_signal(
     ask("decommission")
     assert host.asked("systemctl") == [["kill", "--kill-who=main", "--signal=SIGPWR", "spark-worker.service"]]
     [words] = host.asked("pkill")
-    assert words[:2] == ["--signal=SIGPWR", "--uid=spark"]
+    assert words[:2] == ["--signal=SIGPWR", f"--uid={pwd.getpwuid(os.getuid()).pw_name}"]
     assert words[-1].endswith(".CoarseGrainedExecutorBackend")
 
 
@@ -319,29 +322,65 @@ def test_executors_that_could_not_be_told_to_go_are_no_secret(
     assert refusal("decommission") == (3, "orchard-run: pkill ended with code 3.\n")
 
 
-def members(packed: Path) -> dict[str, str]:
+def members(packed: Path) -> dict[str, bytes]:
     with tarfile.open(packed) as tar:
-        return {entry.name: tar.extractfile(entry).read().decode() for entry in tar}  # type: ignore[union-attr]
+        return {entry.name: tar.extractfile(entry).read() for entry in tar}  # type: ignore[union-attr]
 
 
-def test_logs_are_packed_for_the_operators_user_and_lead_root_nowhere(host: Host, ask: Callable[..., Any]) -> None:
+def test_logs_are_packed_for_the_operators_user(host: Host, ask: Callable[..., Any]) -> None:
     host.say("journalctl", "spark-worker.service\nssh.service\n")
     (host.folder / "first-boot.log").write_text("booted\n")
-    secret = host.folder / "spark.secret"
-    secret.write_text("secret")
     work = host.state / "work" / "app-1" / "0"
     work.mkdir(parents=True)
     (work / "stderr").write_text("said\n")
-    (work / "stdout").symlink_to(secret)
-    os.mkfifo(work / "std-pipe")
     packed = Path(ask("pack-logs")["path"])
     try:
         assert packed.stat().st_mode & 0o777 == 0o600
         found = members(packed)
     finally:
         packed.unlink()
-    assert set(found) == {"spark-worker.log", "work/app-1/0/stderr", "first-boot.log"}
-    assert (found["work/app-1/0/stderr"], found["first-boot.log"]) == ("said\n", "booted\n")
+    assert set(found) == {"spark-worker.log", "first-boot.log", "executors.tar.gz"}
+    assert found["first-boot.log"] == b"booted\n"
+    with tarfile.open(fileobj=io.BytesIO(found["executors.tar.gz"])) as executors:
+        assert executors.getnames() == ["work/app-1/0/stderr"]
+
+
+def test_executors_files_are_packed_by_their_own_user_with_nothing_of_roots(
+    host: Host, program: Any, tmp_path: Path
+) -> None:
+    if os.getuid():
+        pytest.skip("only root may become another user")
+    nobody = pwd.getpwnam("nobody")
+    program_of_theirs = tmp_path / "who.py"
+    program_of_theirs.write_text("import os; print(os.getresuid(), os.getresgid(), os.getgroups(), sorted(os.environ))")
+    for folder in (tmp_path, *tmp_path.parents[:2]):
+        folder.chmod(0o755)
+    facts = host.facts | {"service_user": "nobody", "service_group": grp.getgrgid(nobody.pw_gid).gr_name}
+    facts["paths"] = {"tar_logs": str(program_of_theirs)}
+    with (tmp_path / "said").open("wb") as target:
+        program.pack_as_service_user(facts, "/x", "*", target)
+    uid, gid = nobody.pw_uid, nobody.pw_gid
+    said = (tmp_path / "said").read_text()
+    assert said.startswith(f"({uid}, {uid}, {uid}) ({gid}, {gid}, {gid}) [] ")
+    assert "AWS" not in said
+
+
+def test_a_packer_that_writes_without_end_or_hangs_is_stopped(
+    host: Host, program: Any, ask: Callable[..., Any], refusal: Callable[..., tuple[int, str]],
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(program, "PACKED_BYTES", 1000)
+    monkeypatch.setattr(program, "PACK_SECONDS", 0.5)
+    endless = tmp_path / "endless.py"
+    host.facts["paths"]["tar_logs"] = str(endless)  # type: ignore[index]
+    program.FACTS.write_text(json.dumps(host.facts))
+    endless.write_text("import sys\nwhile True: sys.stdout.buffer.write(b'x' * 512)")
+    code, said = refusal("pack-logs")
+    assert code != 0
+    assert said.endswith(f"orchard-run: python3 ended with code {code}.\n")
+    endless.write_text("import signal; signal.pause()")
+    code, said = refusal("pack-logs")
+    assert (code, said) == (1, "orchard-run: python3 was not done within 0 s.\n")
 
 
 def test_logs_are_saved_by_the_environments_python_with_the_hosts_role(host: Host, ask: Callable[..., Any]) -> None:
@@ -355,9 +394,9 @@ def test_logs_are_saved_by_the_environments_python_with_the_hosts_role(host: Hos
     begins = words.index(host.facts["paths"]["python"])
     assert words[begins + 1 : begins + 3] == ["-", "b"]
     assert words[begins + 3 :: 2] == [
-        "logs/x/master/journal.txt.gz",
         "logs/x/master/events.tar.gz",
         "logs/x/master/executors.tar.gz",
+        "logs/x/master/journal.txt.gz",
     ]
     assert "--unit=spark-*.service" in host.asked("journalctl")[0]
 

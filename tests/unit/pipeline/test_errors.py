@@ -6,6 +6,7 @@ from pipeline.errors import (
     InputError,
     InterruptedRunError,
     OrchardError,
+    RefusedKeysError,
     SparkError,
     StorageError,
     TooManyBadPicturesError,
@@ -20,6 +21,7 @@ def test_each_error_has_its_number() -> None:
         SparkError: 21,
         StorageError: 22,
         IncompleteTransferError: 22,
+        RefusedKeysError: 1,
         InterruptedRunError: 130,
     }.items() >= {kind: kind.exit_code for kind in (OrchardError, *OrchardError.__subclasses__())}.items()
     assert ExitCode.NOT_WHOLE == 23

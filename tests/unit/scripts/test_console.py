@@ -3,11 +3,14 @@
 import contextlib
 import io
 import sys
+from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from scripts import console
-from scripts.errors import BusyError
+from scripts.errors import BusyError, HostError, OperatorError
+from scripts.tasks import with_sentences
 
 
 def test_without_a_terminal_a_question_is_an_answer_short(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -87,3 +90,52 @@ def test_ctrl_d_is_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("builtins.input", end_of_input)
     assert console.ask("Take the cluster down?") is False
     assert console.enquire("Name", "fruits") == "fruits"
+
+
+HOSTILE = "x\x1b]0;owned\x07 \r[bold]y \u202egpj.exe"
+SHOWN = "x\\x1b]0;owned\\x07 \\x0d[bold]y \\u202egpj.exe"
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> io.StringIO:
+    """A terminal whose every byte is kept; it shows a status and a bar."""
+    screen = io.StringIO()
+    options = {"highlight": False, "markup": False, "emoji": False, "soft_wrap": True}
+    for name in ("_console", "_errors"):
+        monkeypatch.setattr(console, name, Console(file=screen, force_terminal=True, **options))
+    monkeypatch.setattr(console, "LOGS", tmp_path / "logs")
+    console.begin("test", verbose=True)
+    return screen
+
+
+def test_what_others_have_named_is_never_obeyed_by_the_terminal(terminal: io.StringIO) -> None:
+    console.say(HOSTILE)
+    console.warn(HOSTILE)
+    console.log(HOSTILE)
+    with console.phase("Logs") as phase:
+        phase.note(HOSTILE)
+        phase.result = HOSTILE
+    with console.bar(HOSTILE) as bar:
+        bar.show(1, 2, HOSTILE)
+    written = terminal.getvalue()
+    assert written.count(SHOWN) >= 6
+    assert "\x1b]" not in written
+    assert "\u202e" not in written
+    # rich's own escapes style nothing that was markup.
+    assert "\x1b[1m" not in written
+    assert console.log_file().read_text() == f"{SHOWN}\n"
+    [line] = console.columns([(HOSTILE, "z")])
+    assert line == f"{SHOWN}  z"
+
+
+def test_a_sentence_that_quotes_a_host_is_printed_harmless_by_fabric_too() -> None:
+    with pytest.raises(HostError) as refused:
+        with_sentences(lambda: fail(HostError(HOSTILE)))
+    assert refused.value.message == SHOWN
+    with pytest.raises(OperatorError, match="ValueError") as unknown:
+        with_sentences(lambda: fail(ValueError(HOSTILE)))
+    assert SHOWN in str(unknown.value)
+
+
+def fail(error: Exception) -> None:
+    raise error

@@ -12,18 +12,18 @@ import json
 import os
 import pwd
 import re
-import stat
+import resource
 import subprocess
 import sys
 import tarfile
 import tempfile
 import urllib.request
-from collections.abc import Callable, Iterable
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, BinaryIO
 
 FACTS = Path("/etc/orchard/cluster.json")
+PYTHON = "/usr/bin/python3"
 RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 CANNOT_BE, NOT_CONFIGURED = 2, 78
 # The kernel's number for a program that ended by itself (CLD_EXITED); other numbers mean a signal.
@@ -41,6 +41,9 @@ SHOWN = (
     "ExecMainStartTimestamp",
     "ExecMainExitTimestamp",
 )
+# Executors' output within the parcel and in the bucket, and which of their files it is.
+EXECUTORS, EXECUTORS_WRITE = "executors.tar.gz", "std*"
+PACKED_BYTES, PACK_SECONDS = 2 * 1024**3, 50
 PAGE_SECONDS = 5
 JOB_PAGE_SECONDS = 20  # the first answer of a busy driver takes a while; a closed port says so at once
 # Sent to the environment's Python, which has boto3: BUCKET, then a key and a file for each.
@@ -225,18 +228,27 @@ def decommission(facts: Facts) -> dict[str, str]:
 
 
 def pack_logs(facts: Facts) -> dict[str, str]:
-    """Pack a journal for each unit, executors' output and the first boot, where only the operator's user may read."""
-    descriptor, path = tempfile.mkstemp(prefix="orchard-logs-", suffix=".tgz", dir="/var/tmp")
-    with os.fdopen(descriptor, "wb") as file, tarfile.open(fileobj=file, mode="w:gz") as tar:
+    """Pack a journal for each unit, executors' output and the first boot, where only the operator's user may read.
+
+    What executors wrote is a tar of its own within: nothing of theirs is taken apart here.
+    """
+    paths = facts["paths"]
+    descriptor, path = tempfile.mkstemp(prefix="orchard-logs-", suffix=".tar", dir="/var/tmp")
+    with os.fdopen(descriptor, "wb") as file, tarfile.open(fileobj=file, mode="w") as tar:
         for unit in logged_units(facts["journals"]):
             content = journal([unit])
             entry = tarfile.TarInfo(f"{unit.removesuffix('.service')}.log")
             entry.size = len(content)
             tar.addfile(entry, io.BytesIO(content))
-        work, first_boot = Path(facts["paths"]["work"]), Path(facts["paths"]["first_boot_log"])
-        add_files(tar, sorted(work.rglob("std*")), work.parent)
-        add_files(tar, [first_boot], first_boot.parent)
-    os.chown(path, pwd.getpwnam(facts["ssh_user"]).pw_uid, -1)
+        if Path(paths["first_boot_log"]).is_file():
+            tar.add(paths["first_boot_log"], Path(paths["first_boot_log"]).name)
+        if Path(paths["work"]).is_dir():
+            with tempfile.TemporaryFile() as executors:
+                pack_as_service_user(facts, paths["work"], EXECUTORS_WRITE, executors)
+                entry = tar.gettarinfo(arcname=EXECUTORS, fileobj=executors)
+                executors.seek(0)
+                tar.addfile(entry, executors)
+        os.fchown(file.fileno(), pwd.getpwnam(facts["ssh_user"]).pw_uid, -1)
     return {"path": path}
 
 
@@ -245,19 +257,40 @@ def save_logs(facts: Facts, bucket: str, prefix: str) -> dict[str, int]:
     paths = facts["paths"]
     if not (os.access(paths["python"], os.X_OK) and Path(paths["environment_file"]).exists()):
         raise RefusalError("There is no Python environment on this host yet: `make up` makes it.", NOT_CONFIGURED)
-    contents = {"journal.txt.gz": gzip.compress(journal(facts["journals"]))}
-    for name, folder, pattern in (("events", paths["events"], "*"), ("executors", paths["work"], "std*")):
-        if Path(folder).is_dir():
-            contents[f"{name}.tar.gz"] = archive(Path(folder), pattern)
     with tempfile.TemporaryDirectory(prefix="orchard-logs-") as made:
-        pairs: list[str] = []
-        for name, content in contents.items():
-            (Path(made) / name).write_bytes(content)
-            pairs += [f"{prefix}/{name}", f"{made}/{name}"]
+        (Path(made) / "journal.txt.gz").write_bytes(gzip.compress(journal(facts["journals"])))
+        for name, folder, pattern in (
+            ("events.tar.gz", paths["events"], "*"),
+            (EXECUTORS, paths["work"], EXECUTORS_WRITE),
+        ):
+            if Path(folder).is_dir():
+                with (Path(made) / name).open("wb") as file:
+                    pack_as_service_user(facts, folder, pattern, file)
+        files = sorted(Path(made).iterdir())
+        pairs = [word for file in files for word in (f"{prefix}/{file.name}", str(file))]
         words = ["systemd-run", "--quiet", "--pipe", "--wait", "--collect"]
         words += [f"--property=EnvironmentFile={paths['environment_file']}", *(f"--setenv={line}" for line in METADATA)]
         do([*words, paths["python"], "-", bucket, *pairs], UPLOAD)
-    return {"bytes": sum(map(len, contents.values()))}
+        return {"bytes": sum(file.stat().st_size for file in files)}
+
+
+def pack_as_service_user(facts: Facts, folder: str, pattern: str, target: BinaryIO) -> None:
+    """Have that user's files packed by that user, who can be led nowhere that an executor cannot go."""
+    subprocess.run(
+        [PYTHON, "-I", facts["paths"]["tar_logs"], folder, pattern],
+        stdin=subprocess.DEVNULL,
+        stdout=target,
+        user=facts["service_user"],
+        group=facts["service_group"],
+        extra_groups=[],
+        cwd="/",
+        env={"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"},
+        umask=0o077,
+        # An executor is that user, too, and could have the packer write on.
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (PACKED_BYTES, PACKED_BYTES)),
+        timeout=PACK_SECONDS,
+        check=True,
+    )
 
 
 def logged_units(patterns: list[str]) -> list[str]:
@@ -277,37 +310,6 @@ def entries(words: list[str]) -> bytes:
     if done.returncode and done.stderr:
         done.check_returncode()
     return done.stdout
-
-
-def archive(folder: Path, pattern: str) -> bytes:
-    """The files below a folder as a tar."""
-    made = io.BytesIO()
-    with tarfile.open(fileobj=made, mode="w:gz") as tar:
-        add_files(tar, sorted(folder.rglob(pattern)), folder)
-    return made.getvalue()
-
-
-def add_files(tar: tarfile.TarFile, files: Iterable[Path], below: Path) -> None:
-    """Add ordinary files; one that goes away is left.
-
-    The folders are the service user's: a link there leads root nowhere.
-    """
-    for file in files:
-        if opened := file_itself(file):
-            with opened:
-                tar.addfile(tar.gettarinfo(arcname=str(file.relative_to(below)), fileobj=opened), opened)
-
-
-def file_itself(path: Path) -> BinaryIO | None:
-    """An ordinary file, open; None for a link, a pipe, a folder (as Spark's event logs are) and what has gone."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    except OSError:
-        return None
-    if stat.S_ISREG(os.fstat(descriptor).st_mode):
-        return os.fdopen(descriptor, "rb")
-    os.close(descriptor)
-    return None
 
 
 # The command line
@@ -353,7 +355,7 @@ def parser() -> argparse.ArgumentParser:
 
 def answer(facts: Facts, asked: argparse.Namespace, job: list[str]) -> Any:
     """Do what was asked, and give what is to be printed."""
-    commands: dict[str, Callable[[], Any]] = {
+    commands: dict[str, Any] = {
         "start": lambda: start(facts, asked.run_id, asked.description, job),
         "stop": lambda: stop(facts, asked.run_id),
         "list": lambda: runs(facts),
@@ -380,6 +382,9 @@ def main(words: list[str]) -> int:
     except subprocess.CalledProcessError as error:
         print(f"orchard-run: {Path(error.cmd[0]).name} ended with code {error.returncode}.", file=sys.stderr)
         return 1 if error.returncode in (CANNOT_BE, NOT_CONFIGURED) else error.returncode
+    except subprocess.TimeoutExpired as error:
+        print(f"orchard-run: {Path(error.cmd[0]).name} was not done within {error.timeout:.0f} s.", file=sys.stderr)
+        return 1
     return 0
 
 

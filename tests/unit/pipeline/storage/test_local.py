@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import InputError
-from pipeline.storage.base import split_parent
+from pipeline.storage.base import left_out_sentence, split_parent
 from pipeline.storage.local import LocalStorage
 from pipeline.storage.opening import open_storage
+from pipeline.storage.paths import UnsafeKeyError
 
 
 def test_a_file_uri_and_a_path_name_the_same_folder(tmp_path: Path) -> None:
@@ -92,3 +93,28 @@ def test_a_folder_that_may_not_be_read_is_no_empty_one(tmp_path: Path, monkeypat
     monkeypatch.setattr(os, "walk", walk)
     with pytest.raises(InputError, match=r"/Apple may not be read by this user; mend its permissions"):
         list(LocalStorage.at(str(tmp_path)).list())
+
+
+def test_what_is_no_file_of_the_folder_is_left_out_of_its_list_and_named(tmp_path: Path) -> None:
+    folder = tmp_path / "pictures"
+    (folder / "Apple").mkdir(parents=True)
+    (folder / "Apple" / "0.jpg").write_bytes(b"picture")
+    (tmp_path / "private").mkdir()
+    (tmp_path / "private" / "key.jpg").write_bytes(b"secret")
+    (folder / "again.jpg").symlink_to(folder / "Apple" / "0.jpg")
+    (folder / "secret.jpg").symlink_to(tmp_path / "private" / "key.jpg")
+    (folder / "private").symlink_to(tmp_path / "private")
+    (folder / "zero.jpg").symlink_to("/dev/zero")
+    os.mkfifo(folder / "pipe.jpg")
+    storage = LocalStorage.at(str(folder))
+    assert sorted(path for batch in storage.list() for path in batch["path"].to_pylist()) == [
+        "Apple/0.jpg",
+        "again.jpg",
+    ]
+    assert sorted(storage.left_out) == ["pipe.jpg", "private", "secret.jpg", "zero.jpg"]
+    for key in ("secret.jpg", "private/key.jpg", "zero.jpg", "pipe.jpg"):
+        with pytest.raises(UnsafeKeyError):
+            storage.read(key)
+    with pytest.raises(UnsafeKeyError):
+        storage.write("private/new.jpg", b"")
+    assert left_out_sentence(storage.left_out).startswith("Left out 4 that are no files of it, but links ")

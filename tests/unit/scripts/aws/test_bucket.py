@@ -38,10 +38,16 @@ def test_a_bucket_that_is_not_there_is_an_error_of_aws(aws: Aws) -> None:
     assert failure.value.code == 4
 
 
-def test_an_object_is_copied_into_a_folder_that_is_made_for_it(bucket: Bucket, tmp_path: Path) -> None:
-    bucket.write_json("runs/a/run.json", {"status": "complete"})
-    bucket.fetch("runs/a/run.json", tmp_path / "results" / "a" / "run.json")
-    assert "complete" in (tmp_path / "results" / "a" / "run.json").read_text()
+@pytest.mark.parametrize("content", [b"no json", b"[" * 100_000, b"\xff"])
+def test_content_that_is_no_json_is_none(bucket: Bucket, aws: Aws, content: bytes) -> None:
+    aws("s3").put_object(Bucket="fruits", Key=record_key("a"), Body=content)
+    assert bucket.read_json(record_key("a")) is None
+
+
+def test_a_folder_whose_name_is_no_runs_is_no_run(bucket: Bucket, aws: Aws) -> None:
+    for name in ("a", "..", ".", "", "-rf", "x\x1b]0;", "a b", "r" * 101):
+        aws("s3").put_object(Bucket="fruits", Key=f"runs/{name}/run.json", Body=b"{}")
+    assert bucket.run_ids() == ["a"]
 
 
 def test_the_same_weights_are_sent_once(bucket: Bucket, aws: Aws, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import io
 import tarfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,28 +25,85 @@ def hosts(monkeypatch: pytest.MonkeyPatch) -> FakeHosts:
     return fake
 
 
-def packed(**files: str) -> bytes:
+def tar_of(*entries: tuple[tarfile.TarInfo, bytes], mode: str = "w") -> bytes:
     made = io.BytesIO()
-    with tarfile.open(fileobj=made, mode="w:gz") as tar:
-        for name, content in files.items():
-            entry = tarfile.TarInfo(f"{name}.log")
-            entry.size = len(content)
-            tar.addfile(entry, io.BytesIO(content.encode()))
+    with tarfile.open(fileobj=made, mode=mode) as tar:  # type: ignore[call-overload]
+        for entry, content in entries:
+            entry.size = entry.size or len(content)
+            tar.addfile(entry, io.BytesIO(content) if content else None)
     return made.getvalue()
 
 
-def give_logs(hosts: FakeHosts) -> None:
-    """Have the master give its logs."""
-    hosts.answer_run(MASTER, "pack-logs", {"path": "/var/tmp/parcel.tgz"})
-    hosts.answer(MASTER, "rm /var/tmp/parcel.tgz", "")
-    hosts.files["/var/tmp/parcel.tgz"] = packed(master="registered\n")
+def entry(name: str, content: str = "", **attributes: Any) -> tuple[tarfile.TarInfo, bytes]:
+    made = tarfile.TarInfo(name)
+    for attribute, value in attributes.items():
+        setattr(made, attribute, value)
+    return made, content.encode()
+
+
+def give_logs(hosts: FakeHosts, executors: bytes = b"") -> None:
+    """Have the master give its logs, with these of its executors."""
+    hosts.answer_run(MASTER, "pack-logs", {"path": "/var/tmp/parcel.tar"})
+    hosts.answer(MASTER, "rm /var/tmp/parcel.tar", "")
+    journal = entry("master.log", "registered\n")
+    parcel = [journal] if not executors else [journal, (tarfile.TarInfo("executors.tar.gz"), executors)]
+    hosts.files["/var/tmp/parcel.tar"] = tar_of(*parcel)
 
 
 def test_logs_are_unpacked_and_nothing_is_left_on_the_host(hosts: FakeHosts, tmp_path: Path) -> None:
-    give_logs(hosts)
-    logs.fetch(hosts, MASTER, tmp_path / "master")
-    assert [file.name for file in (tmp_path / "master").iterdir()] == ["master.log"]
-    assert hosts.asked(MASTER) == ["pack-logs", "get /var/tmp/parcel.tgz", "rm /var/tmp/parcel.tgz"]
+    give_logs(hosts, tar_of(entry("work/app-1/0/stderr", "said\n"), mode="w:gz"))
+    assert logs.fetch(hosts, MASTER, tmp_path / "master") == []
+    assert {str(file.relative_to(tmp_path)) for file in tmp_path.rglob("*") if file.is_file()} == {
+        "master/master.log",
+        "master/work/app-1/0/stderr",
+    }
+    assert hosts.asked(MASTER) == ["pack-logs", "get /var/tmp/parcel.tar", "rm /var/tmp/parcel.tar"]
+
+
+def test_what_an_executor_forged_is_named_and_the_rest_is_there(hosts: FakeHosts, tmp_path: Path) -> None:
+    forged = tar_of(
+        entry("/etc/orchard-absolute", "evil"),
+        entry("../../up", "evil"),
+        entry("link", type=tarfile.SYMTYPE, linkname="/etc"),
+        entry("link/passwd", "evil"),
+        entry("hard", type=tarfile.LNKTYPE, linkname="../../../secret"),
+        entry("zero", type=tarfile.CHRTYPE, devmajor=1, devminor=5),
+        entry("pipe", type=tarfile.FIFOTYPE),
+        entry("work/app-1/0/stderr", "said\n"),
+        mode="w:gz",
+    )
+    give_logs(hosts, forged)
+    left = logs.fetch(hosts, MASTER, tmp_path / "a" / "master")
+    assert {str(file.relative_to(tmp_path)) for file in tmp_path.rglob("*") if not file.is_dir()} == {
+        "a/master/master.log",
+        "a/master/work/app-1/0/stderr",
+        # Of an absolute name the filter takes the root away; a link that was not made is a folder here.
+        "a/master/etc/orchard-absolute",
+        "a/master/link/passwd",
+    }
+    assert not Path("/etc/orchard-absolute").exists()
+    assert len(left) == 5
+
+
+def test_a_parcel_that_unpacks_without_end_is_given_up(
+    hosts: FakeHosts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    huge = tar_of(entry("work/0/stderr", "said\n"), entry("work/0/stdhuge", "x" * 1000), mode="w:gz")
+    monkeypatch.setattr(logs, "UNPACKED_BYTES", 900)
+    give_logs(hosts, huge)
+    assert logs.fetch(hosts, MASTER, tmp_path) == [
+        "executors.tar.gz holds more than can be in logs: the rest of it was left, from work/0/stdhuge"
+    ]
+    assert (tmp_path / "work" / "0" / "stderr").read_text() == "said\n"
+    assert not (tmp_path / "work" / "0" / "stdhuge").exists()
+
+
+@pytest.mark.parametrize("content", [b"no tar", b"\x1f\x8b" + b"\0" * 30, b"x" * 512 * 3])
+def test_a_parcel_that_is_none_is_said(hosts: FakeHosts, tmp_path: Path, content: bytes) -> None:
+    give_logs(hosts, content)
+    [said] = logs.fetch(hosts, MASTER, tmp_path)
+    assert said.startswith("executors.tar.gz is broken (")
+    assert (tmp_path / "master.log").exists()
 
 
 def test_a_host_that_gives_none_is_named_when_the_others_logs_are_there(hosts: FakeHosts, tmp_path: Path) -> None:

@@ -9,7 +9,12 @@ from scripts.runs import attach
 from scripts.runs.systemd_unit import Unit
 from tests.doubles.fake_hosts import FakeHosts, cluster_of
 
-RECORD = {"status": "complete", "counts": {"listed": 300, "features": 298, "errors": 2}, "seconds": {"total": 40.0}}
+RECORD = {
+    "status": "complete",
+    "ended_at": "2026-01-01T00:00:00+00:00",
+    "counts": {"listed": 300, "features": 298, "errors": 2},
+    "seconds": {"total": 40.0},
+}
 
 
 class FakeBucket:
