@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
 
-.PHONY: help demo setup test test-unit test-s3 test-job test-terraform coverage test-cluster bench lint lock docs init plan up stop start scale credentials down upload run follow runs stop-run results status ssh jupyter ui history logs rehearse recording sandbox-cloud sandbox-up sandbox-down
+.PHONY: help demo setup test test-unit test-s3 test-job test-terraform fuzz coverage test-cluster bench lint lock docs init plan up stop start scale credentials down upload run follow runs stop-run results status ssh jupyter ui history logs rehearse recording sandbox-cloud sandbox-up sandbox-down
 
 help: ## Print this menu
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,10 @@ test-job: .venv/.dev ## Whole runs of the job, on Spark
 
 test-terraform: .venv/.dev .venv-checkov/.checkov ## Terraform against a double of AWS
 	$(PYTEST) tests/terraform
+
+SECONDS ?= 60
+fuzz: .venv/.dev ## Decode mutated pictures, and see that none escapes (SECONDS=600 SEED=7)
+	@$(BIN)/python -m tests.job.fuzz --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
 
 coverage: .venv/.dev .venv-checkov/.checkov ## Run them and require that they run 90 % of pipeline and scripts
 	$(PYTEST) --cov --cov-report=term-missing:skip-covered --cov-fail-under=90

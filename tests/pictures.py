@@ -16,16 +16,18 @@ def encoded(mode: str = "RGB", size: tuple[int, int] = (100, 100), form: str = "
     return sink.getvalue()
 
 
-def png_header(width: int, height: int) -> bytes:
-    """A PNG that claims this size and has next to no data."""
+def png_header(width: int, height: int, colours: int = 2) -> bytes:
+    """A PNG that claims this size and type of colours and has next to no data."""
 
     def chunk(name: bytes, body: bytes) -> bytes:
         return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
 
-    head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, colours, 0, 0, 0))
     return b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", zlib.compress(b"\0" * 10)) + chunk(b"IEND", b"")
 
 
+# What Pillow hands to Ghostscript, whatever the file's name.
+EPS = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\nshowpage\n%%EOF\n"
 ODD = {
     "grey.jpg": encoded("L"),
     "cmyk.jpg": encoded("CMYK"),
@@ -46,5 +48,9 @@ BROKEN = {
     "zeros.jpg": (bytes(4000), "not an image"),
     "wrong header.jpg": (b"\0\0\0\0" + encoded()[4:], "not an image"),
     "bomb.png": (png_header(60_000, 60_000), "too large"),
+    "wide for the memory of a slot.png": (png_header(13_000, 13_000, colours=6), "too large"),
+    "a million rows.png": (png_header(20, 4_000_000, colours=0), "too large"),
+    "a program.jpg": (EPS, "unsupported"),
+    "icon.png": (encoded("RGBA", form="ICO"), "unsupported"),
 }
 NOT_LISTED = {"notes.txt": b"no picture", ".DS_Store": b"\0", "._grey.jpg": b"\0", "jpg": b"no suffix"}

@@ -1,13 +1,14 @@
 """pipeline.pictures.decode."""
 
 import io
+from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import EpsImagePlugin, Image, ImageFile
 
-from pipeline.pictures.decode import BadPictureError, Reason, decode, read_failure
-from tests.pictures import BROKEN, ODD, encoded
+from pipeline.pictures.decode import FORMATS, MAX_PIXELS, BadPictureError, Reason, decode, read_failure
+from tests.pictures import BROKEN, EPS, ODD, encoded
 
 
 @pytest.mark.parametrize("name", ODD)
@@ -33,7 +34,7 @@ def test_a_broken_picture_is_refused_with_its_reason(name: str) -> None:
 
 
 @pytest.mark.parametrize("length", [20, 50, 200, 600, 1500])
-@pytest.mark.parametrize("form", ["JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP"])
+@pytest.mark.parametrize("form", FORMATS)
 def test_a_picture_cut_anywhere_is_a_bad_picture_and_no_other_error(form: str, length: int) -> None:
     with pytest.raises(BadPictureError):
         decode(encoded(form=form)[:length], 64)
@@ -42,3 +43,75 @@ def test_a_picture_cut_anywhere_is_a_bad_picture_and_no_other_error(form: str, l
 def test_a_file_that_is_gone_has_vanished_and_one_without_permission_is_unreadable() -> None:
     assert read_failure(FileNotFoundError(2, "No such file")).reason is Reason.VANISHED
     assert read_failure(PermissionError(13, "Permission denied")).reason is Reason.UNREADABLE
+
+
+def reason_of(data: bytes) -> tuple[str, str]:
+    with pytest.raises(BadPictureError) as caught:
+        decode(data, 224)
+    return caught.value.reason.value, caught.value.detail
+
+
+def test_a_format_that_is_not_taken_is_named_and_starts_no_program(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ghostscript = tmp_path / "gs"
+    ghostscript.write_text(f"#!/bin/sh\n: > {tmp_path}/started\n")
+    ghostscript.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(EpsImagePlugin, "gs_binary", None)
+    assert reason_of(EPS) == ("unsupported", "EPS; JPEG, PNG, BMP, GIF, WEBP, TIFF, AVIF are taken")
+    assert not (tmp_path / "started").exists()
+    # As it would have been: the file's name says nothing to Pillow.
+    with pytest.raises((OSError, Image.UnidentifiedImageError)):
+        Image.open(io.BytesIO(EPS)).load()
+    assert (tmp_path / "started").exists()
+
+
+@pytest.mark.parametrize("error", [NotImplementedError("no"), KeyError(7), AssertionError(), ZeroDivisionError("x")])
+def test_whatever_a_decoder_raises_is_that_pictures_row(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(ImageFile.ImageFile, "load", fails)
+    reason, detail = reason_of(encoded())
+    assert reason == "undecodable"
+    assert detail.startswith(type(error).__name__)
+    monkeypatch.setattr(Image, "open", fails)
+    assert reason_of(encoded())[0] == "undecodable"
+
+
+def test_a_lack_of_memory_while_a_picture_is_opened_is_the_process_s_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(Image, "open", fails)
+    with pytest.raises(MemoryError):
+        decode(encoded(), 224)
+
+
+def test_the_bound_on_pixels_is_an_argument_and_pillows_own_is_as_it_was() -> None:
+    assert Image.MAX_IMAGE_PIXELS == MAX_PIXELS // 2
+    with pytest.raises(BadPictureError, match="100 x 100 pixels, 9999 are allowed"):
+        decode(encoded(), 224, 9999)
+
+
+def test_a_progressive_picture_of_a_thousand_scans_is_refused_before_it_takes_a_minute(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sink = io.BytesIO()
+    Image.new("L", (3000, 3000), 255).save(sink, "JPEG", progressive=True)
+    data = sink.getvalue()
+    assert decode(data, 224).shape == (224, 224, 3)
+    last_scan = data[data.rindex(b"\xff\xda") : -2]
+    bomb = data[:-2] + last_scan * 1000 + data[-2:]
+    assert reason_of(bomb) == ("too large", "3000 x 3000 pixels in 1006 scans")
+
+
+@pytest.mark.parametrize("form", ["GIF", "TIFF", "PNG", "WEBP", "MPO"])
+def test_of_several_frames_the_first_counts(form: str) -> None:
+    frames = [Image.new("RGB", (30, 20), colour) for colour in ("red", "blue")]
+    sink = io.BytesIO()
+    frames[0].save(sink, form, save_all=True, append_images=frames[1:])
+    red, _, blue = decode(sink.getvalue(), 64)[32, 32]
+    assert red > 240
+    assert blue < 15
