@@ -6,10 +6,13 @@ ORCHARD_TERRAFORM  the Terraform folder, when it is not the one beside this fold
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+
+SSH_CONFIG = Path(__file__).resolve().parent / "ssh_config"
 
 
 class InventoryError(Exception):
@@ -44,7 +47,9 @@ def inventory(outputs: dict[str, Any], terraform: Path) -> dict[str, Any]:
     key = Path(outputs["ssh_key_path"]).expanduser()
     # Host keys are pinned in the cluster's folder, wherever its key lies; an unknown host is refused.
     known_hosts = terraform.resolve().parent / ".orchard" / cluster / "known_hosts"
-    ssh_options = f"-o 'UserKnownHostsFile=\"{known_hosts}\"' -o IdentitiesOnly=yes"
+    options = ["-F", str(SSH_CONFIG), "-o", f'UserKnownHostsFile="{known_hosts}"']
+    if jump := outputs.get("ssh_proxy_command"):
+        options += ["-o", f"ProxyCommand={jump}"]
     return {
         "master": {"hosts": [master]},
         "workers": {"hosts": workers},
@@ -53,7 +58,7 @@ def inventory(outputs: dict[str, Any], terraform: Path) -> dict[str, Any]:
             "vars": {
                 "ansible_user": outputs["ssh_user"],
                 "ansible_ssh_private_key_file": str(key),
-                "ansible_ssh_common_args": ssh_options,
+                "ansible_ssh_common_args": shlex.join(options),
                 "cluster_name": cluster,
                 "cluster_region": outputs["region"],
                 "cluster_bucket": outputs["bucket"],

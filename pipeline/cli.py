@@ -9,11 +9,13 @@ from collections.abc import Callable
 from types import FrameType
 from typing import NoReturn
 
+from rich.console import Console
+
 from pipeline.arguments import make_parser
 from pipeline.errors import ExitCode, InputError, InterruptedRunError, OrchardError
 from pipeline.job.request import RunRequest
 from pipeline.job.run import run
-from pipeline.network.weights import IMAGENET, RANDOM, Weights, find_weights
+from pipeline.network.weights import IMAGENET, Weights, find_weights
 from pipeline.pictures.listing import is_picture
 from pipeline.pictures.opening import open_pictures
 from pipeline.pictures.pack_reader import INDEX_KEY, is_shard_key
@@ -23,7 +25,7 @@ from pipeline.run_folder.check import check_run
 from pipeline.run_folder.layout import RECORD_KEY, REPORT_KEY
 from pipeline.run_folder.record import RunRecord, read_record
 from pipeline.run_folder.report import write_report
-from pipeline.settings import RunOptions, RunSettings, new_run_id
+from pipeline.settings import RANDOM, RunOptions, RunSettings, new_run_id
 from pipeline.storage.base import join
 from pipeline.storage.local import LocalStorage
 from pipeline.storage.opening import open_storage
@@ -149,6 +151,9 @@ def _request(options: argparse.Namespace, weights: Weights, notes: tuple[str, ..
 
 def _print_summary(record: RunRecord, uri: str) -> None:
     counts = record.counts
+    for alarm in record.alarms:
+        # Red on a terminal, and nothing but words elsewhere.
+        Console(highlight=False).print(alarm, style="bold red", markup=False, soft_wrap=True)
     _say(f"Run {record.run_id}: {counts['features']:,} of {counts['listed']:,} pictures have features.")
     for reason, count in record.error_reasons.items():
         _say(f"  {count:,} {reason} (see errors.parquet)")

@@ -9,6 +9,8 @@ ENGINES = ("openvino", "tensorflow")
 PRECISIONS = ("f32", "bf16")
 # Width and height at which the published ImageNet weights were trained.
 IMAGENET_PIXELS = 224
+# Weights by this name are drawn, for tries where no numbers are meant.
+RANDOM = "random"
 MOST_FETCHES = 64
 # A run's name is a folder's, a key's and a systemd unit's.
 RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")

@@ -33,6 +33,7 @@ class Cluster:
     workers: tuple[Host, ...]
     ssh_user: str
     ssh_key_path: Path
+    ssh_proxy_command: str | None
     iam_user: str
     master_type: str
     worker_type: str

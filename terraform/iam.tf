@@ -1,21 +1,16 @@
-# What the nodes may do, and what the person's own laptop may do: this bucket, and little else.
+# What the nodes may do, and what the person's own laptop may do: this bucket, and nothing else. docs/security.md says who
+# uses each right.
 
 data "aws_iam_policy_document" "bucket_access" {
   statement {
     sid       = "ListThisBucket"
-    actions   = ["s3:ListBucket", "s3:ListBucketMultipartUploads", "s3:GetBucketLocation"]
+    actions   = ["s3:ListBucket"]
     resources = [aws_s3_bucket.data.arn]
   }
 
   statement {
-    sid = "UseItsObjects"
-    actions = [
-      "s3:GetObject",
-      "s3:PutObject",
-      "s3:DeleteObject",
-      "s3:AbortMultipartUpload",
-      "s3:ListMultipartUploadParts",
-    ]
+    sid       = "UseItsObjects"
+    actions   = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"]
     resources = ["${aws_s3_bucket.data.arn}/*"]
   }
 
@@ -26,41 +21,13 @@ data "aws_iam_policy_document" "bucket_access" {
       sid       = "UseItsKey"
       actions   = ["kms:Decrypt", "kms:GenerateDataKey"]
       resources = [statement.value]
-    }
-  }
-}
 
-data "aws_iam_policy_document" "nodes" {
-  source_policy_documents = [data.aws_iam_policy_document.bucket_access.json]
-
-  statement {
-    sid     = "WriteMetricsInOneNamespace"
-    actions = ["cloudwatch:PutMetricData"]
-    # PutMetricData knows no resources; the namespace is its only limit.
-    resources = ["*"]
-
-    condition {
-      test     = "StringEquals"
-      variable = "cloudwatch:namespace"
-      values   = ["Orchard"]
-    }
-  }
-
-  statement {
-    sid       = "StopThisClustersInstances"
-    actions   = ["ec2:StopInstances"]
-    resources = ["arn:${local.partition}:ec2:${var.region}:${local.account}:instance/*"]
-
-    condition {
-      test     = "StringEquals"
-      variable = "aws:ResourceTag/Project"
-      values   = [local.tags.Project]
-    }
-
-    condition {
-      test     = "StringEquals"
-      variable = "aws:ResourceTag/Cluster"
-      values   = [local.tags.Cluster]
+      # For objects, and not for whatever else the key may lock.
+      condition {
+        test     = "StringEquals"
+        variable = "kms:ViaService"
+        values   = ["s3.${var.region}.${data.aws_partition.current.dns_suffix}"]
+      }
     }
   }
 }
@@ -83,9 +50,9 @@ resource "aws_iam_role" "nodes" {
 }
 
 resource "aws_iam_role_policy" "nodes" {
-  name   = "this-cluster-only"
+  name   = "this-bucket-only"
   role   = aws_iam_role.nodes.id
-  policy = data.aws_iam_policy_document.nodes.json
+  policy = data.aws_iam_policy_document.bucket_access.json
 }
 
 resource "aws_iam_instance_profile" "nodes" {

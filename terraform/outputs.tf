@@ -45,6 +45,12 @@ output "ssh_key_path" {
   value       = trimsuffix(local.public_key_path, ".pub")
 }
 
+output "ssh_proxy_command" {
+  description = "Command through which SSH, Ansible and Fabric alike reach the hosts; null (and so absent) without ssh_proxy_jump."
+  # The jump host is the person's own: reached by their own SSH settings, and handed no agent and no display.
+  value = var.ssh_proxy_jump == null ? null : "ssh -a -x -o BatchMode=yes -W [%h]:%p ssh://${var.ssh_proxy_jump}"
+}
+
 output "iam_user_name" {
   description = "IAM user for a laptop and its notebooks; it has no access key until one is asked for."
   value       = aws_iam_user.person.name

@@ -171,6 +171,17 @@ variable "ssh_public_key_path" {
   }
 }
 
+variable "ssh_proxy_jump" {
+  description = "Jump host on the way to the cluster's hosts, USER@HOST or USER@HOST:PORT, reached by your own SSH settings. SSH, Ansible and Fabric all go through it; name its network in admin_cidrs. null: straight to the hosts."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.ssh_proxy_jump == null ? true : can(regex("^([A-Za-z_][A-Za-z0-9_.-]*@)?[A-Za-z0-9][A-Za-z0-9.-]*(:[0-9]{1,5})?$", var.ssh_proxy_jump))
+    error_message = "ssh_proxy_jump is one host, such as me@jump.example.org or me@jump.example.org:2222, or null."
+  }
+}
+
 variable "ssh_user" {
   description = "Login user of the machine image: admin on Debian's. Change it only together with ami_id."
   type        = string

@@ -8,13 +8,12 @@ from pathlib import Path
 
 from pipeline.errors import InputError
 from pipeline.network.frameworks import import_keras
-from pipeline.settings import IMAGENET_PIXELS
+from pipeline.settings import IMAGENET_PIXELS, RANDOM
 from pipeline.storage.base import is_local, split_parent
 from pipeline.storage.local import LocalStorage
 from pipeline.storage.opening import open_storage
 
 IMAGENET = "imagenet"
-RANDOM = "random"
 # The name under which Keras keeps MobileNetV2 1.0 without the classifier.
 KERAS_FILE = f"mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_{IMAGENET_PIXELS}_no_top.h5"
 RANDOM_SEED = 20

@@ -9,9 +9,11 @@ from typing import Any
 
 from pipeline import __version__
 from pipeline.run_folder.layout import RECORD_KEY
+from pipeline.settings import RANDOM
 from pipeline.storage.base import Storage
 
 COMPLETE = "complete"
+RANDOM_ALARM = "Random weights (a fixed seed), not ImageNet's: the features mean nothing."
 TOO_MANY_BAD = "too many bad pictures"
 _PACKAGES = ("pyspark", "openvino", "tensorflow-cpu", "tensorflow", "keras", "numpy", "pyarrow", "pillow", "obstore")
 
@@ -51,6 +53,11 @@ class RunRecord:
     versions: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     parts: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def alarms(self) -> list[str]:
+        """What nobody may overlook who looks at the numbers."""
+        return [RANDOM_ALARM] if self.weights == RANDOM else []
 
     def write(self, run: Storage) -> None:
         """Put run.json: the run counts as ended from here on."""

@@ -19,6 +19,11 @@ def admin_cidrs(given: str = "") -> list[str]:
     known = [_network(cidr) for cidr in tfvars.read().get("admin_cidrs") or []]
     if given:
         return _with(known, _network(given))
+    if jump := tfvars.read().get("ssh_proxy_jump"):
+        # It logs in at the hosts, and this machine does not.
+        if not known:
+            raise InputError(f"ssh_proxy_jump leads over {jump}: name the network that it comes from in admin_cidrs.")
+        return [str(network) for network in known]
     try:
         return _with(known, _network(own_address()))
     except OperatorError as error:

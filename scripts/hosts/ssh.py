@@ -28,6 +28,8 @@ from scripts import console, processes
 from scripts.cluster import Cluster, Host
 from scripts.errors import ConfigurationError, HostError, HostKeyError, MissingError, OperatorError
 
+# What OpenSSH and Ansible obey in place of the person's own settings; Fabric reads no such file, and is told below.
+SSH_CONFIG = console.CHECKOUT / "ansible" / "ssh_config"
 CONNECT_SECONDS = 10
 KEEPALIVE_SECONDS = 15
 DEAD_LINE_SECONDS = 5  # for an answer to come that is on its way when time is up
@@ -124,13 +126,10 @@ class Hosts:
 
     def ssh_words(self, host: Host) -> list[str]:
         """The OpenSSH command that logs in to the host, as strict as this is."""
-        options = {
-            "UserKnownHostsFile": f'"{self.cluster.known_hosts}"',
-            "StrictHostKeyChecking": "yes",
-            "IdentitiesOnly": "yes",
-        }
-        words = [processes.need("ssh"), "-i", str(self.cluster.ssh_key_path)]
-        words += [word for name, value in options.items() for word in ("-o", f"{name}={value}")]
+        words = [processes.need("ssh"), "-F", str(SSH_CONFIG), "-i", str(self.cluster.ssh_key_path)]
+        words += ["-o", f'UserKnownHostsFile="{self.cluster.known_hosts}"']
+        if self.cluster.ssh_proxy_command:
+            words += ["-o", f"ProxyCommand={self.cluster.ssh_proxy_command}"]
         return [*words, f"{self.cluster.ssh_user}@{host.address}"]
 
     def _connection(self, host: Host) -> Connection:
@@ -147,6 +146,7 @@ class Hosts:
             host.address,
             user=self.cluster.ssh_user,
             config=config,
+            gateway=self.cluster.ssh_proxy_command,
             connect_timeout=self._connect_seconds,
             connect_kwargs={
                 "key_filename": str(self.cluster.ssh_key_path),

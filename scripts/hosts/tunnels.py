@@ -1,16 +1,22 @@
 """Ways through SSH from ports of this machine to pages that the hosts show to nobody else, open until Ctrl-C.
 
 By OpenSSH and not by Fabric's forward_local, whose listener accepts nothing more once the master has refused a single
-connection, and says nothing of it.
+connection, and says nothing of it. A port is ours when OpenSSH itself says so, asked through a socket that nobody else
+can reach: whatever answers on a port may be a neighbour's, who waits for the token.
 """
 
-import socket
+import html
+import os
 import subprocess
+import sys
+import tempfile
 import urllib.error
 import urllib.request
+import webbrowser
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from scripts import console
 from scripts.cluster import Cluster
@@ -23,10 +29,10 @@ LOOPBACK = "127.0.0.1"
 OPEN_SECONDS = 20
 JOB_PAGES_SECONDS = 60  # the first answer of a busy driver takes a while
 PAUSE_SECONDS = 0.05
+FREE_PORTS_TRIED = 5  # each is free when it is found, and may be taken a moment later
 OPTIONS = (
-    "BatchMode=yes",
     "ConnectTimeout=10",
-    "ExitOnForwardFailure=yes",
+    "ControlMaster=yes",
     "LogLevel=ERROR",
     "ServerAliveInterval=15",
     "ServerAliveCountMax=3",
@@ -43,15 +49,45 @@ class Page:
 
 
 def jupyter(cluster: Cluster, port: str = "") -> None:
-    """Open JupyterLab to this machine and print the URL with its token."""
+    """Open JupyterLab to this machine, print the URL with its token, and show it to the browser where there is one."""
     with Hosts(cluster) as hosts:
         facts = orchard_run.facts(hosts, cluster.master)
         token = hosts.run(cluster.master, f"sudo cat {facts['paths']['jupyter_token']}", log=False).out.strip()
         page = Page("JupyterLab", LOOPBACK, facts["ports"]["jupyter"])
         with opened(hosts, [page], port) as (process, [local]):
             _require_jupyter(local, token)
-            console.say(f"JupyterLab: http://{LOOPBACK}:{local}/lab?token={token}")
-            hold(process)
+            url = f"http://{LOOPBACK}:{local}/lab?token={token}"
+            console.say(f"JupyterLab: {url}")
+            with way_in(cluster.folder, url) as file:
+                if has_browser():
+                    webbrowser.open(file.as_uri())
+                hold(process)
+
+
+@contextmanager
+def way_in(folder: Path, url: str) -> Iterator[Path]:
+    """A page for the person's browser alone that leads to the URL: an argument would show the token to every user.
+
+    As Jupyter itself does it. It is readable by its owner from its beginning, and gone at the end of the block.
+    """
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    file = folder / "jupyter.html"
+    file.unlink(missing_ok=True)
+    target = html.escape(url, quote=True)
+    page = f'<!doctype html><meta http-equiv="refresh" content="0;url={target}"><a href="{target}">JupyterLab</a>\n'
+    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:
+        stream.write(page)
+    try:
+        yield file
+    finally:
+        file.unlink(missing_ok=True)
+
+
+def has_browser() -> bool:
+    """Whether somebody sits here who can see one: BROWSER says which, else there is a display."""
+    if not console.is_terminal():
+        return False
+    return sys.platform == "darwin" or any(map(os.environ.get, ("BROWSER", "DISPLAY", "WAYLAND_DISPLAY")))
 
 
 def ui(cluster: Cluster, port: str = "") -> None:
@@ -93,26 +129,26 @@ def opened(hosts: Remote, pages: Sequence[Page], port: str = "") -> Iterator[tup
     `port` is the local one that the person wants for the first page (empty: the page's own, or any where that is
     taken). Raises InputError when it is taken, HostError when the master cannot be reached.
     """
-    ports = [_local_port(page.port, port if index == 0 else "") for index, page in enumerate(pages)]
+    wanted = _port_number(port) if port else None
     words = hosts.ssh_words(hosts.cluster.master)
-    words += [word for option in OPTIONS for word in ("-o", option)]
-    for page, local in zip(pages, ports, strict=True):
-        words += ["-L", f"{LOOPBACK}:{local}:{page.address}:{page.port}"]
-    # `cat` ends with its input, and so does the tunnel should this process be killed.
-    process = subprocess.Popen(
-        [*words, "cat"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    try:
-        _wait_until_open(process, ports)
-        yield process, ports
-    finally:
-        process.terminate()
-        process.communicate()
+    # Short, for a socket's name may have no more than some hundred bytes; nobody else may enter it.
+    with tempfile.TemporaryDirectory(prefix="orchard-ssh-") as folder:
+        words += ["-o", f"ControlPath={folder}/s", *(word for option in OPTIONS for word in ("-o", option))]
+        # `cat` ends with its input, and so does the tunnel should this process be killed.
+        process = subprocess.Popen(
+            [*words, "cat"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        try:
+            _wait_until_connected(process, Path(folder, "s"))
+            yield process, [_forward(words, page, wanted if n == 0 else None) for n, page in enumerate(pages)]
+        finally:
+            process.terminate()
+            process.communicate()
 
 
 def hold(process: subprocess.Popen[str]) -> None:
@@ -126,45 +162,45 @@ def hold(process: subprocess.Popen[str]) -> None:
     raise HostError("The connection to the master was lost, and the tunnel with it: the same command opens it again.")
 
 
-def _local_port(preferred: int, wanted: str) -> int:
-    if not wanted:
-        return preferred if _is_free(preferred) else free_port()
-    if not wanted.isdecimal() or not 0 < int(wanted) < 65536:
-        raise InputError(f"{wanted} is no port: give a number from 1 to 65535 with PORT=, or leave PORT out.")
-    if not _is_free(int(wanted)):
+def _port_number(given: str) -> int:
+    if not given.isdecimal() or not 0 < int(given) < 65536:
+        raise InputError(f"{given} is no port: give a number from 1 to 65535 with PORT=, or leave PORT out.")
+    return int(given)
+
+
+def _forward(words: Sequence[str], page: Page, wanted: int | None) -> int:
+    """Have OpenSSH listen on a local port for the page, and give the port once it does."""
+    if wanted is not None:
+        if _listens(words, page, wanted):
+            return wanted
         raise InputError(
-            f"Port {wanted} of this machine is taken: give another with PORT=, or leave PORT out to have one picked."
+            f"Port {wanted} of this machine is taken by another program, and nothing was sent to it: give another with "
+            "PORT=, or leave PORT out to have one picked."
         )
-    return int(wanted)
+    for port in (page.port, *(free_port() for _ in range(FREE_PORTS_TRIED))):
+        if _listens(words, page, port):
+            return port
+    raise HostError("No port of this machine could be had for the tunnel: try again, or give one with PORT=.")
 
 
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((LOOPBACK, port))
-        except OSError:
-            return False
-    return True
+def _listens(words: Sequence[str], page: Page, port: int) -> bool:
+    """Ask the connection that stands to forward this port; whether it does."""
+    forward = f"{LOOPBACK}:{port}:{page.address}:{page.port}"
+    asked = subprocess.run(
+        [*words, "-O", "forward", "-L", forward], capture_output=True, timeout=OPEN_SECONDS, check=False
+    )
+    return asked.returncode == 0
 
 
-def _wait_until_open(process: subprocess.Popen[str], ports: Sequence[int]) -> None:
-    def all_answer() -> bool:
+def _wait_until_connected(process: subprocess.Popen[str], control: Path) -> None:
+    def is_connected() -> bool:
         if process.poll() is not None:
             said = (process.stderr.read() if process.stderr else "").strip().rpartition("\n")[2]
             raise HostError(f"No tunnel to the master could be opened ({said or 'ssh gave no reason'}): try again.")
-        return all(_answers(port) for port in ports)
+        return control.exists()
 
-    if not wait_until(all_answer, seconds=OPEN_SECONDS, every=PAUSE_SECONDS):
+    if not wait_until(is_connected, seconds=OPEN_SECONDS, every=PAUSE_SECONDS):
         raise HostError(f"No tunnel to the master was open after {OPEN_SECONDS} s: try again.")
-
-
-def _answers(port: int) -> bool:
-    try:
-        socket.create_connection((LOOPBACK, port), 1).close()
-    except OSError:
-        return False
-    return True
 
 
 def _require_jupyter(port: int, token: str) -> None:

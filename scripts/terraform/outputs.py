@@ -31,6 +31,8 @@ def from_outputs(outputs: dict[str, Any]) -> Cluster:
         workers=tuple(Host(**worker) for worker in outputs["workers"]),
         ssh_user=outputs["ssh_user"],
         ssh_key_path=Path(outputs["ssh_key_path"]),
+        # Terraform has no output that is null.
+        ssh_proxy_command=outputs.get("ssh_proxy_command"),
         iam_user=outputs["iam_user_name"],
         master_type=outputs["master_instance_type"],
         worker_type=outputs["worker_instance_type"],

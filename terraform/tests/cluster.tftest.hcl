@@ -6,7 +6,7 @@ mock_provider "aws" {
   }
 
   mock_data "aws_partition" {
-    defaults = { partition = "aws" }
+    defaults = { partition = "aws", dns_suffix = "amazonaws.com" }
   }
 
   mock_data "aws_iam_policy_document" {
@@ -165,6 +165,13 @@ run "encryption_with_a_given_key_and_expiring_runs" {
   assert {
     condition     = one(aws_s3_bucket_server_side_encryption_configuration.data.rule).apply_server_side_encryption_by_default[0].sse_algorithm == "aws:kms"
     error_message = "objects are encrypted with the key"
+  }
+
+  assert {
+    condition = jsonencode([for statement in data.aws_iam_policy_document.bucket_access.statement :
+      [statement.resources, [for condition in statement.condition : [condition.variable, condition.values]]] if statement.sid == "UseItsKey"
+    ]) == jsonencode([[["arn:aws:kms:eu-west-1:123456789012:key/abc"], [["kms:ViaService", ["s3.eu-west-1.amazonaws.com"]]]]])
+    error_message = "the key is used through S3 of this region, this key alone"
   }
 
   assert {

@@ -28,6 +28,8 @@ ROOT = Path(__file__).resolve().parents[2]
 DEADLINE = 600  # seconds for one task that hangs; the longest, a first `up`, is to take 180
 # Set in Ansible alone and unlike the defaults: the operator's side has to learn them from the hosts.
 STATE_DIRECTORY = "/var/lib/orchard"
+# What a unit may come to in `systemd-analyze security`, in tenths of its scale of 0 to 10.
+MOST_EXPOSED = 30
 OVERRIDES = {
     "spark_master_ui_port": 8090,
     "orchard_state_directory": STATE_DIRECTORY,

@@ -4,6 +4,7 @@ The tests share one cluster and run in this order. `ORCHARD_TEST_PREPARED=1` sta
 layer: quicker, and no proof of the way from a bare host.
 """
 
+import json
 import os
 import socket
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tests.cluster.cluster import PYTHON, Cluster, Played
+from tests.cluster.operator import MOST_EXPOSED
 from tests.sandbox import handle
 from tests.sandbox.host import Host
 from tests.sandbox.images import layers
@@ -181,6 +183,69 @@ def stranger(command: str, how: str) -> str:
     environment = f"SPARK_CONF_DIR=/var/tmp JDK_JAVA_OPTIONS={JAVA_OPTIONS}"
     words = f"sudo systemd-run --quiet --uid=admin --property=EnvironmentFile=/etc/orchard/environment {how}"
     return f"{words} env {environment} {command}"
+
+
+PLANTED = "import sys; sys.exit('planted')"
+
+
+def test_every_unit_of_ours_is_as_little_exposed_as_promised(cluster: Cluster) -> None:
+    for host in cluster.hosts:
+        for unit in (*UNITS["master" if host is cluster.master else "worker"], "orchard-scratch"):
+            said = cluster.shell.run(host, f"systemd-analyze security --no-pager --threshold={MOST_EXPOSED} {unit}")
+            assert said.returncode == 0, said.stdout
+            print(said.stdout.strip().splitlines()[-1])
+
+
+def test_the_service_user_can_lead_root_nowhere(cluster: Cluster) -> None:
+    host, state = cluster.workers[0], "/var/lib/spark"
+    for name in ("local", "work", "home", "events"):
+        planted = cluster.shell.run(
+            host, f"sudo -u spark sh -c 'mv {state}/{name} {state}/away && ln -s /etc {state}/{name}'"
+        )
+        assert planted.returncode != 0
+        assert "Permission denied" in planted.stderr
+    cluster.shell.must(host, "sudo systemctl restart orchard-scratch")
+    owners = cluster.shell.must(
+        host, f"sudo stat --format='%n %U %a' /etc {state} {state}/local /run/orchard/scratch.env"
+    )
+    assert owners.splitlines() == [
+        "/etc root 755",
+        f"{state} root 750",
+        f"{state}/local spark 700",
+        "/run/orchard/scratch.env root 644",
+    ]
+
+
+def test_a_module_that_a_job_plants_is_found_by_no_python_of_ours(cluster: Cluster) -> None:
+    host, work = cluster.workers[0], "/var/lib/spark/work/planted"
+    cluster.shell.must(host, f"sudo -u spark mkdir -p {work}/pipeline {work}/pyspark")
+    for package in ("pipeline", "pyspark"):
+        cluster.shell.must(host, f"sudo -u spark tee {work}/{package}/__init__.py", text=PLANTED)
+    run = f"sudo systemd-run --quiet --pipe --wait --uid=spark --property=WorkingDirectory={work}"
+    found = f"{PYTHON} -m pipeline --help"
+    bare = cluster.shell.run(host, f"{run} {found}")
+    assert "planted" in bare.stderr
+    ours = cluster.shell.run(host, f"{run} --property=EnvironmentFile=/etc/orchard/environment {found}")
+    assert "usage: python -m pipeline" in ours.stdout, ours.stderr
+    cluster.shell.must(host, f"sudo rm -r {work}")
+
+
+def test_logs_come_whatever_an_executor_plants_among_them(cluster: Cluster) -> None:
+    host, work = cluster.workers[0], "/var/lib/spark/work/app-planted/0"
+    plant = (
+        f"mkdir -p {work} && cd {work} && echo said > stderr && ln -s /etc/shadow stdshadow && mkfifo stdpipe && "
+        "ln -s / stdroot && truncate --size=10T stdhuge"
+    )
+    cluster.shell.must(host, f"sudo -u spark sh -c '{plant}'")
+    parcel = json.loads(cluster.shell.must(host, "sudo orchard-run pack-logs"))["path"]
+    inside = f"tar --extract --to-stdout --file={parcel} executors.tar.gz | tar --list --verbose --gzip"
+    listed = cluster.shell.must(host, inside)
+    assert f"{work.removeprefix('/var/lib/spark/')}/stderr" in listed
+    assert all(line.startswith("-r") for line in listed.splitlines())
+    left = cluster.shell.must(host, f"{inside.replace('--list --verbose', '--extract --to-stdout')} work/left-out.txt")
+    assert left.splitlines()[0] == "3 left out"
+    assert "stdhuge: 10995116277760 bytes" in left
+    cluster.shell.must(host, f"rm {parcel}; sudo rm -r {work}")
 
 
 def test_secrets_are_in_no_log_no_argument_and_no_readable_file(cluster: Cluster) -> None:

@@ -17,7 +17,7 @@ import pytest
 
 from tests.cluster import reference
 from tests.cluster.browser import chromium, keep_picture
-from tests.cluster.operator import STATE_DIRECTORY, Operator
+from tests.cluster.operator import MOST_EXPOSED, STATE_DIRECTORY, Operator
 from tests.conftest import Need
 from tests.sandbox.faults import hosts as faults
 from tests.waiting import wait_until
@@ -148,6 +148,8 @@ def test_a_run_is_as_hardened_as_the_daemons(operator: Operator) -> None:
     )
     assert run == daemon
     assert {"CapabilityBoundingSet=", "ProtectSystem=strict", f"ReadWritePaths={STATE_DIRECTORY}"} <= set(run)
+    exposed = f"systemd-analyze security --no-pager --threshold={MOST_EXPOSED} orchard-run-{FIRST}"
+    print(operator.shell.must(operator.host("master"), exposed).splitlines()[-1])
 
 
 def test_a_master_that_does_not_say_what_it_is_names_the_next_step(operator: Operator) -> None:

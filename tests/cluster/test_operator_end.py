@@ -18,7 +18,7 @@ def slow(number):
     time.sleep(1)  # as work that leaves the processor to the hosts
     return number
 rounds = 0
-while not pathlib.Path("{STATE_DIRECTORY}/enough").exists():
+while not pathlib.Path("{STATE_DIRECTORY}/home/enough").exists():
     assert spark.sparkContext.parallelize(range(12), 12).map(slow).sum() == 66
     rounds += 1
 spark.stop()
@@ -35,12 +35,12 @@ def rounds(operator: Operator, whole: None) -> Callable[[], int]:
     ssh.must(master, f"cat > /tmp/rounds.py && {unit} {settings} /opt/orchard/venv/bin/python /tmp/rounds.py", text=JOB)
 
     def end() -> int:
-        ssh.must(master, f"sudo touch {STATE_DIRECTORY}/enough")
+        ssh.must(master, f"sudo touch {STATE_DIRECTORY}/home/enough")
         journal = "sudo journalctl --no-pager --output=cat --unit=rounds"
         wait_until(lambda: "rounds, each whole:" in ssh.run(master, journal).stdout, "the job's end", 60)
         counted = re.search(r"^rounds, each whole: (\d+)$", ssh.run(master, journal).stdout, re.MULTILINE)
         assert counted
-        ssh.must(master, f"sudo systemctl stop rounds; sudo rm {STATE_DIRECTORY}/enough")
+        ssh.must(master, f"sudo systemctl stop rounds; sudo rm {STATE_DIRECTORY}/home/enough")
         return int(counted[1])
 
     wait_until(lambda: operator.master_says().get("coresused", 0) > 0, "the job to have executors", 60)

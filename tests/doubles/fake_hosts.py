@@ -28,6 +28,7 @@ def cluster_of(workers: int = 1, folder: Path = Path("/nowhere")) -> Cluster:
         workers=tuple(hosts[1:]),
         ssh_user="admin",
         ssh_key_path=folder / "id_ed25519",
+        ssh_proxy_command=None,
         iam_user="orchard-fruits-person",
         master_type="m6i.large",
         worker_type="c6i.2xlarge",

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.cli import DEMO_PICTURES_NOTE, RANDOM_WEIGHTS_NOTE
+from pipeline.run_folder.record import RANDOM_ALARM
 from tests.job.conftest import Orchard
 
 
@@ -29,7 +30,9 @@ def test_the_demo_draws_its_pictures_and_goes_on_without_imagenet_weights_on_the
         DEMO_PICTURES_NOTE,
         RANDOM_WEIGHTS_NOTE,
     ]
+    assert ended.out.startswith(f"{RANDOM_ALARM}\n")
     page = (tmp_path / "first" / "report.html").read_text()
+    assert f'<p class="alarm">{html.escape(RANDOM_ALARM)}</p>' in page.replace("&#39;", "&#x27;")
     assert {html.escape(note) for note in (DEMO_PICTURES_NOTE, RANDOM_WEIGHTS_NOTE)} <= {
         note.replace("&#39;", "&#x27;") for note in re.findall(r'<p class="note">(.*?)</p>', page)
     }

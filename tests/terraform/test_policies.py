@@ -97,16 +97,6 @@ def client(request: pytest.FixtureRequest, guarded: Guarded) -> ClientOf:
 
 
 @pytest.fixture
-def as_node(guarded: Guarded) -> ClientOf:
-    return guarded.client_of("node")
-
-
-@pytest.fixture
-def as_person(guarded: Guarded) -> ClientOf:
-    return guarded.client_of("person")
-
-
-@pytest.fixture
 def bucket(guarded: Guarded) -> str:
     return guarded.bucket
 
@@ -174,21 +164,15 @@ def test_identities_are_out_of_reach(client: ClientOf) -> None:
     assert refused(iam.create_user, UserName="intruder")
 
 
-def test_a_node_stops_machines_of_its_own_cluster_only(as_node: ClientOf, instances: dict[str, str]) -> None:
-    ec2 = as_node("ec2")
-    assert refused(ec2.stop_instances, InstanceIds=[instances["other"]])
-    assert refused(ec2.stop_instances, InstanceIds=[instances["mine"], instances["other"]])
-    assert not refused(ec2.stop_instances, InstanceIds=[instances["mine"]])
-
-
-def test_a_node_writes_metrics_in_one_namespace_only(as_node: ClientOf) -> None:
+def test_neither_stops_machines_or_writes_metrics(client: ClientOf, instances: dict[str, str]) -> None:
     metrics = [{"MetricName": "pictures", "Value": 1.0}]
-    cloudwatch = as_node("cloudwatch")
-    assert not refused(cloudwatch.put_metric_data, Namespace="Orchard", MetricData=metrics)
-    assert refused(cloudwatch.put_metric_data, Namespace="Elsewhere", MetricData=metrics)
+    assert refused(client("ec2").stop_instances, InstanceIds=[instances["mine"]])
+    assert refused(client("cloudwatch").put_metric_data, Namespace="Orchard", MetricData=metrics)
 
 
-def test_the_person_neither_stops_machines_nor_writes_metrics(as_person: ClientOf, instances: dict[str, str]) -> None:
-    metrics = [{"MetricName": "pictures", "Value": 1.0}]
-    assert refused(as_person("ec2").stop_instances, InstanceIds=[instances["mine"]])
-    assert refused(as_person("cloudwatch").put_metric_data, Namespace="Orchard", MetricData=metrics)
+def test_what_nothing_of_ours_asks_for_is_refused(client: ClientOf, bucket: str) -> None:
+    s3 = client("s3")
+    assert refused(s3.get_bucket_location, Bucket=bucket)
+    assert refused(s3.list_multipart_uploads, Bucket=bucket)
+    assert refused(s3.list_object_versions, Bucket=bucket)
+    assert refused(client("kms").list_keys)

@@ -19,7 +19,7 @@ from pipeline.errors import ExitCode
 from pipeline.network import weights
 from pipeline.run_folder import layout
 from pipeline.run_folder.record import COMPLETE, RunRecord
-from pipeline.settings import RUN_ID, new_run_id
+from pipeline.settings import RANDOM, RUN_ID, new_run_id
 from scripts import console
 from scripts import errors as operator_errors
 from scripts.aws import bucket
@@ -82,7 +82,7 @@ def test_the_words_of_a_size_are_the_job_s_options(size: str) -> None:
 
 
 def test_weights_that_are_no_file() -> None:
-    assert (submission.IMAGENET, submission.RANDOM) == (weights.IMAGENET, weights.RANDOM)
+    assert (submission.IMAGENET, submission.RANDOM) == (weights.IMAGENET, RANDOM)
 
 
 def test_exit_codes_mean_the_same_on_both_sides_or_are_one_side_s_alone() -> None:

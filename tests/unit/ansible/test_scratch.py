@@ -1,6 +1,6 @@
 """The scratch space that a host gives Spark: local NVMe disks, which the sandbox's hosts cannot have.
 
-The program is the one that runs on the hosts; lsblk, mkfs and mount are stand-ins that record what they were asked.
+The program is the one that runs on the hosts; lsblk, mkfs and systemd-mount are stand-ins that record what was asked.
 """
 
 import json
@@ -58,7 +58,7 @@ def host(tmp_path: Path) -> Host:
     stand_ins = {
         "lsblk": f"cat {tmp_path}/lsblk.json",
         "mkfs.ext4": f'for last; do :; done; echo "format $last" >> {tmp_path}/log',
-        "mount": f'while [ $# -gt 2 ]; do shift; done; echo "mount $1 $2" >> {tmp_path}/log',
+        "systemd-mount": f'while [ $# -gt 2 ]; do shift; done; echo "mount $1 $2" >> {tmp_path}/log',
     }
     for name, does in stand_ins.items():
         (tmp_path / name).write_text(f"#!/bin/sh\n{does}\n")
@@ -101,3 +101,13 @@ def test_volumes_are_never_formatted(host: Host) -> None:
     partitioned = disk("/dev/nvme2n1", LOCAL) | {"children": [{"path": "/dev/nvme2n1p1"}]}
     host.prepare(ROOT, disk("/dev/nvme1n1", "Amazon Elastic Block Store"), partitioned, disk("/dev/loop0", None))
     assert host.done() == []
+
+
+def test_root_is_not_led_elsewhere_by_a_link_in_a_folders_place(host: Host) -> None:
+    elsewhere = host.folder / "etc"
+    elsewhere.mkdir(mode=0o755)
+    host.state.mkdir()
+    (host.state / "local").symlink_to(elsewhere)
+    with pytest.raises(subprocess.CalledProcessError):
+        host.prepare(ROOT)
+    assert elsewhere.stat().st_mode & 0o777 == 0o755

@@ -1,14 +1,15 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3 -I
 """Where Spark shuffles on this host: every local NVMe disk, formatted and mounted, else a folder on the root disk.
 
 Runs at each boot, as root, before Spark: instance storage is blank after a stop, so an entry in fstab would not do.
+Every folder on the way is root's own; the last one is the user's, and root does not look into it.
 
     prepare_scratch.py USER STATE_FOLDER ENVIRONMENT_FILE
 """
 
 import json
 import os
-import shutil
+import pwd
 import subprocess
 import sys
 from pathlib import Path
@@ -33,7 +34,9 @@ def mount_disk(disk: dict[str, Any], folder: Path) -> None:
     if not disk["fstype"]:
         # Discarding whole terabytes takes minutes and the disk is blank anyway.
         subprocess.run(["mkfs.ext4", "-q", "-m", "0", "-E", "nodiscard", disk["path"]], check=True)
-    subprocess.run(["mount", "-o", "noatime,nodev,nosuid", disk["path"], str(folder)], check=True)
+    # By systemd and not by mount(8): this runs in a mount namespace of its own, and may do little there.
+    words = ["systemd-mount", "--quiet", "--fsck=no", "--options=noatime,nodev,nosuid", disk["path"], str(folder)]
+    subprocess.run(words, check=True)
 
 
 def scratch_folders(state: Path) -> list[Path]:
@@ -47,13 +50,23 @@ def scratch_folders(state: Path) -> list[Path]:
     return [mount / "spark" for mount in mounts] or [state / "local"]
 
 
+def give(folder: Path, user: str) -> None:
+    """Make it the user's own. Raises OSError for a link: root is led nowhere by it."""
+    account = pwd.getpwnam(user)
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        os.fchown(descriptor, account.pw_uid, account.pw_gid)
+        os.fchmod(descriptor, 0o700)
+    finally:
+        os.close(descriptor)
+
+
 def main(user: str, state: str, environment_file: str) -> None:
     """Make the folders, give them to the user and tell Spark's units by an environment file."""
     folders = scratch_folders(Path(state))
     for folder in folders:
         folder.mkdir(parents=True, exist_ok=True)
-        shutil.chown(folder, user, user)
-        folder.chmod(0o700)
+        give(folder, user)
     environment = Path(environment_file)
     environment.parent.mkdir(parents=True, exist_ok=True)
     environment.write_text(f"SPARK_LOCAL_DIRS={','.join(map(str, folders))}\n")

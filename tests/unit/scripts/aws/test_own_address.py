@@ -56,3 +56,16 @@ def test_without_an_answer_the_networks_that_are_set_are_enough(
     else:
         with pytest.raises(InputError, match="does not tell this machine's address"):
             own_address.admin_cidrs()
+
+
+def test_who_comes_over_a_jump_host_names_its_network_and_nobodys_address_is_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ORCHARD_TERRAFORM", str(tmp_path))
+    monkeypatch.setattr(own_address, "own_address", lambda: pytest.fail("this machine logs in nowhere"))
+    settings = tmp_path / "terraform.tfvars"
+    settings.write_text('cluster_name = "fruits"\nssh_proxy_jump = "me@jump"\nadmin_cidrs = ["203.0.113.0/24"]\n')
+    assert own_address.admin_cidrs() == ["203.0.113.0/24"]
+    settings.write_text('cluster_name = "fruits"\nssh_proxy_jump = "me@jump"\n')
+    with pytest.raises(InputError, match=r"^ssh_proxy_jump leads over me@jump: name the network .* in admin_cidrs\.$"):
+        own_address.admin_cidrs()

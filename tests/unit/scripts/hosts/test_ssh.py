@@ -1,6 +1,9 @@
 """What SSH raises, as one sentence with the next step; the OpenSSH command for people."""
 
 import errno
+import shutil
+import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import paramiko
@@ -96,7 +99,51 @@ def test_openssh_takes_the_pinned_keys_and_the_clusters_own_key_only(monkeypatch
     monkeypatch.setattr(processes, "need", lambda program: f"/usr/bin/{program}")
     cluster = cluster_of()
     assert ssh.Hosts(cluster).ssh_words(cluster.workers[0]) == [
-        *("/usr/bin/ssh", "-i", str(KEY)),
-        *("-o", f'UserKnownHostsFile="{KNOWN_HOSTS}"', "-o", "StrictHostKeyChecking=yes", "-o", "IdentitiesOnly=yes"),
+        *("/usr/bin/ssh", "-F", str(ssh.SSH_CONFIG), "-i", str(KEY)),
+        *("-o", f'UserKnownHostsFile="{KNOWN_HOSTS}"'),
         "admin@198.51.100.6",
     ]
+    behind = replace(cluster, ssh_proxy_command="ssh -W [%h]:%p ssh://me@jump")
+    assert ssh.Hosts(behind).ssh_words(cluster.master)[-3:-1] == ["-o", "ProxyCommand=ssh -W [%h]:%p ssh://me@jump"]
+
+
+LOOSE = """
+Host *
+    StrictHostKeyChecking no
+    UserKnownHostsFile /dev/null
+    ForwardAgent yes
+    ProxyJump elsewhere
+    ControlMaster auto
+    ControlPath /tmp/%C
+    IdentityFile ~/.ssh/other
+    PermitLocalCommand yes
+    LocalCommand touch /tmp/led-astray
+"""
+
+
+def test_the_persons_own_ssh_settings_loosen_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not shutil.which("ssh"):
+        pytest.skip("OpenSSH is not installed")
+    loose = tmp_path / "config"
+    loose.write_text(LOOSE)
+    cluster = cluster_of(folder=tmp_path)
+    words = ssh.Hosts(cluster).ssh_words(cluster.master)
+
+    def settings(*words: str) -> dict[str, str]:
+        said = subprocess.run([words[0], "-G", *words[1:]], capture_output=True, text=True, check=True).stdout
+        return dict(line.split(" ", 1) for line in said.splitlines() if " " in line)
+
+    # ssh looks for the person's file in the account's home, whatever HOME says: here it is named.
+    assert settings("ssh", "-F", str(loose), "admin@198.51.100.5")["forwardagent"] == "yes"
+    obeyed = settings(*words)
+    assert obeyed["stricthostkeychecking"] == "true"
+    assert obeyed["userknownhostsfile"] == str(KNOWN_HOSTS)
+    assert obeyed["globalknownhostsfile"] == "none"
+    assert obeyed["forwardagent"] == "no"
+    # The key is not there, and none of the person's own takes its place.
+    assert obeyed["identityfile"] == "none"
+    assert obeyed["identitiesonly"] == "yes"
+    assert obeyed["permitlocalcommand"] == "no"
+    assert obeyed["passwordauthentication"] in ("yes", "no")
+    assert obeyed["batchmode"] == "yes"
+    assert not {"proxyjump", "controlpath"} & obeyed.keys()

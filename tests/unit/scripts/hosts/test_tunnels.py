@@ -4,9 +4,11 @@ import json
 import socket
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from scripts.cluster import Cluster
 from scripts.errors import HostError, InputError
 from scripts.hosts import tunnels
 from scripts.hosts.tunnels import Page
@@ -19,12 +21,28 @@ FACTS = {
     "paths": {"jupyter_token": "/etc/orchard/key"},
     "ports": {"master_ui": 8090, "history": 18090, "jupyter": 8890},
 }
-# Listens where it is asked to forward from, and goes on as an ssh whose line is dead.
+# An ssh that connects at once, and listens where it is asked to forward from: asked through its control socket.
 SSH = """
 import signal, socket, sys
-forwards = [word.split(":") for word in sys.argv if word.startswith("127.0.0.1:")]
-listening = [socket.create_server((address, int(port))) for address, port, *_ in forwards]
-signal.pause()
+words = sys.argv[1:]
+path = next(word.partition("=")[2] for word in words if word.startswith("ControlPath="))
+if "-O" in words:
+    with socket.socket(socket.AF_UNIX) as control:
+        control.connect(path)
+        control.sendall(words[words.index("-L") + 1].encode())
+        sys.exit(int(control.recv(1)))
+listening, control = [], socket.socket(socket.AF_UNIX)
+control.bind(path)
+control.listen()
+while True:
+    client, _ = control.accept()
+    address, port, *_ = client.recv(1000).decode().split(":")
+    try:
+        listening.append(socket.create_server((address, int(port))))
+        client.sendall(b"0")
+    except OSError:
+        client.sendall(b"1")
+    client.close()
 """
 REFUSES = "import sys; print('noise\\nssh: connect to host: Connection refused', file=sys.stderr); sys.exit(255)"
 
@@ -84,7 +102,7 @@ def test_the_port_that_the_person_wants_is_taken_or_refused(hosts: SshHosts, tak
     wanted = tunnels.free_port()
     with tunnels.opened(hosts, [Page("One", "10.0.0.5", taken)], str(wanted)) as (_, ports):
         assert ports == [wanted]
-    with pytest.raises(InputError, match=rf"^Port {taken} of this machine is taken: "):
+    with pytest.raises(InputError, match=rf"^Port {taken} of this machine is taken by another program, and nothing "):
         tunnels.opened(hosts, [Page("One", "10.0.0.5", 1)], str(taken)).__enter__()
     for wrong in ("http", "0", "65536", "-1"):
         with pytest.raises(InputError, match=rf"^{wrong} is no port: "):
@@ -116,9 +134,10 @@ def test_a_tunnel_that_is_lost_is_said(hosts: SshHosts, capsys: pytest.CaptureFi
 
 
 def test_jupyters_token_is_read_where_the_host_keeps_it_and_never_logged(
-    hosts: SshHosts, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    hosts: SshHosts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(tunnels, "Hosts", hosts)
+    monkeypatch.setattr(Cluster, "folder", tmp_path)
     monkeypatch.setattr(tunnels, "hold", lambda _: None)
     asked: list[str] = []
     monkeypatch.setattr(tunnels, "_require_jupyter", lambda _port, token: asked.append(token))
@@ -128,3 +147,59 @@ def test_jupyters_token_is_read_where_the_host_keeps_it_and_never_logged(
     assert capsys.readouterr().out == f"JupyterLab: http://127.0.0.1:{wanted}/lab?token=token\n"
     assert asked == ["token"]
     assert hosts.unlogged == ["sudo cat /etc/orchard/key"]
+
+
+def test_a_neighbour_who_listens_first_is_told_nothing(
+    hosts: SshHosts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(tunnels, "Hosts", hosts)
+    monkeypatch.setattr(Cluster, "folder", tmp_path)
+    hosts.answer(CLUSTER.master, "sudo cat /etc/orchard/key", "token\n")
+    heard: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as neighbour:
+        neighbour.settimeout(0.2)
+        port = neighbour.getsockname()[1]
+        with pytest.raises(InputError, match="taken by another program"):
+            tunnels.jupyter(CLUSTER, str(port))
+        with pytest.raises(TimeoutError):
+            heard.append(neighbour.accept()[0].recv(1000))
+    assert heard == []
+    assert "token" not in capsys.readouterr().out
+
+
+def test_the_browser_is_shown_a_file_of_the_persons_own_and_no_token(
+    hosts: SshHosts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tunnels, "Hosts", hosts)
+    monkeypatch.setattr(Cluster, "folder", tmp_path / "cluster")
+    monkeypatch.setattr(tunnels, "_require_jupyter", lambda *_: None)
+    monkeypatch.setattr(tunnels.console, "is_terminal", lambda: True)
+    monkeypatch.setenv("DISPLAY", ":0")
+    hosts.answer(CLUSTER.master, "sudo cat /etc/orchard/key", "to&ken\n")
+    shown: list[str] = []
+    monkeypatch.setattr(tunnels.webbrowser, "open", shown.append)
+    pages: list[tuple[int, str]] = []
+
+    def look(_: object) -> None:
+        file = tmp_path / "cluster" / "jupyter.html"
+        pages.append((file.stat().st_mode & 0o777, file.read_text()))
+
+    monkeypatch.setattr(tunnels, "hold", look)
+    tunnels.jupyter(CLUSTER)
+    assert shown == [(tmp_path / "cluster" / "jupyter.html").as_uri()]
+    [(mode, page)] = pages
+    assert mode == 0o600
+    assert "/lab?token=to&amp;ken" in page
+    assert not (tmp_path / "cluster" / "jupyter.html").exists()
+
+
+def test_without_a_terminal_or_a_display_no_browser_is_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("BROWSER", "DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(tunnels.sys, "platform", "linux")
+    monkeypatch.setattr(tunnels.console, "is_terminal", lambda: True)
+    assert not tunnels.has_browser()
+    monkeypatch.setenv("BROWSER", "firefox")
+    assert tunnels.has_browser()
+    monkeypatch.setattr(tunnels.console, "is_terminal", lambda: False)
+    assert not tunnels.has_browser()
