@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
 
-.PHONY: help demo setup test test-unit test-s3 test-job test-terraform fuzz coverage test-cluster bench lint lock docs init plan up stop start scale credentials down upload run follow runs stop-run results status ssh jupyter ui history logs rehearse recording sandbox-cloud sandbox-up sandbox-down
+.PHONY: help demo setup test test-unit test-s3 test-job test-terraform fuzz coverage test-cluster bench lint audit lock sbom docs init plan up stop start scale credentials down upload run follow runs stop-run results status ssh jupyter ui history logs rehearse recording sandbox-cloud sandbox-up sandbox-down
 
 help: ## Print this menu
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -62,10 +62,19 @@ bench: .venv/.dev ## Measure the job here, beside what people run today (IMAGES=
 
 lint: .venv/.dev ## Check style, types and which room imports which
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports --no-cache
+	$(BIN)/zizmor --offline --quiet .github
 	cd ansible && PATH=$(CURDIR)/$(BIN):$$PATH && yamllint --strict . && ansible-lint --strict
 
-lock: $(BIN)/uv ## Make the locks again from pyproject.toml
+audit: .venv/.dev ## Ask whether a hole is known in any package of the locks (needs PyPI)
+	$(BIN)/pip-audit --disable-pip --require-hashes --requirement requirements/nodes.txt
+	$(BIN)/pip-audit --disable-pip --require-hashes --requirement requirements/operator.txt
+
+lock: $(BIN)/uv ## Make the locks again from pyproject.toml, and the SBOMs from the locks
 	requirements/lock.sh $(BIN)/uv
+	@$(MAKE) --no-print-directory sbom
+
+sbom: .venv/.dev ## Write requirements/sbom-*.json (CycloneDX) of the locks' wheels and of Spark's jars
+	@$(BIN)/python requirements/sbom.py
 
 docs: .venv/.dev ## Write docs/settings.md again from variables.tf and the job's --help
 	$(BIN)/python -m docs.settings

@@ -57,7 +57,7 @@ def main(arguments: list[str] | None = None) -> int:
         code = _refuse(
             f"{_in_one_line(error)}; this is a fault of Orchard's own: report the lines below.", ExitCode.FAULT
         )
-        traceback.print_exception(error)
+        print(visible("".join(traceback.format_exception(error))), file=sys.stderr, end="")
     return code
 
 

@@ -61,6 +61,16 @@ def ensure_pair(cluster_name: str) -> str:
     return f"key {private}"
 
 
+def delete_own_pair(cluster_name: str) -> bool:
+    """Delete the key pair that was made for the cluster, and never the person's own; says whether there was one."""
+    public = public_key_path(cluster_name)
+    if tfvars.setting("ssh_public_key_path") is not None or not public.exists():
+        return False
+    for file in (public.with_suffix(""), public):
+        file.unlink(missing_ok=True)
+    return True
+
+
 def _require_private_key(private: Path) -> None:
     done = processes.capture(["ssh-keygen", "-y", "-P", "", "-f", private])
     if done.code == 0:

@@ -6,7 +6,7 @@ from botocore.exceptions import ClientError
 from scripts import console, lock, tfvars
 from scripts.aws import clients
 from scripts.aws.errors import NOT_ACCEPTED, aws_errors_as_sentences
-from scripts.aws.profile import credentials_file, write_profile
+from scripts.aws.profile import credentials_file, profile_name, write_profile
 from scripts.cluster import Cluster
 from scripts.errors import AwsError
 from scripts.terraform import outputs
@@ -20,7 +20,7 @@ def credentials() -> None:
     """Make a key, write it to the profile, see that it works, then retire the older ones. Nothing of it is printed."""
     with lock.changing(tfvars.read()["cluster_name"], "credentials"), console.phase("Credentials") as under_way:
         cluster = outputs.current()
-        profile = f"orchard-{cluster.name}"
+        profile = profile_name(cluster.name)
         older = _keys(cluster)
         if len(older) >= MOST_KEYS:
             # The oldest: the newer one is what the profile holds.

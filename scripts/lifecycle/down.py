@@ -7,6 +7,7 @@ import boto3
 from scripts import console, lock, processes, tfvars
 from scripts.aws import clients, prices, resource_removal, resources
 from scripts.aws.errors import aws_errors_as_sentences
+from scripts.aws.profile import credentials_file, profile_name, remove_profile
 from scripts.aws.resources import Resource
 from scripts.cluster import Cluster
 from scripts.errors import AwsError, BusyError, NoClusterError
@@ -44,10 +45,21 @@ def down(purge: bool = False) -> None:
             under_way.result = _check(region, name, under_way)
         if up_now:
             host_keys.forget(up_now.known_hosts, up_now.hosts)
+        if swept := _sweep(name):
+            console.say(f"Swept from this machine: {' and '.join(swept)}. They open nothing any more.")
         if purge:
             _purge(region, name)
         else:
             _tell_of_buckets(region, name)
+
+
+def _sweep(name: str) -> list[str]:
+    """Delete the secrets that this machine kept for the cluster; gives what there was."""
+    there = {
+        "the cluster's key pair": host_keys.delete_own_pair(name),
+        f"the AWS profile {profile_name(name)}": remove_profile(credentials_file(), profile_name(name)),
+    }
+    return [what for what, was_there in there.items() if was_there]
 
 
 def _current() -> Cluster | None:

@@ -216,6 +216,33 @@ def test_the_service_user_can_lead_root_nowhere(cluster: Cluster) -> None:
     ]
 
 
+# Programs in place of the system's: a local disk that is none, and a mount of memory where it would be.
+A_LOCAL_DISK = {
+    "lsblk": """echo '{"blockdevices": [{"path": "disk", "model": "Amazon EC2 NVMe Instance Storage", '"""
+    """'"fstype": null, "mountpoint": null}]}'""",
+    "mkfs.ext4": "true",
+    "systemd-mount": 'for last; do :; done; exec /usr/bin/systemd-mount --quiet --type=tmpfs tmpfs "$last"',
+}
+
+
+def test_a_disk_that_the_bounded_unit_has_mounted_is_seen_by_everybody(cluster: Cluster) -> None:
+    host, folder = cluster.workers[0], "/var/lib/spark/scratch/0"
+    for name, does in A_LOCAL_DISK.items():
+        cluster.shell.must(
+            host, f"sudo tee /usr/local/bin/{name}; sudo chmod +x /usr/local/bin/{name}", text=f"#!/bin/sh\n{does}\n"
+        )
+    try:
+        cluster.shell.must(host, "sudo systemctl restart orchard-scratch")
+        assert cluster.shell.must(host, "cat /run/orchard/scratch.env") == f"SPARK_LOCAL_DIRS={folder}/spark"
+        assert cluster.shell.must(host, f"findmnt --noheadings --output=FSTYPE {folder}") == "tmpfs"
+        assert cluster.shell.must(host, f"sudo stat --format='%U %a' {folder}/spark") == "spark 700"
+    finally:
+        names = " ".join(f"/usr/local/bin/{name}" for name in A_LOCAL_DISK)
+        cluster.shell.must(
+            host, f"sudo rm {names}; sudo systemd-umount {folder}; sudo systemctl restart orchard-scratch"
+        )
+
+
 def test_a_module_that_a_job_plants_is_found_by_no_python_of_ours(cluster: Cluster) -> None:
     host, work = cluster.workers[0], "/var/lib/spark/work/planted"
     cluster.shell.must(host, f"sudo -u spark mkdir -p {work}/pipeline {work}/pyspark")

@@ -28,7 +28,7 @@ COMPONENTS = 20
 # What all runs over the mixed pictures have in common: a small network, and two cores, which make the same tasks of the
 # list on any machine.
 SMALL = (
-    "--weights", "random", "--image-size", "64", "--max-bad", "0.05", "--components", str(COMPONENTS),
+    "--weights", "random", "--image-size", "64", "--max-bad", "0.1", "--components", str(COMPONENTS),
     "--master", "local[2,4]",
 )  # fmt: skip
 

@@ -145,6 +145,15 @@ def test_the_page_of_settings_is_current() -> None:
     assert MADE.read_text() == settings.page(), "make docs writes it again"
 
 
+def test_every_test_that_the_security_model_names_is_there() -> None:
+    named = set(re.findall(r"`(test_\w+)`", (ROOT / "docs" / "security.md").read_text()))
+    there = {
+        name for file in (ROOT / "tests").rglob("test_*.py") for name in re.findall(r"def (test_\w+)", file.read_text())
+    }
+    assert len(named) > 15
+    assert named - there == set()
+
+
 def test_the_prices_are_the_tables() -> None:
     prices = json.loads((ROOT / "scripts" / "aws" / "prices.json").read_text())
     here = prices[tfvars.default("region")]

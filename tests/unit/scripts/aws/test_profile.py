@@ -15,3 +15,13 @@ def test_a_profile_is_replaced_and_the_persons_others_stay(tmp_path: Path) -> No
         "[default]\naws_access_key_id = MINE\n# a note\n\n[work]\nx = y\n\n[orchard-fruits]\naws_access_key_id = NEW\n"
     )
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+def test_a_profile_is_taken_out_and_the_persons_others_stay(tmp_path: Path) -> None:
+    file = tmp_path / "credentials"
+    assert not profile.remove_profile(file, "orchard-fruits")
+    assert not file.exists()
+    file.write_text("[default]\nx = MINE\n\n[orchard-fruits]\nold = 1\n\n[orchard-fruits-2]\nx = y\n")
+    assert profile.remove_profile(file, "orchard-fruits")
+    assert file.read_text() == "[default]\nx = MINE\n\n[orchard-fruits-2]\nx = y\n"
+    assert not profile.remove_profile(file, "orchard-fruits")

@@ -63,7 +63,15 @@ def test_everything_goes_but_the_bucket_whose_price_is_said(
     end_with_the_state(terraform, cluster, aws, monkeypatch)
     cluster.known_hosts.parent.mkdir(parents=True, exist_ok=True)
     cluster.known_hosts.write_text(f"{cluster.master.id},{cluster.master.address} ssh-ed25519 AAAA\n")
+    credentials = cluster.folder / "credentials"
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(credentials))
+    credentials.write_text(f"[mine]\nx = y\n[orchard-{NAME}]\naws_secret_access_key = secret\n")
+    for key in ("id_ed25519", "id_ed25519.pub"):
+        (cluster.folder / key).write_text("key")
     down.down()
+    # No secret of the cluster's stays on this machine, and the person's own do.
+    assert credentials.read_text() == "[mine]\nx = y\n"
+    assert list(cluster.folder.glob("id_*")) == []
     assert hosts.steps == ["save the logs"]
     # Before Terraform destroys anything, the bucket is out of its hands.
     assert terraform.calls == ["forget aws_s3_bucket.data", "destroy"]
@@ -72,6 +80,7 @@ def test_everything_goes_but_the_bucket_whose_price_is_said(
     assert cluster.known_hosts.read_text().strip() == ""
     said = capsys.readouterr().out
     assert "3 resources destroyed" in said
+    assert f"Swept from this machine: the cluster's key pair and the AWS profile orchard-{NAME}. They " in said
     assert f"nothing of cluster {NAME} is left in {REGION}" in said
     assert f"The bucket {BUCKET} stays with 1 objects and versions (3.0 MB)" in said
 
