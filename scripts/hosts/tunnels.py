@@ -32,7 +32,6 @@ PAUSE_SECONDS = 0.05
 FREE_PORTS_TRIED = 5  # each is free when it is found, and may be taken a moment later
 OPTIONS = (
     "ConnectTimeout=10",
-    "ControlMaster=yes",
     "LogLevel=ERROR",
     "ServerAliveInterval=15",
     "ServerAliveCountMax=3",
@@ -134,9 +133,11 @@ def opened(hosts: Remote, pages: Sequence[Page], port: str = "") -> Iterator[tup
     # Short, for a socket's name may have no more than some hundred bytes; nobody else may enter it.
     with tempfile.TemporaryDirectory(prefix="orchard-ssh-") as folder:
         words += ["-o", f"ControlPath={folder}/s", *(word for option in OPTIONS for word in ("-o", option))]
+        # Who asks the connection later must not say this too: it would open one of its own.
+        first = [*words, "-o", "ControlMaster=yes", "cat"]
         # `cat` ends with its input, and so does the tunnel should this process be killed.
         process = subprocess.Popen(
-            [*words, "cat"],
+            first,
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,

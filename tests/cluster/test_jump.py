@@ -35,9 +35,9 @@ def behind(sandbox: Sandbox, terraform: Path) -> Cluster:
     """A master that only the jump host reaches, as this machine's operator sees it."""
     key = handle.make_key(terraform)
     jump, master = sandbox.add_plain(["jump", "master"], key)
-    master.allow([Rule(True, "tcp", 22, 22, (f"{jump.address}/32",)), Rule(False, "-1", -1, -1, (ANYWHERE,))])
     for host in (jump, master):
         host.wait_until_ready()
+    master.allow([Rule(True, "tcp", 22, 22, (f"{jump.address}/32",)), Rule(False, "-1", -1, -1, (ANYWHERE,))])
     handle.write(terraform, [master])
     known = terraform.parent / ".orchard" / handle.CLUSTER / "known_hosts"
     known.write_text(f"{master.address} {master.host_key()}\n")
@@ -113,11 +113,11 @@ def test_another_host_key_is_refused_through_it_too(behind: Cluster, terraform: 
 
 
 def test_a_tunnel_goes_through_it_on_a_port_that_is_ssh_s_own(behind: Cluster) -> None:
-    page = Page("A page", "127.0.0.1", PORT)
+    page, same = Page("A page", "127.0.0.1", PORT), Page("By another name", "localhost", PORT)
     with Hosts(behind) as hosts:
         serve = f"sudo systemd-run --quiet --unit=page --working-directory=/usr/share/doc python3 -m http.server {PORT}"
         hosts.run(behind.master, f"{serve} --bind 127.0.0.1; until ss -Hltn | grep -q :{PORT}; do sleep 0.1; done")
-        with tunnels.opened(hosts, [page, page]) as (_, ports):
+        with tunnels.opened(hosts, [page, same]) as (_, ports):
             assert len(set(ports)) == 2
             for port in ports:
                 with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=20) as answer:

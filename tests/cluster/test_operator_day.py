@@ -259,7 +259,8 @@ def test_the_history_of_jobs_is_shown(operator: Operator, need: Need) -> None:
 def test_a_port_that_is_taken_is_named_or_another_is_picked(operator: Operator) -> None:
     with socket.create_server(("127.0.0.1", 18080)):
         assert operator.refused(2, "history", "--port=18080") == (
-            "Port 18080 of this machine is taken: give another with PORT=, or leave PORT out to have one picked."
+            "Port 18080 of this machine is taken by another program, and nothing was sent to it: give another with "
+            "PORT=, or leave PORT out to have one picked."
         )
         with opened(operator, "history") as pages:
             assert not pages["Spark history"].endswith(":18080")

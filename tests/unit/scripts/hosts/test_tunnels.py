@@ -26,6 +26,8 @@ SSH = """
 import signal, socket, sys
 words = sys.argv[1:]
 path = next(word.partition("=")[2] for word in words if word.startswith("ControlPath="))
+if "-O" in words and "ControlMaster=yes" in words:
+    sys.exit(0)  # as OpenSSH: a session of its own, which ends well and forwards nothing
 if "-O" in words:
     with socket.socket(socket.AF_UNIX) as control:
         control.connect(path)
