@@ -11,7 +11,7 @@ from pipeline.pca import spark_ml
 from pipeline.pca.fit import PcaModel
 from pipeline.pictures.listing import task_bounds
 from pipeline.run_folder.layout import CSV_KEY, ERRORS_KEY, INPUTS_KEY, RECORD_KEY, feature_key, pca_key
-from pipeline.run_folder.outputs import read_errors, read_inputs, read_pca
+from pipeline.run_folder.outputs import csv_rows, read_errors, read_inputs, read_pca
 from pipeline.run_folder.parts import sha256, vectors_of, whole_part
 from pipeline.run_folder.record import COMPLETE, RunRecord, read_record
 from pipeline.storage.base import Storage
@@ -125,6 +125,6 @@ def _file_faults(run: Storage, record: RunRecord) -> Iterator[str]:
         )
     if dict(Counter(errors["reason"].to_pylist())) != record.error_reasons:
         yield "errors.parquet has other reasons than run.json."
-    lines = run.read(CSV_KEY).count(b"\n") if run.exists(CSV_KEY) else 0
-    if lines != rows + 1:
-        yield f"{CSV_KEY} has {max(lines - 1, 0)} rows, the parts have {rows}."
+    written = csv_rows(run.read(CSV_KEY)) if run.exists(CSV_KEY) else 0
+    if written != rows:
+        yield f"{CSV_KEY} has {written} rows, the parts have {rows}."

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from pipeline.errors import InputError
 from pipeline.storage.base import LISTING_SCHEMA
-from pipeline.storage.paths import open_file, path_below
+from pipeline.storage.paths import open_below, path_below
 
 
 def _refuse_closed(error: OSError) -> None:
@@ -95,7 +95,7 @@ class LocalStorage:
 
     def open(self, key: str) -> BufferedReader:
         """The file of that key, for reading. Raises as `read`."""
-        return open_file(path_below(self.root, key))
+        return open_below(self.root, key)
 
     def size(self, key: str) -> int:
         return path_below(self.root, key).stat().st_size

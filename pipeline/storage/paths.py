@@ -4,6 +4,7 @@ import errno
 import os
 import re
 import stat
+from functools import lru_cache
 from io import BufferedReader
 from pathlib import Path
 
@@ -35,6 +36,24 @@ def path_below(root: Path, key: str) -> Path:
     if not path.is_relative_to(top):
         raise UnsafeKeyError(key, "a link leads out of the folder")
     return path
+
+
+def open_below(root: Path, key: str) -> BufferedReader:
+    """The file of that key below `root`, for reading. Raises as `path_below` and `open_file`."""
+    check_key(key)
+    folder, _, name = key.rpartition("/")
+    try:
+        # Its folder was looked up with the first of its files; the last name is followed nowhere.
+        return open_file(_folder_below(root, folder) / name)
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+    return open_file(path_below(root, key))
+
+
+@lru_cache(maxsize=4096)
+def _folder_below(root: Path, folder: str) -> Path:
+    return path_below(root, folder) if folder else root.resolve()
 
 
 def open_file(path: Path) -> BufferedReader:

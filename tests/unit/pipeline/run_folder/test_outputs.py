@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pipeline.run_folder.layout import CSV_KEY, pca_key
-from pipeline.run_folder.outputs import count_attempt, write_csv
+from pipeline.run_folder.outputs import count_attempt, csv_rows, write_csv
 from pipeline.run_folder.parts import vector_table
 from pipeline.storage.local import LocalStorage
 from pipeline.storage.parquet import parquet_bytes
@@ -27,10 +27,21 @@ def test_a_count_that_somebody_spoilt_stops_no_run(tmp_path: Path, content: str)
 
 def test_a_name_that_a_spreadsheet_would_take_for_a_formula_stays_text(tmp_path: Path) -> None:
     folder = LocalStorage.at(str(tmp_path))
-    names = ["=HYPERLINK(1).jpg", "+1.jpg", "-1.jpg", "@SUM.jpg", "\tx.jpg", "\rx.jpg", "a=1.jpg", "'x.jpg"]
+    names = [
+        "=HYPERLINK(1).jpg",
+        "+1.jpg",
+        "-1.jpg",
+        "@SUM.jpg",
+        "\tx.jpg",
+        "\rx.jpg",
+        "a=1.jpg",
+        "'x.jpg",
+        'a\n"b"\n.jpg',
+    ]
     table = vector_table(names, [f"={name}" for name in names], "pca", np.zeros((len(names), 1), np.float32))
     folder.write(pca_key(0), parquet_bytes(table))
     write_csv(folder, 1, 1)
+    assert csv_rows((tmp_path / CSV_KEY).read_bytes()) == len(names)
     with (tmp_path / CSV_KEY).open(newline="") as file:
         rows = list(csv.reader(file))[1:]
     assert [row[0] for row in rows] == [f"'{name}" for name in names[:6]] + names[6:]
