@@ -59,6 +59,10 @@ def inventory(outputs: dict[str, Any], terraform: Path) -> dict[str, Any]:
                 "ansible_user": outputs["ssh_user"],
                 "ansible_ssh_private_key_file": str(key),
                 "ansible_ssh_common_args": shlex.join(options),
+                # Said here, for the environment of whoever calls would win over ansible.cfg.
+                "ansible_host_key_checking": True,
+                "ansible_ssh_args": "-o ControlPath=none",
+                "ansible_ssh_extra_args": "",
                 "cluster_name": cluster,
                 "cluster_region": outputs["region"],
                 "cluster_bucket": outputs["bucket"],

@@ -1,6 +1,7 @@
 """Everything that the operator's side prints or asks, and the log file that keeps the tools' own words."""
 
 import io
+import logging
 import os
 import re
 import sys
@@ -52,8 +53,22 @@ def visible(text: str) -> str:
     )
 
 
+def one_line(text: str) -> str:
+    """A name as `visible` shows it, in one line: it cannot end the one that it stands in."""
+    return visible(text).replace("\n", "\\n").replace("\t", "\\t")
+
+
+class _ToLog(logging.Handler):
+    """What libraries have to say goes to the log file: left alone, Python would print it as it is."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        log(self.format(record))
+
+
 def begin(task: str, verbose: bool) -> None:
     """Start a task: name its log file, made when it is first written to."""
+    if not logging.getLogger().handlers:
+        logging.getLogger().addHandler(_ToLog())
     _session.task, _session.verbose, _session.log = task, verbose, None
 
 
@@ -90,7 +105,7 @@ def columns(rows: Iterable[Sequence[str]]) -> list[str]:
     """The rows as lines, each column as wide as the widest cell in it and two spaces from the next."""
     grid = Table.grid(padding=(0, 2, 0, 0))
     for row in rows:
-        grid.add_row(*(Text(visible(cell)) for cell in row))
+        grid.add_row(*(Text(one_line(cell)) for cell in row))
     page = Console(file=io.StringIO(), width=PAGE_WIDTH)
     with page.capture() as printed:
         page.print(grid)

@@ -54,7 +54,11 @@ def search_path() -> str:
 
 
 def capture(
-    words: Sequence[str | Path], *, cwd: Path | None = None, env: Mapping[str, str] | None = None, timeout: float = 60
+    words: Sequence[str | Path],
+    *,
+    cwd: Path | None = None,
+    env: Mapping[str, str | None] | None = None,
+    timeout: float = 60,
 ) -> Done:
     """Run a short command and give what it printed. Raises MissingError, and OperatorError when time is up."""
     program, *arguments = map(str, words)
@@ -81,7 +85,7 @@ def follow(
     words: Sequence[str | Path],
     *,
     cwd: Path | None = None,
-    env: Mapping[str, str] | None = None,
+    env: Mapping[str, str | None] | None = None,
     timeout: float,
     on_line: Callable[[str], None] = lambda _: None,
 ) -> Done:
@@ -114,7 +118,7 @@ def follow(
     return Done(process.returncode, lines.text)
 
 
-def hand_over(words: Sequence[str | Path], *, env: Mapping[str, str] | None = None) -> int:
+def hand_over(words: Sequence[str | Path], *, env: Mapping[str, str | None] | None = None) -> int:
     """Run a command that speaks to the person itself, on this terminal; gives its exit code."""
     program, *arguments = map(str, words)
     process = subprocess.Popen([need(program), *arguments], env=_environment(env))
@@ -175,5 +179,7 @@ def _failure(program: str) -> type[OperatorError]:
     return {"terraform": AwsError, "ansible-playbook": ConfigurationError}.get(program, MissingError)
 
 
-def _environment(more: Mapping[str, str] | None) -> dict[str, str]:
-    return {**os.environ, "PATH": search_path(), **(more or {})}
+def _environment(more: Mapping[str, str | None] | None) -> dict[str, str]:
+    """This process's environment with more in it; a name that has None is taken out."""
+    wanted = {**os.environ, "PATH": search_path(), **(more or {})}
+    return {name: value for name, value in wanted.items() if value is not None}

@@ -34,7 +34,8 @@ def task(help: dict[str, str] | None = None) -> Callable[[Callable[..., None]], 
 
 def with_sentences(work: Callable[[], None]) -> None:
     """Do the work; let nothing but OperatorErrors out."""
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
     try:
         work()
     except KeyboardInterrupt:

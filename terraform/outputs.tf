@@ -48,7 +48,7 @@ output "ssh_key_path" {
 output "ssh_proxy_command" {
   description = "Command through which SSH, Ansible and Fabric alike reach the hosts; null (and so absent) without ssh_proxy_jump."
   # The jump host is the person's own: reached by their own SSH settings, and handed no agent and no display.
-  value = var.ssh_proxy_jump == null ? null : "ssh -a -x -o BatchMode=yes -W [%h]:%p ssh://${var.ssh_proxy_jump}"
+  value = var.ssh_proxy_jump == null ? null : "ssh -a -x -o BatchMode=yes -W '[%h]:%p' ssh://${var.ssh_proxy_jump}"
 }
 
 output "iam_user_name" {

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,8 @@ IMAGENET = "imagenet"
 # The name under which Keras keeps MobileNetV2 1.0 without the classifier.
 KERAS_FILE = f"mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_{IMAGENET_PIXELS}_no_top.h5"
 RANDOM_SEED = 20
+# A folder of this name says what is in the files below it.
+_DIGEST = re.compile(r"/([0-9a-f]{64})$")
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,8 @@ def find_weights(given: str) -> Weights:
         data = open_storage(parent).read(name)
     except OSError as error:
         raise InputError(f"The weights {given} cannot be read ({error}); check the name with --weights.") from None
+    if (told := _DIGEST.search(parent)) and told[1] != hashlib.sha256(data).hexdigest():
+        raise InputError(f"The weights {given} are not those that their address tells; put the right file there again.")
     with tempfile.NamedTemporaryFile(suffix=Path(name).suffix, delete=False) as copy:
         copy.write(data)
     return _of_file(given, Path(copy.name))

@@ -64,8 +64,11 @@ def read_pca(run: Storage, task: int) -> pa.Table:
 
 
 def as_text(cells: pa.ChunkedArray) -> pa.ChunkedArray:
-    """The cells with an apostrophe before what a spreadsheet would take for a formula (OWASP, CSV Injection)."""
-    is_formula = pc.match_substring_regex(cells, r"^[=+\-@\t\r]")
+    """The cells with an apostrophe before what a spreadsheet would take for a formula (OWASP, CSV Injection).
+
+    One that begins with an apostrophe gets another: who takes the first one off has every name as it was.
+    """
+    is_formula = pc.match_substring_regex(cells, "^['=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
     return pc.if_else(is_formula, pc.binary_join_element_wise("'", cells, ""), cells)
 
 

@@ -90,4 +90,4 @@ def left_out_sentence(left_out: Sequence[str]) -> str:
 
 def some_of(names: Sequence[str]) -> str:
     """The first few of these names."""
-    return ", ".join(names[:NAMED]) + (", ..." if len(names) > NAMED else "")
+    return ", ".join(name.replace("\n", "\\n") for name in names[:NAMED]) + (", ..." if len(names) > NAMED else "")

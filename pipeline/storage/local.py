@@ -109,7 +109,7 @@ class LocalStorage:
         target = path_below(self.root, key)
         target.parent.mkdir(parents=True, exist_ok=True)
         # Written beside the target and renamed: the name appears with the whole content or not at all.
-        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=".orchard-")
         try:
             with os.fdopen(handle, "wb") as stream:
                 yield stream

@@ -14,7 +14,7 @@ from functools import partial
 from io import BufferedReader
 from pathlib import Path
 
-from pipeline.errors import IncompleteTransferError, InputError, RefusedKeysError, StorageError
+from pipeline.errors import IncompleteTransferError, InputError, OrchardError, RefusedKeysError, StorageError
 from pipeline.parallel import run_ahead
 from pipeline.progress import Narrator
 from pipeline.storage.base import NAMED, left_out_sentence, some_of
@@ -25,6 +25,8 @@ from pipeline.storage.s3 import CHUNK_BYTES, MD5, S3Storage
 # Small files wait for the network, so many go at once; large ones fill it, and each takes a few chunks of memory.
 SMALL_AT_ONCE = 32
 LARGE_AT_ONCE = 4
+# One object may be past reading for a reason of its own; so many, and the store itself fails.
+FAILURES_BORNE = 3
 # What the standard library does not know on every machine.
 CONTENT_TYPES = {".webp": "image/webp", ".avif": "image/avif", ".parquet": "application/vnd.apache.parquet"}
 
@@ -46,6 +48,7 @@ class Outcome:
     key: str
     sent: int | None
     fault: str = ""
+    failure: StorageError | None = None
 
 
 @dataclass
@@ -105,13 +108,25 @@ def download(source: S3Storage, folder: LocalStorage, narrator: Narrator, leave:
         raise InputError(f"There is no object below {source.uri}; check the prefix.")
     wanted = [copy for copy in found if not copy.key.startswith(tuple(leave))]
     folder.check_writable()
-    copies = [copy for copy in wanted if _is_below(folder, copy.key)]
-    summary = _copy(copies, partial(_fetch, source, folder), "Downloading", narrator)
-    if refused := [repr(copy.key) for copy in wanted if copy not in copies]:
-        raise RefusedKeysError(
-            f"{len(refused):,} of {len(wanted):,} objects were refused, for their names lead out of the folder "
-            f"({some_of(refused)}); the others are there. Find out who wrote these: nobody names a file so by accident."
-        )
+    copies: list[Copy] = []
+    refused: list[str] = []
+    for copy in wanted:
+        if _is_below(folder, copy.key):
+            copies.append(copy)
+        else:
+            refused.append(repr(copy.key))
+    sentence = (
+        f"{len(refused):,} of {len(wanted):,} objects were refused, for their names lead out of the folder "
+        f"({some_of(refused)}); the others are there. Find out who wrote these: nobody names a file so by accident."
+    )
+    try:
+        summary = _copy(copies, partial(_fetch, source, folder), "Downloading", narrator)
+    except OrchardError:
+        if refused:
+            narrator.say(sentence)
+        raise
+    if refused:
+        raise RefusedKeysError(sentence)
     return summary
 
 
@@ -124,11 +139,14 @@ def _is_below(folder: LocalStorage, key: str) -> bool:
 
 
 def _copy(copies: list[Copy], one: Callable[[Copy], int | None], doing: str, narrator: Narrator) -> Summary:
-    started, summary = time.perf_counter(), Summary(len(copies))
+    started, summary, failures = time.perf_counter(), Summary(len(copies)), 0
     with narrator.counted("copy", doing, len(copies), "files", "files/s") as phase:
         for done, outcome in enumerate(_outcomes(copies, one), 1):
             if outcome.fault:
                 summary.faults.append(outcome)
+                failures += outcome.failure is not None
+                if outcome.failure is not None and failures == FAILURES_BORNE:
+                    raise outcome.failure
             elif outcome.sent is not None:
                 summary.sent += 1
                 summary.bytes += outcome.sent
@@ -149,8 +167,8 @@ def _outcomes(copies: Iterable[Copy], one: Callable[[Copy], int | None]) -> Iter
 def _outcome(one: Callable[[Copy], int | None], copy: Copy) -> Outcome:
     try:
         return Outcome(copy.key, one(copy))
-    except StorageError:
-        raise
+    except StorageError as error:
+        return Outcome(copy.key, None, str(error.strerror), error)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise InputError("The disk is full; make room and start the same command again.") from error
@@ -158,7 +176,7 @@ def _outcome(one: Callable[[Copy], int | None], copy: Copy) -> Outcome:
 
 
 def _incomplete_sentence(summary: Summary) -> str:
-    some = "; ".join(f"{fault.key}: {fault.fault}" for fault in summary.faults[:NAMED])
+    some = "; ".join(f"{some_of([fault.key])}: {fault.fault}" for fault in summary.faults[:NAMED])
     more = "; ..." if len(summary.faults) > NAMED else ""
     return (
         f"{len(summary.faults):,} of {summary.files:,} files could not be copied ({some}{more}); "

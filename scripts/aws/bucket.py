@@ -23,6 +23,9 @@ RECORD = "run.json"
 RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 CONNECTIONS = 8
 ABSENT = {"NoSuchKey", "404"}
+# In an archive, or under a key of somebody's own: it is there, and nobody who has no part in that can read it.
+CLOSED = {"InvalidObjectState", "InvalidRequest"}
+JSON_BYTES = 16 * 1024 * 1024  # a record has some kilobytes; whatever is larger is none
 
 
 @dataclass(frozen=True)
@@ -56,11 +59,12 @@ class Bucket:
         """An object's content; None where there is no such object, or no JSON in it."""
         with aws_errors_as_sentences(f"read {self.uri(key)}"):
             try:
-                return json.loads(self._client.get_object(Bucket=self.name, Key=key)["Body"].read())
+                body = self._client.get_object(Bucket=self.name, Key=key)["Body"].read(JSON_BYTES + 1)
+                return json.loads(body) if len(body) <= JSON_BYTES else None
             except (ValueError, RecursionError):
                 return None
             except ClientError as error:
-                if error.response["Error"]["Code"] in ABSENT:
+                if error.response["Error"]["Code"] in ABSENT | CLOSED:
                     return None
                 raise
 
@@ -83,7 +87,8 @@ class Bucket:
             raise InputError(
                 f"The weights {file} cannot be read ({error.strerror}): give WEIGHTS=file.h5, imagenet or random."
             ) from None
-        key = f"{WEIGHTS}/{digest[:16]}/{file.name}"
+        # The job holds the content to the whole digest in its address: others may write to the bucket, too.
+        key = f"{WEIGHTS}/{digest}/{file.name}"
         if key not in self.keys(key):
             with aws_errors_as_sentences(f"take {self.uri(key)}"):
                 self._client.upload_file(str(file), self.name, key)

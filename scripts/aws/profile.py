@@ -1,7 +1,6 @@
 """The person's file of AWS credentials, which AWS's own tools read, too."""
 
 import os
-import re
 from pathlib import Path
 
 
@@ -31,11 +30,30 @@ def remove_profile(file: Path, profile: str) -> bool:
 
 
 def _without(file: Path, profile: str) -> str:
-    text = file.read_text() if file.exists() else ""
-    return re.sub(rf"^\[{re.escape(profile)}\]\s*$.*?(?=^\[|\Z)", "", text, flags=re.MULTILINE | re.DOTALL)
+    """The file's text without the profile; comments before the next one are that one's, and stay."""
+    kept: list[str] = []
+    section: list[str] | None = None
+    for line in [*(file.read_text() if file.exists() else "").splitlines(keepends=True), "["]:
+        if line.startswith("[") and section is not None:
+            kept += _comments_at_the_end(section)
+            section = None
+        if line.strip() == f"[{profile}]":
+            section = []
+        elif section is not None:
+            section.append(line)
+        else:
+            kept.append(line)
+    return "".join(kept[:-1])
+
+
+def _comments_at_the_end(lines: list[str]) -> list[str]:
+    settings = [number for number, line in enumerate(lines) if line.strip() and not line.startswith(("#", ";"))]
+    rest = lines[settings[-1] + 1 :] if settings else lines
+    return rest if any(line.strip() for line in rest) else []
 
 
 def _replace(file: Path, text: str) -> None:
+    file = file.resolve()
     file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     new = file.with_name(f"{file.name}.new")
     new.unlink(missing_ok=True)

@@ -4,6 +4,7 @@ What it is at comes as JSON lines from ansible/callback_plugins/orchard_events.p
 """
 
 import json
+import os
 import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -32,6 +33,8 @@ def configure(cluster_name: str, note: Callable[[str], None]) -> int:
         ["ansible-playbook", FOLDER / "site.yml"],
         cwd=FOLDER,
         env={
+            # What the person's shell says of Ansible is about other hosts, and could loosen what is pinned.
+            **{name: None for name in os.environ if name.startswith("ANSIBLE_") and name != "ANSIBLE_INVENTORY"},
             "ANSIBLE_CONFIG": str(FOLDER / "ansible.cfg"),
             "ANSIBLE_NOCOLOR": "1",
             "ORCHARD_ANSIBLE_EVENTS": str(file),

@@ -64,11 +64,12 @@ def ensure_pair(cluster_name: str) -> str:
 def delete_own_pair(cluster_name: str) -> bool:
     """Delete the key pair that was made for the cluster, and never the person's own; says whether there was one."""
     public = public_key_path(cluster_name)
-    if tfvars.setting("ssh_public_key_path") is not None or not public.exists():
+    files = [file for file in (public.with_suffix(""), public) if file.exists()]
+    if tfvars.setting("ssh_public_key_path") is not None:
         return False
-    for file in (public.with_suffix(""), public):
-        file.unlink(missing_ok=True)
-    return True
+    for file in files:
+        file.unlink()
+    return bool(files)
 
 
 def _require_private_key(private: Path) -> None:

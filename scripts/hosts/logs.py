@@ -1,12 +1,14 @@
 """The hosts' logs: to a folder on this machine, or past this machine into the bucket before the hosts go."""
 
+import gzip
 import shlex
 import tarfile
-import zlib
+import tempfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import IO, cast
 
 from scripts import console
 from scripts.cluster import Cluster, Host
@@ -19,8 +21,10 @@ SAVE_SECONDS = 120
 # More than orchard-run packs: whoever sends more has not packed by it.
 UNPACKED_BYTES = 4 * 1024**3
 UNPACKED_FILES = 50_000
+READ_BYTES = 1024 * 1024  # a name of that length is none
 # Names within a parcel: what executors wrote, and what of it was left out.
 EXECUTORS = "executors.tar.gz"
+EXECUTORS_BELOW = "work/"
 LEFT_OUT = "left-out.txt"
 SAVE_CONNECT_SECONDS = 8
 
@@ -48,40 +52,77 @@ def collect(cluster: Cluster, into: str) -> None:
 def fetch(hosts: Remote, host: Host, folder: Path) -> list[str]:
     """Unpack a host's logs into a folder; gives what was left out of it. Raises what talking to hosts raises."""
     parcel = orchard_run.ask(hosts, host, "pack-logs", timeout=PACK_SECONDS)["path"]
-    packed, executors = folder / "logs.tar", folder / EXECUTORS
-    hosts.get(host, parcel, packed)
-    hosts.run(host, f"rm {shlex.quote(parcel)}")
-    left = unpack(packed, folder)
+    with tempfile.TemporaryDirectory(prefix="orchard-logs-") as made:
+        packed = Path(made, "logs.tar")
+        hosts.get(host, parcel, packed, most=UNPACKED_BYTES)
+        hosts.run(host, f"rm {shlex.quote(parcel)}")
+        left = unpack(packed, folder)
+    executors = folder / EXECUTORS
     if executors.is_file():
-        left += unpack(executors, folder)
+        # Below a folder of their own: nothing of theirs takes the place of what root has packed, or of this very file.
+        left += unpack(executors, folder, below=EXECUTORS_BELOW)
+        executors.unlink()
     for left_there in folder.glob(f"*/{LEFT_OUT}"):
         left.append(f"some files were too large, or none: {left_there}")
     return left
 
 
-def unpack(packed: Path, folder: Path) -> list[str]:
-    """Take the ordinary files out of a tar, which then goes, and name the rest: an executor may have made it."""
-    left, unpacked = [], 0
+class _Bounded:
+    """What a tar is read from: as much in all as logs may have, and little at once, whatever a header claims."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+
+    def read(self, size: int = -1) -> bytes:
+        if not 0 <= size <= READ_BYTES:
+            raise tarfile.ReadError(f"a header of {size} bytes")
+        return self._file.read(size)
+
+    def seek(self, place: int) -> int:
+        if place > UNPACKED_BYTES:
+            raise tarfile.ReadError(f"more than {UNPACKED_BYTES} bytes")
+        return self._file.seek(place)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+
+def unpack(packed: Path, folder: Path, below: str = "") -> list[str]:
+    """Take the ordinary files below a name out of a tar, and name the rest: executors may have made what is in it."""
+    left: list[str] = []
     try:
-        with tarfile.open(packed) as archive:
+        with _opened(packed) as stream, tarfile.open(fileobj=_Bounded(stream), mode="r:") as archive:  # type: ignore[call-overload]
             for count, entry in enumerate(archive):
-                unpacked += entry.size
-                if unpacked > UNPACKED_BYTES or count >= UNPACKED_FILES:
-                    left.append(
-                        f"{packed.name} holds more than can be in logs: the rest of it was left, from {entry.name}"
-                    )
+                if count >= UNPACKED_FILES:
+                    left.append(f"{packed.name} holds more files than logs have: it was left from {entry.name} on")
                     break
-                if not entry.isreg():
+                # A sparse file is more than it says: none of ours packs one.
+                if entry.type not in (tarfile.REGTYPE, tarfile.AREGTYPE) or entry.sparse is not None:
                     left.append(f"{entry.name} is no ordinary file, and was left")
-                    continue
-                try:
-                    archive.extract(entry, folder, filter="data")
-                except (tarfile.FilterError, OSError) as error:
-                    left.append(f"{entry.name} was left ({error})")
-    except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
-        left.append(f"{packed.name} is broken ({error})")
-    packed.unlink()
+                elif not _has_place(entry, below):
+                    left.append(f"{entry.name} has no place among logs, and was left")
+                else:
+                    left += _extract(archive, entry, folder)
+    except Exception as error:  # whatever a tar that somebody forged makes of the library that reads it
+        left.append(f"{packed.name} is broken, and the rest of it was left ({type(error).__name__}: {error})")
     return left
+
+
+def _has_place(entry: tarfile.TarInfo, below: str) -> bool:
+    is_below = entry.name.startswith(below) and ".." not in entry.name.split("/")
+    return is_below and entry.offset_data + entry.size <= UNPACKED_BYTES
+
+
+def _opened(packed: Path) -> IO[bytes]:
+    return cast("IO[bytes]", gzip.open(packed)) if packed.suffix == ".gz" else packed.open("rb")
+
+
+def _extract(archive: tarfile.TarFile, entry: tarfile.TarInfo, folder: Path) -> list[str]:
+    try:
+        archive.extract(entry, folder, set_attrs=False, filter="data")
+    except Exception as error:  # as above, of one file
+        return [f"{entry.name} was left ({type(error).__name__}: {error})"]
+    return []
 
 
 def save_to_bucket(cluster: Cluster, under_way: console.Phase) -> None:

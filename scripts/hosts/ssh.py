@@ -15,7 +15,7 @@ from typing import Protocol, Self
 
 from fabric import Config, Connection
 from invoke.exceptions import CommandTimedOut
-from paramiko import RejectPolicy
+from paramiko import RejectPolicy, SSHConfig
 from paramiko.ssh_exception import (
     AuthenticationException,
     BadHostKeyException,
@@ -60,8 +60,8 @@ class Remote(Protocol):
     ) -> Result:
         """Run a command. Raises HostError, and ConfigurationError when it fails and `check` says it must not."""
 
-    def get(self, host: Host, source: str, target: Path) -> None:
-        """Copy a file from the host."""
+    def get(self, host: Host, source: str, target: Path, *, most: int) -> None:
+        """Copy a file of at most so many bytes from the host. Raises HostError for a larger one."""
 
     def ssh_words(self, host: Host) -> list[str]:
         """The OpenSSH command that logs in to the host."""
@@ -114,11 +114,18 @@ class Hosts:
             )
         return Result(done.exited, done.stdout, done.stderr)
 
-    def get(self, host: Host, source: str, target: Path) -> None:
-        """Copy a file from the host."""
+    def get(self, host: Host, source: str, target: Path, *, most: int) -> None:
+        """Copy a file of at most so many bytes from the host. Raises HostError for a larger one."""
         target.parent.mkdir(parents=True, exist_ok=True)
         with ssh_errors_as_sentences(self.cluster, host):
-            self._connection(host).get(source, local=str(target))
+            connection = self._connection(host)
+            size = connection.sftp().stat(source).st_size or 0
+            if size > most:
+                raise HostError(
+                    f"{host.name} would send {size:,} bytes where {most:,} are the most: see what {source} is.",
+                    "what it would send is too large",
+                )
+            connection.get(source, local=str(target), preserve_mode=False)
 
     def shell(self, host: Host) -> int:
         """A shell on the host for the person at this terminal, by OpenSSH. Gives its exit code."""
@@ -141,7 +148,9 @@ class Hosts:
 
     def _connect(self, host: Host) -> Connection:
         # The person's own SSH settings know nothing of these hosts, and must not loosen what is asked of them.
-        config = Config(overrides={"load_ssh_configs": False})
+        # Neither does ~/.fabric.yaml, which could name such settings again.
+        overrides = {"load_ssh_configs": False, "forward_agent": False, "gateway": None}
+        config = Config(overrides=overrides, ssh_config=SSHConfig())
         connection = Connection(
             host.address,
             user=self.cluster.ssh_user,

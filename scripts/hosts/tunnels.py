@@ -29,6 +29,7 @@ LOOPBACK = "127.0.0.1"
 OPEN_SECONDS = 20
 JOB_PAGES_SECONDS = 60  # the first answer of a busy driver takes a while
 PAUSE_SECONDS = 0.05
+WAY_IN = "jupyter.html"
 FREE_PORTS_TRIED = 5  # each is free when it is found, and may be taken a moment later
 OPTIONS = (
     "ConnectTimeout=10",
@@ -70,8 +71,8 @@ def way_in(folder: Path, url: str) -> Iterator[Path]:
     As Jupyter itself does it. It is readable by its owner from its beginning, and gone at the end of the block.
     """
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    file = folder / "jupyter.html"
-    file.unlink(missing_ok=True)
+    forget_way_in(folder)
+    file = folder / WAY_IN
     target = html.escape(url, quote=True)
     page = f'<!doctype html><meta http-equiv="refresh" content="0;url={target}"><a href="{target}">JupyterLab</a>\n'
     with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:
@@ -79,7 +80,12 @@ def way_in(folder: Path, url: str) -> Iterator[Path]:
     try:
         yield file
     finally:
-        file.unlink(missing_ok=True)
+        forget_way_in(folder)
+
+
+def forget_way_in(folder: Path) -> None:
+    """Delete that page, which a process that was killed leaves."""
+    (folder / WAY_IN).unlink(missing_ok=True)
 
 
 def has_browser() -> bool:
@@ -117,7 +123,7 @@ def spark_pages(hosts: Remote) -> list[Page]:
 def _show(hosts: Remote, pages: Sequence[Page], port: str) -> None:
     with opened(hosts, pages, port) as (process, ports):
         for page, local in zip(pages, ports, strict=True):
-            console.say(f"{page.shows}: http://{LOOPBACK}:{local}")
+            console.say(f"{console.one_line(page.shows)}: http://{LOOPBACK}:{local}")
         hold(process)
 
 
@@ -208,8 +214,10 @@ def _require_jupyter(port: int, token: str) -> None:
     request = urllib.request.Request(
         f"http://{LOOPBACK}:{port}/api/status", headers={"Authorization": f"token {token}"}
     )
+    # Past any proxy of this machine: it would read the token.
+    straight = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        urllib.request.urlopen(request, timeout=20).close()  # noqa: S310  loopback
+        straight.open(request, timeout=20).close()
     except (urllib.error.URLError, OSError) as error:
         raise ConfigurationError(
             f"JupyterLab does not answer on the master ({error}): `make logs` fetches its log, `make up` mends it."

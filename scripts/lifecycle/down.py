@@ -11,7 +11,7 @@ from scripts.aws.profile import credentials_file, profile_name, remove_profile
 from scripts.aws.resources import Resource
 from scripts.cluster import Cluster
 from scripts.errors import AwsError, BusyError, NoClusterError
-from scripts.hosts import host_keys, logs
+from scripts.hosts import host_keys, logs, tunnels
 from scripts.lifecycle import plan
 from scripts.runs import at_work
 from scripts.terraform import outputs, workspace
@@ -55,6 +55,7 @@ def down(purge: bool = False) -> None:
 
 def _sweep(name: str) -> list[str]:
     """Delete the secrets that this machine kept for the cluster; gives what there was."""
+    tunnels.forget_way_in(tfvars.state_folder(name))
     there = {
         "the cluster's key pair": host_keys.delete_own_pair(name),
         f"the AWS profile {profile_name(name)}": remove_profile(credentials_file(), profile_name(name)),

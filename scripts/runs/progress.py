@@ -1,6 +1,7 @@
 """What the job says of itself, read from its lines: one JSON object behind a prefix for each event, words elsewhere."""
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -34,7 +35,7 @@ def read(line: str) -> Progress | str:
     """A line of the job as progress, or else as words for people; a line that is no event stays as it is."""
     try:
         return _read_event(json.loads(line.removeprefix(PREFIX))) if line.startswith(f"{PREFIX}{{") else line
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return line
 
 
@@ -45,12 +46,19 @@ def _read_event(event: dict[str, Any]) -> Progress | str:
             done=int(event["done"]),
             total=int(event["total"]),
             things=str(event["things"]),
-            rate=float(event["rate"]),
+            rate=finite(event["rate"]),
             unit=str(event["unit"]),
-            left=float(event["seconds_left"]),
+            left=finite(event["seconds_left"]),
         )
     words = str(event["text"])
-    return f"{float(event['seconds']):7.1f} s  {words}" if event["event"] == "phase" else words
+    return f"{finite(event['seconds']):7.1f} s  {words}" if event["event"] == "phase" else words
+
+
+def finite(number: Any) -> float:
+    """A number that is one. Raises ValueError, TypeError or OverflowError for what others wrote in its place."""
+    if not math.isfinite(found := float(number)):
+        raise ValueError(number)
+    return found
 
 
 def last_progress(lines: Sequence[str]) -> Progress | None:

@@ -1,5 +1,6 @@
 """Begins runs. A run is the master's own: whoever began it may go away."""
 
+import shlex
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -51,6 +52,7 @@ def start(cluster: Cluster, request: RunRequest) -> str:
                 f"Run {going.run_id} is under way and has all cores: `make follow` attaches to it, "
                 "`make stop-run` ends it."
             )
+        before: Submission | None = None
         if request.run_id and bucket.keys(inputs_key(request.run_id)):
             submission, more = _resumed(bucket, request), (*split_arguments(request.arguments), "--resume")
         elif before := _begun_in_vain(bucket, request):
@@ -60,6 +62,9 @@ def start(cluster: Cluster, request: RunRequest) -> str:
             submission.store(bucket)
         words = submission.words_for_job(bucket.name, more)
         systemd_unit.start(hosts, submission.run_id, f"Orchard run, {submission.size}", words)
+    if more or before:
+        # Read from the bucket: others may write there, and these words are this person's now.
+        console.say(f"As it was begun: {shlex.join([*submission.words, '--weights', submission.weights])}")
     console.say(f"Run {submission.run_id} ({submission.size}) {'goes on' if more else 'has begun'} on the master.")
     return submission.run_id
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from scripts.aws.bucket import PICTURES, RUN_ID, RUNS, Bucket
 from scripts.errors import InputError
+from scripts.runs.progress import finite
 
 # The course's four sizes; the table of docs/pictures-and-runs.md is held to this one by a test.
 SIZES: dict[str, tuple[str, ...]] = {
@@ -94,16 +95,19 @@ def _parse(run_id: str, stored: Any) -> Submission | None:
     try:
         words = tuple(map(str, stored["words"]))
         _check_own(words)
+        price = None if stored["price_per_hour"] is None else finite(stored["price_per_hour"])
+        if stored["size"] not in SIZES:
+            return None
         return Submission(
             run_id=run_id,
             size=str(stored["size"]),
             words=words,
             weights=str(stored["weights"]),
             submitted_at=str(stored["submitted_at"]),
-            price_per_hour=None if stored["price_per_hour"] is None else float(stored["price_per_hour"]),
+            price_per_hour=price,
             currency=str(stored["currency"]),
         )
-    except (TypeError, KeyError, ValueError, InputError):
+    except (TypeError, KeyError, ValueError, OverflowError, InputError):
         return None
 
 

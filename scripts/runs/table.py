@@ -11,7 +11,7 @@ from scripts.aws.bucket import Bucket, bucket_of, record_key
 from scripts.cluster import Cluster
 from scripts.hosts.ssh import Hosts
 from scripts.runs import systemd_unit
-from scripts.runs.progress import Progress, last_progress, span
+from scripts.runs.progress import Progress, finite, last_progress, span
 from scripts.runs.submission import Submission, stored_submissions
 from scripts.runs.systemd_unit import Unit
 
@@ -81,7 +81,7 @@ def _record(found: Any) -> dict[str, Any] | None:
             "status": str(found["status"]),
             "ended_at": datetime.fromisoformat(found["ended_at"]).astimezone(UTC),
             "counts": {name: int(found["counts"][name]) for name in ("listed", "features", "errors")},
-            "seconds": {name: float(seconds) for name, seconds in found["seconds"].items()},
+            "seconds": {name: finite(seconds) for name, seconds in found["seconds"].items()},
         }
     except (TypeError, KeyError, ValueError, AttributeError, OverflowError):
         return None

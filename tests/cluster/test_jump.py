@@ -44,7 +44,7 @@ def behind(sandbox: Sandbox, terraform: Path) -> Cluster:
     own = terraform / "persons_own_settings"
     own.write_text(f"Host *\n  IdentityFile {terraform}/id_ed25519\n  UserKnownHostsFile {terraform}/jump_known\n")
     (terraform / "jump_known").write_text(f"{jump.metadata.identity.public_ip} {jump.host_key()}\n")
-    through = f"ssh -F {own} -a -x -o BatchMode=yes -W [%h]:%p ssh://admin@{jump.metadata.identity.public_ip}"
+    through = f"ssh -F {own} -a -x -o BatchMode=yes -W '[%h]:%p' ssh://admin@{jump.metadata.identity.public_ip}"
     there = Host("master", master.metadata.identity.instance_id, str(master.address), None)
     _tell_ansible(terraform, through, there)
     return replace(

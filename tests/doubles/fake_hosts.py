@@ -102,9 +102,10 @@ class FakeHosts:
             raise ConfigurationError(f"On {host.name}, `{command}` failed.")
         return done
 
-    def get(self, host: Host, source: str, target: Path) -> None:
+    def get(self, host: Host, source: str, target: Path, *, most: int) -> None:
         self.commands.append((host.name, f"get {source}"))
         target.parent.mkdir(parents=True, exist_ok=True)
+        assert len(self.files[source]) <= most
         target.write_bytes(self.files[source])
 
     def ssh_words(self, host: Host) -> list[str]:

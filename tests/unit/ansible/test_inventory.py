@@ -134,3 +134,14 @@ def test_terraforms_own_reason_is_passed_on(asked: Asked) -> None:
         "Terraform could not read its outputs in /some/terraform (Error: Backend initialization required): "
         "run `terraform init` there.\n"
     )
+
+
+def test_the_environment_of_whoever_calls_loosens_nothing(asked: Asked, outputs: dict[str, Any]) -> None:
+    asked.terraform_says(outputs | {"ssh_proxy_command": "ssh -W '[%h]:%p' ssh://me@jump"})
+    variables = listed(asked)["all"]["vars"]
+    # An inventory's variables win over ANSIBLE_HOST_KEY_CHECKING and the like.
+    assert variables["ansible_host_key_checking"] is True
+    assert variables["ansible_ssh_args"] == "-o ControlPath=none"
+    options = shlex.split(variables["ansible_ssh_common_args"])
+    assert options[:2] == ["-F", str(INVENTORY.with_name("ssh_config"))]
+    assert options[-1] == "ProxyCommand=ssh -W '[%h]:%p' ssh://me@jump"

@@ -322,6 +322,17 @@ def test_executors_that_could_not_be_told_to_go_are_no_secret(
     assert refusal("decommission") == (3, "orchard-run: pkill ended with code 3.\n")
 
 
+@pytest.mark.parametrize("words", [("--description", "mini\n[Service]\nExecStopPost=+/bin/sh"), ("--", "--limit\n1")])
+def test_words_that_would_be_lines_of_a_units_file_are_refused(
+    host: Host, refusal: Callable[..., tuple[int, str]], words: tuple[str, ...]
+) -> None:
+    assert refusal("start", "r", *words) == (
+        2,
+        "orchard-run: A run's words and description are of printable characters only.\n",
+    )
+    assert host.asked("systemd-run") == []
+
+
 def members(packed: Path) -> dict[str, bytes]:
     with tarfile.open(packed) as tar:
         return {entry.name: tar.extractfile(entry).read() for entry in tar}  # type: ignore[union-attr]

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import logging
 import sys
 from pathlib import Path
 
@@ -139,3 +140,19 @@ def test_a_sentence_that_quotes_a_host_is_printed_harmless_by_fabric_too() -> No
 
 def fail(error: Exception) -> None:
     raise error
+
+
+def test_what_a_library_says_goes_to_the_log_and_not_to_the_terminal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    # pytest has handlers of its own.
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])
+    monkeypatch.setattr(console, "LOGS", tmp_path / "logs")
+    console.begin("test", verbose=False)
+    logging.getLogger("paramiko.transport").error("Incompatible version (%s)", HOSTILE)
+    assert capfd.readouterr() == ("", "")
+    assert SHOWN in console.log_file().read_text()
+
+
+def test_a_name_cannot_end_the_line_that_it_stands_in() -> None:
+    assert console.columns([("complete\nrun-2  complete", "1")]) == ["complete\\nrun-2  complete  1"]

@@ -135,3 +135,10 @@ def test_a_sigterm_to_this_process_ends_the_command_at_the_terminal(monkeypatch:
     monkeypatch.setattr(subprocess.Popen, "wait", wait_or_be_ended)
     words = [sys.executable, "-c", "import signal; signal.pause()"]
     assert processes.hand_over(words) == -signal.SIGTERM
+
+
+def test_a_name_without_a_value_is_taken_out_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ORCHARD_LOOSE", "yes")
+    words = [sys.executable, "-c", "import os; print(os.environ.get('ORCHARD_LOOSE'))"]
+    assert processes.capture(words).out == "yes\n"
+    assert processes.capture(words, env={"ORCHARD_LOOSE": None}).out == "None\n"

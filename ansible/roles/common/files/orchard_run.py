@@ -89,6 +89,9 @@ def unit_of(facts: Facts, run_id: str) -> str:
 def start(facts: Facts, run_id: str, description: str, job: list[str]) -> dict[str, str]:
     """Start the job as a transient unit, as hardened as the daemons. An ended unit of that name gives way."""
     name = unit_of(facts, run_id)
+    if not all(word.isprintable() for word in (description, *job)):
+        # systemd writes what it is given into a unit's file, where a line's end begins another setting.
+        raise RefusalError("A run's words and description are of printable characters only.")
     if any(run["run_id"] == run_id and run["is_running"] for run in runs(facts, name)):
         raise RefusalError(f"Run {run_id} is under way.")
     for verb in ("stop", "reset-failed"):

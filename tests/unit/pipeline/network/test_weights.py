@@ -8,6 +8,7 @@ import pytest
 from pipeline.errors import InputError
 from pipeline.network import weights
 from pipeline.network.weights import KERAS_FILE, find_weights
+from pipeline.storage.local import LocalStorage
 
 
 def test_a_file_of_weights_is_known_by_its_content(tmp_path: Path) -> None:
@@ -48,3 +49,18 @@ def test_without_a_cache_and_a_way_to_keras_s_server_a_file_is_asked_for(
     monkeypatch.setattr(weights, "import_keras", lambda: Keras)
     with pytest.raises(InputError, match=r"^Keras's ImageNet weights are neither in its cache nor to be downloaded "):
         find_weights("imagenet")
+
+
+def test_weights_that_are_not_what_their_address_tells_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digest = hashlib.sha256(b"mine").hexdigest()
+    folder = tmp_path / digest
+    folder.mkdir()
+    (folder / "w.h5").write_bytes(b"mine")
+    monkeypatch.setattr(weights, "open_storage", lambda _: LocalStorage.at(str(folder)))
+    address = f"s3://b/weights/{digest}/w.h5"
+    assert find_weights(address).sha256 == digest
+    (folder / "w.h5").write_bytes(b"somebody else's")
+    with pytest.raises(InputError, match="are not those that their address tells"):
+        find_weights(address)

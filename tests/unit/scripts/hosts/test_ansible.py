@@ -110,3 +110,15 @@ def test_an_ansible_that_fails_before_any_task_is_quoted(
     with pytest.raises(ConfigurationError) as refused:
         ansible.configure("fruits", lambda _: None)
     assert str(refused.value) == (f"Ansible did not end well (ERROR! No inventory was parsed): see {log_file}.")
+
+
+def test_what_the_persons_shell_says_of_ansible_reaches_no_playbook_of_ours(
+    playbook: Callable[..., dict[str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("ANSIBLE_HOST_KEY_CHECKING", "ANSIBLE_SSH_ARGS", "ANSIBLE_STRATEGY"):
+        monkeypatch.setenv(name, "False")
+    environment = playbook({"event": "end", "changed": 0})
+    ansible.configure("fruits", lambda _: None)
+    assert [environment[name] for name in ("ANSIBLE_HOST_KEY_CHECKING", "ANSIBLE_SSH_ARGS", "ANSIBLE_STRATEGY")] == [
+        None
+    ] * 3

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import paramiko
 import pytest
+from fabric import Connection
 from paramiko.ssh_exception import (
     AuthenticationException,
     BadHostKeyException,
@@ -147,3 +148,23 @@ def test_the_persons_own_ssh_settings_loosen_nothing(tmp_path: Path, monkeypatch
     assert obeyed["passwordauthentication"] in ("yes", "no")
     assert obeyed["batchmode"] == "yes"
     assert not {"proxyjump", "controlpath"} & obeyed.keys()
+
+
+def test_fabric_is_told_nothing_by_settings_of_the_persons_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    loose = tmp_path / "config"
+    loose.write_text("Host *\n  HostName 203.0.113.66\n  Port 2222\n  ForwardAgent yes\n  ProxyCommand touch led\n")
+    (tmp_path / ".fabric.yaml").write_text(f"ssh_config_path: {loose}\nforward_agent: true\ngateway: me@elsewhere\n")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    asked: list[Connection] = []
+
+    def opened(connection: Connection) -> None:
+        asked.append(connection)
+        raise TimeoutError
+
+    monkeypatch.setattr(Connection, "open", opened)
+    cluster = cluster_of()
+    with ssh.Hosts(cluster) as hosts, pytest.raises(HostError):
+        hosts.run(cluster.master, "true")
+    [connection] = asked
+    assert (connection.host, connection.port, connection.forward_agent) == ("198.51.100.5", 22, False)
+    assert not connection.gateway

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from scripts.cluster import Cluster
-from scripts.errors import HostError, InputError
+from scripts.errors import ConfigurationError, HostError, InputError
 from scripts.hosts import tunnels
 from scripts.hosts.tunnels import Page
 from tests.doubles import fake_hosts
@@ -205,3 +205,14 @@ def test_without_a_terminal_or_a_display_no_browser_is_looked_for(monkeypatch: p
     assert tunnels.has_browser()
     monkeypatch.setattr(tunnels.console, "is_terminal", lambda: False)
     assert not tunnels.has_browser()
+
+
+def test_the_token_goes_past_any_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as proxy:
+        proxy.settimeout(0.2)
+        monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{proxy.getsockname()[1]}")
+        monkeypatch.delenv("no_proxy", raising=False)
+        with pytest.raises(ConfigurationError, match="JupyterLab does not answer on the master"):
+            tunnels._require_jupyter(tunnels.free_port(), "token")
+        with pytest.raises(TimeoutError):
+            proxy.accept()

@@ -66,7 +66,9 @@ def test_a_run_is_kept_in_the_bucket_and_goes_on_in_the_same_words(
     bucket.objects["runs/r/inputs.parquet"] = None
     begun(hosts, f"{job} --components 9 --max-bad 0.05 --resume", "", "--max-bad 0.05", "r")
     assert capsys.readouterr().out == (
-        "Run r (apples) has begun on the master.\nRun r (apples) goes on on the master.\n"
+        "Run r (apples) has begun on the master.\n"
+        "As it was begun: --classes 'Apple*' --components 9 --weights random\n"
+        "Run r (apples) goes on on the master.\n"
     )
 
 
@@ -109,3 +111,25 @@ def test_what_is_no_runs_name_reaches_no_host(hosts: FakeHosts, bucket: FakeBuck
     with pytest.raises(InputError, match=r"^The run's name 'a/b' may hold letters, digits, "):
         start.start(CLUSTER, RunRequest(run_id="a/b"))
     assert hosts.commands == []
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        {"size": "mini\n\n[Service]\nExecStopPost=+/bin/sh"},
+        {"words": ["--images", "s3://evil"]},
+        {"words": ["--master=local"]},
+        {"words": None},
+        {"price_per_hour": float("inf")},
+        {"price_per_hour": 10**400},
+        {"price_per_hour": "much"},
+    ],
+)
+def test_what_somebody_else_put_in_a_submissions_place_is_none(
+    hosts: FakeHosts, bucket: FakeBucket, forged: dict[str, Any]
+) -> None:
+    begun(hosts, f"start r --description 'Orchard run, full' -- {WHERE} --run-id r --weights imagenet", "full", "", "r")
+    bucket.objects["submissions/r.json"] |= forged
+    bucket.objects["runs/r/inputs.parquet"] = None
+    with pytest.raises(InputError, match=r"^Run r was not begun by `make run`"):
+        start.start(CLUSTER, RunRequest(run_id="r"))

@@ -7,7 +7,7 @@ import pytest
 from scripts.runs.progress import Progress
 from scripts.runs.submission import Submission
 from scripts.runs.systemd_unit import Unit
-from scripts.runs.table import Row, money, row, table
+from scripts.runs.table import Row, money, read_records, row, table
 
 SUBMISSION = Submission("r", "mini", ("--limit", "300"), "imagenet", "2026-01-01T00:00:00+00:00", 0.9, "USD")
 RUNNING = Unit("r", True, None, 1000.0, None)
@@ -83,3 +83,28 @@ def test_a_long_name_is_neither_cut_nor_wrapped_nor_taken_for_markup() -> None:
     name = "[red]" + "r" * 200
     [_, line] = table([Row(name, "complete", ":apple:", 1, 1, 0, 1.0, None, "")])
     assert line.startswith(f"{name}  complete  :apple:  1 of 1")
+
+
+class OneRecord:
+    """A bucket with one record."""
+
+    def __init__(self, record: Any) -> None:
+        self.record = record
+
+    def read_many(self, keys: list[str]) -> list[Any]:
+        return [self.record for _ in keys]
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        None, [], "x", 7, {}, {"status": "complete"},
+        RECORD | {"ended_at": "2026-01-01T00:00:00+00:00", "seconds": {"total": float("inf")}},
+        RECORD | {"ended_at": "2026-01-01T00:00:00+00:00", "seconds": {"total": float("nan")}},
+        RECORD | {"ended_at": "2026-01-01T00:00:00+00:00", "seconds": [1]},
+        RECORD | {"ended_at": "2026-01-01T00:00:00+00:00", "counts": {"listed": 1e400}},
+        RECORD | {"ended_at": "soon"}, RECORD | {"ended_at": 7},
+    ],
+)  # fmt: skip
+def test_a_record_that_somebody_forged_is_none(forged: Any) -> None:
+    assert read_records(OneRecord(forged), ["r"]) == [None]
