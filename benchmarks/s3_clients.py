@@ -184,7 +184,7 @@ def main() -> None:
         clients = compare_clients(images, server, paths[::step])
         network = prepare_network(find_weights(options.weights), "openvino", "f32", RunSettings.image_size)
         job = FeatureJob(images, LocalStorage.at(folder), network, resume=False)
-        task = FeatureTask(0, paths[:TASK_PICTURES], labels[:TASK_PICTURES])
+        task = FeatureTask(0, paths[:TASK_PICTURES], labels[:TASK_PICTURES], [1] * len(paths[:TASK_PICTURES]))
         fetches: dict[str, Any] = {"as the server answers": compare_fetches(job, task)}
         with late(server, LATE_SECONDS) as endpoint:
             lead({"AWS_ENDPOINT_URL_S3": endpoint})

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pipeline.network.engine import Engine, engine_for
 from pipeline.network.keras_model import FEATURES, Network
 from pipeline.parallel import run_ahead
-from pipeline.pictures.decode import BadPictureError, decode, read_failure
+from pipeline.pictures.decode import BadPictureError, check_file, decode, read_failure
 from pipeline.run_folder.layout import feature_key
 from pipeline.run_folder.parts import (
     FeaturePart,
@@ -44,11 +44,12 @@ class FeatureJob:
 
 @dataclass(frozen=True)
 class FeatureTask:
-    """One task's share of the list: paths and labels, row by row."""
+    """One task's share of the list: paths, labels and the bytes that were listed, row by row."""
 
     number: int
     paths: list[str]
     labels: list[str]
+    sizes: list[int]
 
 
 @dataclass(frozen=True)
@@ -137,7 +138,7 @@ def _features_of(job: FeatureJob, task: FeatureTask, engine: Engine, seconds: di
             vectors[len(kept) - len(batch) : len(kept)] = engine.features(np.stack(batch))
         batch.clear()
 
-    decoded = _read_ahead(job, task.paths)
+    decoded = _read_ahead(job, task)
     for row in range(len(task.paths)):
         with _timed(seconds, "wait"):
             pixels = next(decoded)
@@ -155,13 +156,15 @@ def _features_of(job: FeatureJob, task: FeatureTask, engine: Engine, seconds: di
     return FeaturePart(table, errors, len(task.paths))
 
 
-def _read_ahead(job: FeatureJob, paths: list[str]) -> Iterator[Decoded]:
+def _read_ahead(job: FeatureJob, task: FeatureTask) -> Iterator[Decoded]:
     """The decoded pictures in the list's order, at most LOOKAHEAD of them waiting, or as many as are read at once."""
-    return run_ahead(lambda path: _read_and_decode(job, path), paths, job.fetches, max(LOOKAHEAD, job.fetches))
+    listed = zip(task.paths, task.sizes, strict=True)
+    return run_ahead(lambda one: _read_and_decode(job, *one), listed, job.fetches, max(LOOKAHEAD, job.fetches))
 
 
-def _read_and_decode(job: FeatureJob, path: str) -> Decoded:
+def _read_and_decode(job: FeatureJob, path: str, size: int) -> Decoded:
     try:
+        check_file(size)
         return decode(job.images.read(path), job.network.image_size)
     except BadPictureError as error:
         return error
@@ -171,7 +174,13 @@ def _read_and_decode(job: FeatureJob, path: str) -> Decoded:
 
 def encode_task(task: FeatureTask) -> bytes:
     """The task's rows as compressed Arrow: a list of a million paths stays small on the driver and in the JVM."""
-    batch = pa.record_batch({"path": pa.array(task.paths, pa.string()), "label": pa.array(task.labels, pa.string())})
+    batch = pa.record_batch(
+        {
+            "path": pa.array(task.paths, pa.string()),
+            "label": pa.array(task.labels, pa.string()),
+            "bytes": pa.array(task.sizes, pa.int64()),
+        }
+    )
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, batch.schema, options=pa.ipc.IpcWriteOptions(compression="zstd")) as stream:
         stream.write_batch(batch)
@@ -182,4 +191,5 @@ def encode_task(task: FeatureTask) -> bytes:
 def decode_task(data: bytes) -> FeatureTask:
     """The inverse of `encode_task`."""
     table = pa.ipc.open_stream(data[4:]).read_all()
-    return FeatureTask(int.from_bytes(data[:4], "big"), table["path"].to_pylist(), table["label"].to_pylist())
+    columns = (table[name].to_pylist() for name in ("path", "label", "bytes"))
+    return FeatureTask(int.from_bytes(data[:4], "big"), *columns)

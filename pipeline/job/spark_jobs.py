@@ -43,9 +43,9 @@ def extract_features(
 
 def encoded_tasks(inputs: pa.Table) -> list[bytes]:
     """Each task's rows of the list, as `decode_task` takes them."""
-    paths, labels = inputs["path"], inputs["label"]
+    columns = [inputs[name] for name in ("path", "label", "bytes")]
     return [
-        encode_task(FeatureTask(number, paths.slice(*bound).to_pylist(), labels.slice(*bound).to_pylist()))
+        encode_task(FeatureTask(number, *(column.slice(*bound).to_pylist() for column in columns)))
         for number, bound in enumerate(task_bounds(inputs))
     ]
 

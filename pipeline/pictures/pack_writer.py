@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from pipeline.errors import InputError, StorageError
 from pipeline.parallel import run_ahead
+from pipeline.pictures.decode import BadPictureError, check_file
 from pipeline.pictures.listing import all_pictures
 from pipeline.pictures.pack_reader import INDEX_KEY, INDEX_SCHEMA, SHARDS, Pack, encode_index, is_shard_key, shard_key
 from pipeline.progress import Narrator
@@ -133,12 +134,13 @@ def _write_group(writer: pq.ParquetWriter, group: list[Picture], packing: Packin
 def _read(source: Pictures, row: tuple[str, str, int]) -> Picture:
     path, label, size = row
     try:
+        check_file(size)
         data = source.read(path)
     except FileNotFoundError:
         return Picture(path, label, size, None, vanished=True)
     except StorageError:
         raise
-    except OSError:
+    except (OSError, BadPictureError):
         return Picture(path, label, size, None)
     return Picture(path, label, len(data), data)
 

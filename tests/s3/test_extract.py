@@ -19,7 +19,7 @@ def test_an_object_that_vanished_or_is_forbidden_becomes_an_error_row(
         pictures.write(f"{number}.jpg", encoded())
     network = prepare_network(find_weights("random"), "openvino", "f32", 32)
     job = FeatureJob(pictures, LocalStorage.at(str(tmp_path)), network, resume=False)
-    task = FeatureTask(3, ["0.jpg", "1.jpg", "gone.jpg", "2.jpg"], ["fruit"] * 4)
+    task = FeatureTask(3, ["0.jpg", "1.jpg", "gone.jpg", "2.jpg"], ["fruit"] * 4, [1] * 4)
     denied = Fault("status", key="1.jpg", status=403, code="AccessDenied", times=9)
     with faulty_s3.spoiling(denied, Fault("status", key="2.jpg")):
         result = extract(job, task)

@@ -84,7 +84,7 @@ def test_a_task_gives_the_same_rows_features_and_errors_from_a_pack(
     for name, source in (("loose", loose), ("packed", open_pictures(pictures.uri))):
         run = LocalStorage.at(str(tmp_path / f"run {name}"))
         table = all_pictures(source)
-        task = FeatureTask(0, table["path"].to_pylist(), table["label"].to_pylist())
+        task = FeatureTask(0, table["path"].to_pylist(), table["label"].to_pylist(), table["bytes"].to_pylist())
         results.append(extract(FeatureJob(source, run, network, resume=False), task))
         parts.append(read_features(run, 0))
     assert len(parts[0].errors) == len(BAD)

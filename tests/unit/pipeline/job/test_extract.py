@@ -26,7 +26,7 @@ def job(tmp_path: Path, tiny_network: Network) -> FeatureJob:
 
 
 def task_of(*names: str) -> FeatureTask:
-    return FeatureTask(3, list(names), ["fruit"] * len(names))
+    return FeatureTask(3, list(names), ["fruit"] * len(names), [1] * len(names))
 
 
 def test_a_task_writes_its_rows_in_the_list_s_order(job: FeatureJob) -> None:
@@ -89,8 +89,8 @@ def test_no_more_pictures_than_the_lookahead_wait_in_memory(job: FeatureJob, mon
     monkeypatch.setattr(extracting, "LOOKAHEAD", 5)
     job = replace(job, fetches=4)
     read: list[str] = []
-    monkeypatch.setattr(extracting, "_read_and_decode", lambda _, path: read.append(path))
-    decoded = extracting._read_ahead(job, [f"{number}.jpg" for number in range(20)])
+    monkeypatch.setattr(extracting, "_read_and_decode", lambda _, path, _size: read.append(path))
+    decoded = extracting._read_ahead(job, task_of(*(f"{number}.jpg" for number in range(20))))
     next(decoded)
     assert len(read) <= 6
     assert len(list(decoded)) == 19
@@ -100,7 +100,7 @@ def test_as_many_pictures_are_read_at_once_as_fetches_says(job: FeatureJob, monk
     # All of them must have come before any may go on, and a further one never comes.
     together, at_once = Barrier(6, timeout=10), Semaphore(6)
 
-    def read(_: FeatureJob, path: str) -> str:
+    def read(_: FeatureJob, path: str, _size: int) -> str:
         assert at_once.acquire(blocking=False)
         together.wait()
         at_once.release()
@@ -108,9 +108,9 @@ def test_as_many_pictures_are_read_at_once_as_fetches_says(job: FeatureJob, monk
 
     monkeypatch.setattr(extracting, "_read_and_decode", read)
     names = [f"{number}.jpg" for number in range(18)]
-    assert list(extracting._read_ahead(replace(job, fetches=6), names)) == names
+    assert list(extracting._read_ahead(replace(job, fetches=6), task_of(*names))) == names
 
 
 def test_a_task_survives_its_way_to_the_worker() -> None:
-    task = FeatureTask(70_000, ["a/ü 1.jpg", "b/2.jpg"], ["a", "b"])
+    task = FeatureTask(70_000, ["a/ü 1.jpg", "b/2.jpg"], ["a", "b"], [7, 2**40])
     assert decode_task(encode_task(task)) == task

@@ -1,13 +1,17 @@
 """pipeline.pictures.decode."""
 
 import io
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import EpsImagePlugin, Image, ImageFile
 
-from pipeline.pictures.decode import FORMATS, MAX_PIXELS, BadPictureError, Reason, decode, read_failure
+from pipeline.pictures import decode as decoding
+from pipeline.pictures.bounds import MAX_FILE_BYTES, MAX_PIXELS
+from pipeline.pictures.decode import FORMATS, BadPictureError, Reason, check_file, decode, read_failure
 from tests.pictures import BROKEN, EPS, ODD, encoded
 
 
@@ -80,13 +84,38 @@ def test_whatever_a_decoder_raises_is_that_pictures_row(error: Exception, monkey
     assert reason_of(encoded())[0] == "undecodable"
 
 
-def test_a_lack_of_memory_while_a_picture_is_opened_is_the_process_s_own(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_header_that_does_not_fit_in_memory_is_that_pictures_row(monkeypatch: pytest.MonkeyPatch) -> None:
     def fails(*_: object, **__: object) -> None:
         raise MemoryError
 
     monkeypatch.setattr(Image, "open", fails)
-    with pytest.raises(MemoryError):
-        decode(encoded(), 224)
+    assert reason_of(encoded())[0] == "too large"
+
+
+def test_large_pictures_are_decoded_one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    at_work: list[int] = []
+    most = 0
+
+    def pixels(picture: Image.Image, size: int) -> None:
+        nonlocal most
+        at_work.append(1)
+        most = max(most, len(at_work))
+        time.sleep(0.02)  # as a decoder that lets other threads go on
+        at_work.pop()
+
+    monkeypatch.setattr(decoding, "_pixels", pixels)
+    for limit, expected in ((1, 1), (10**9, 8)):
+        monkeypatch.setattr(decoding, "LARGE_BYTES", limit)
+        most = 0
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(lambda _: decode(encoded(), 224), range(24)))
+        assert most == expected if expected == 1 else most > 1
+
+
+def test_a_file_of_gigabytes_is_not_even_read() -> None:
+    check_file(MAX_FILE_BYTES)
+    with pytest.raises(BadPictureError, match="268435457 bytes, 268435456 are allowed"):
+        check_file(MAX_FILE_BYTES + 1)
 
 
 def test_the_bound_on_pixels_is_an_argument_and_pillows_own_is_as_it_was() -> None:
@@ -104,7 +133,8 @@ def test_a_progressive_picture_of_a_thousand_scans_is_refused_before_it_takes_a_
     assert decode(data, 224).shape == (224, 224, 3)
     last_scan = data[data.rindex(b"\xff\xda") : -2]
     bomb = data[:-2] + last_scan * 1000 + data[-2:]
-    assert reason_of(bomb) == ("too large", "3000 x 3000 pixels in 1006 scans")
+    assert reason_of(bomb)[0] == "too large"
+    assert reason_of(bomb)[1].startswith("3000 x 3000 pixels, gone over until they are 9054000000, ")
 
 
 @pytest.mark.parametrize("form", ["GIF", "TIFF", "PNG", "WEBP", "MPO"])
