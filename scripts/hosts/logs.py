@@ -53,7 +53,7 @@ def fetch(hosts: Remote, host: Host, folder: Path) -> list[str]:
     """Unpack a host's logs into a folder; gives what was left out of it. Raises what talking to hosts raises."""
     parcel = orchard_run.ask(hosts, host, "pack-logs", timeout=PACK_SECONDS)["path"]
     with tempfile.TemporaryDirectory(prefix="orchard-logs-") as made:
-        packed = Path(made, "logs.tar")
+        packed = Path(made, "logs.tar.gz")
         hosts.get(host, parcel, packed, most=UNPACKED_BYTES)
         hosts.run(host, f"rm {shlex.quote(parcel)}")
         left = unpack(packed, folder)

@@ -270,7 +270,7 @@ def test_logs_come_whatever_an_executor_plants_among_them(cluster: Cluster) -> N
     assert f"{work.removeprefix('/var/lib/spark/')}/stderr" in listed
     assert all(line.startswith("-r") for line in listed.splitlines())
     left = cluster.shell.must(host, f"{inside.replace('--list --verbose', '--extract --to-stdout')} work/left-out.txt")
-    assert left.splitlines()[0] == "3 left out"
+    assert left.splitlines()[0] == "4 left out"
     assert "stdhuge: 10995116277760 bytes" in left
     cluster.shell.must(host, f"rm {parcel}; sudo rm -r {work}")
 

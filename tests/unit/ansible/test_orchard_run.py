@@ -6,8 +6,11 @@ import io
 import json
 import os
 import pwd
+import socket
 import tarfile
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from email.message import Message
 from pathlib import Path
 from typing import Any
@@ -66,10 +69,12 @@ class Host:
             "units": {"worker": "spark-worker"},
             "run_prefix": "orchard-run-",
             "run_properties": ["User=spark", "ProtectSystem=strict", "RestrictAddressFamilies=AF_INET AF_UNIX"],
+            "hardening": ["NoNewPrivileges=yes", "CapabilityBoundingSet="],
             "journals": ["spark-*.service", "orchard-*.service"],
         }
-        for name in ("systemctl", "journalctl", "systemd-run", "python", "pkill"):
+        for name in ("systemctl", "journalctl", "python", "pkill"):
             self.say(name, "")
+        self.run_what_systemd_is_given()
 
     def say(self, program: str, printed: str, code: int = 0) -> None:
         """Have a program print this, and note what it was asked."""
@@ -80,6 +85,16 @@ class Host:
             "#!/bin/sh\n"
             f'{{ echo {program}; printf "  %s\\n" "$@"; }} >> {self.folder}/asked\n'
             f"cat {self.folder}/{program}.says\nexit {code}\n"
+        )
+        script.chmod(0o755)
+
+    def run_what_systemd_is_given(self) -> None:
+        """Have systemd-run note what it was asked, and run the command, here and now."""
+        script = self.folder / "bin" / "systemd-run"
+        script.write_text(
+            "#!/bin/sh\n"
+            f'{{ echo systemd-run; printf "  %s\\n" "$@"; }} >> {self.folder}/asked\n'
+            'while case $1 in --*) true;; *) false;; esac; do shift; done\nexec "$@"\n'
         )
         script.chmod(0o755)
 
@@ -277,7 +292,9 @@ def test_the_masters_state_counts_only_workers_alive(
     workers = [{"host": "10.0.0.6", "state": "ALIVE"}, {"host": "10.0.0.7", "state": "DEAD"}]
     page = {"workers": workers, "activeapps": [{"name": "orchard r"}], "cores": 4, "coresused": 2}
     pages = Pages()
-    monkeypatch.setattr(program.urllib.request, "urlopen", pages.open)
+    monkeypatch.setattr(
+        program.urllib.request.OpenerDirector, "open", lambda _, *asked, **words: pages.open(*asked, **words)
+    )
     # While it starts, its page for people is there before the one for programs.
     pages.pages["8090"] = b"<html>"
     assert ask("master-state") is None
@@ -299,7 +316,9 @@ def test_drivers_that_show_a_page_are_found(
     pages = Pages()
     pages.pages["4140"] = HTTPError("", 500, "not yet", Message(), None)
     pages.pages["4141"] = [{"name": "notebook"}]
-    monkeypatch.setattr(program.urllib.request, "urlopen", pages.open)
+    monkeypatch.setattr(
+        program.urllib.request.OpenerDirector, "open", lambda _, *asked, **words: pages.open(*asked, **words)
+    )
     assert ask("job-pages") == [{"port": 4141, "name": "notebook"}]
 
 
@@ -356,42 +375,93 @@ def test_logs_are_packed_for_the_operators_user(host: Host, ask: Callable[..., A
         assert executors.getnames() == ["work/app-1/0/stderr"]
 
 
-def test_executors_files_are_packed_by_their_own_user_with_nothing_of_roots(
-    host: Host, program: Any, tmp_path: Path
+def test_executors_files_are_packed_by_their_own_user_as_bounded_as_every_unit(
+    host: Host, ask: Callable[..., Any]
 ) -> None:
-    if os.getuid():
-        pytest.skip("only root may become another user")
-    nobody = pwd.getpwnam("nobody")
-    program_of_theirs = tmp_path / "who.py"
-    program_of_theirs.write_text("import os; print(os.getresuid(), os.getresgid(), os.getgroups(), sorted(os.environ))")
-    for folder in (tmp_path, *tmp_path.parents[:2]):
-        folder.chmod(0o755)
-    facts = host.facts | {"service_user": "nobody", "service_group": grp.getgrgid(nobody.pw_gid).gr_name}
-    facts["paths"] = {"tar_logs": str(program_of_theirs)}
-    with (tmp_path / "said").open("wb") as target:
-        program.pack_as_service_user(facts, "/x", "*", target)
-    uid, gid = nobody.pw_uid, nobody.pw_gid
-    said = (tmp_path / "said").read_text()
-    assert said.startswith(f"({uid}, {uid}, {uid}) ({gid}, {gid}, {gid}) [] ")
-    assert "AWS" not in said
+    Path(ask("pack-logs")["path"]).unlink()
+    [words] = host.asked("systemd-run")
+    user = pwd.getpwuid(os.getuid()).pw_name
+    bounded = {
+        f"User={user}",
+        "NoNewPrivileges=yes",
+        "CapabilityBoundingSet=",
+        "RuntimeMaxSec=50",
+        "StandardError=null",
+    }
+    assert {f"--property={line}" for line in bounded} <= set(words)
+    assert words[-4:] == ["-I", host.facts["paths"]["tar_logs"], host.facts["paths"]["work"], "std*"]  # type: ignore[index]
 
 
-def test_a_packer_that_writes_without_end_or_hangs_is_stopped(
-    host: Host, program: Any, ask: Callable[..., Any], refusal: Callable[..., tuple[int, str]],
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
-) -> None:  # fmt: skip
-    monkeypatch.setattr(program, "PACKED_BYTES", 1000)
-    monkeypatch.setattr(program, "PACK_SECONDS", 0.5)
-    endless = tmp_path / "endless.py"
-    host.facts["paths"]["tar_logs"] = str(endless)  # type: ignore[index]
+def test_where_executors_files_cannot_be_packed_the_journals_come_all_the_same(
+    host: Host, program: Any, ask: Callable[..., Any]
+) -> None:
+    host.say("journalctl", "spark-worker.service\n")
+    host.facts["paths"]["tar_logs"] = "/nowhere/tar_logs.py"  # type: ignore[index]
     program.FACTS.write_text(json.dumps(host.facts))
-    endless.write_text("import sys\nwhile True: sys.stdout.buffer.write(b'x' * 512)")
-    code, said = refusal("pack-logs")
-    assert code != 0
-    assert said.endswith(f"orchard-run: python3 ended with code {code}.\n")
-    endless.write_text("import signal; signal.pause()")
-    code, said = refusal("pack-logs")
-    assert (code, said) == (1, "orchard-run: python3 was not done within 0 s.\n")
+    packed = Path(ask("pack-logs")["path"])
+    try:
+        found = members(packed)
+    finally:
+        packed.unlink()
+    assert found.keys() == {"spark-worker.log", "work/left-out.txt"}
+    assert found["work/left-out.txt"].startswith(b"What is in ")
+    assert ask("save-logs", "b", "p")["bytes"] > 0
+    sent = host.asked("python")[-1][2::2]
+    assert sent == ["p/events.tar.gz.left-out.txt", "p/executors.tar.gz.left-out.txt", "p/journal.txt.gz"]
+
+
+def test_a_parcel_that_was_not_finished_is_not_left_about(
+    host: Host, program: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(program, "logged_units", lambda _: 1 / 0)
+    made: list[str] = []
+    mkstemp = program.tempfile.mkstemp
+
+    def make(**words: Any) -> tuple[int, str]:
+        descriptor, path = mkstemp(**(words | {"dir": str(tmp_path)}))
+        made.append(path)
+        return descriptor, path
+
+    monkeypatch.setattr(program.tempfile, "mkstemp", make)
+    with pytest.raises(ZeroDivisionError):
+        program.pack_logs(host.facts)
+    assert made
+    assert not Path(made[0]).exists()
+
+
+def test_a_journal_without_end_is_cut(host: Host, program: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(program, "JOURNAL_BYTES", 10_000)
+    endless = host.folder / "bin" / "journalctl"
+    endless.write_text("#!/bin/sh\nwhile echo a line of an executor; do :; done\n")
+    found = program.entries([])
+    assert len(found) == 10_000 + len("\n(cut here)\n")
+    assert found.endswith(b"\n(cut here)\n")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"no HTTP\r\n\r\n",
+        b"HTTP/1.0 200 OK\r\n\r\n[1]",
+        b'HTTP/1.0 200 OK\r\n\r\n[{"name": 7}, {}]',
+        b"HTTP/1.0 200 OK\r\n\r\n" + b"[" * 200_000,
+        b"HTTP/1.0 200 OK\r\nContent-Length: 99\r\n\r\n[]",
+        b"HTTP/1.0 200 OK\r\n\r\n[" + b" " * 2_000_000,
+        b"HTTP/1.0 302 Found\r\nLocation: file:///etc/passwd\r\n\r\n",
+    ],
+)
+def test_whoever_listens_where_a_drivers_page_would_be_breaks_nothing(program: Any, answer: bytes) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server, ThreadPoolExecutor(1) as thread:
+
+        def serve() -> None:
+            with suppress(OSError), server.accept()[0] as client:
+                client.recv(10_000)
+                client.sendall(answer)
+
+        served = thread.submit(serve)
+        port = server.getsockname()[1]
+        assert program.job_pages({"private_address": "127.0.0.1", "ports": {"job_ui": [port]}}) == []
+        served.result(timeout=10)
 
 
 def test_logs_are_saved_by_the_environments_python_with_the_hosts_role(host: Host, ask: Callable[..., Any]) -> None:
@@ -400,7 +470,7 @@ def test_logs_are_saved_by_the_environments_python_with_the_hosts_role(host: Hos
     rolling.mkdir()
     (rolling / "events_1_app-1").write_text("event")
     assert ask("save-logs", "b", "logs/x/master")["bytes"] > 0
-    [words] = host.asked("systemd-run")
+    words = host.asked("systemd-run")[-1]
     assert f"--property=EnvironmentFile={host.environment_file}" in words
     begins = words.index(host.facts["paths"]["python"])
     assert words[begins + 1 : begins + 3] == ["-", "b"]

@@ -111,3 +111,14 @@ def test_root_is_not_led_elsewhere_by_a_link_in_a_folders_place(host: Host) -> N
     with pytest.raises(subprocess.CalledProcessError):
         host.prepare(ROOT)
     assert elsewhere.stat().st_mode & 0o777 == 0o755
+
+
+def test_root_goes_through_no_folder_that_is_not_its_own(host: Host) -> None:
+    elsewhere = host.folder / "elsewhere"
+    elsewhere.mkdir()
+    host.state.mkdir()
+    (host.state / "scratch").symlink_to(elsewhere)
+    with pytest.raises(subprocess.CalledProcessError):
+        host.prepare(ROOT, disk("/dev/nvme1n1", LOCAL))
+    assert list(elsewhere.iterdir()) == []
+    assert host.done() == []

@@ -4,7 +4,9 @@ import importlib.util
 import io
 import os
 import socket
+import subprocess
 import tarfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -59,9 +61,10 @@ def test_a_link_a_device_a_pipe_and_a_socket_are_named_and_never_opened(
     found = packed(program, work)
     assert found.keys() == {"work/app-1/0/stderr", "work/left-out.txt"}
     first, *named = found["work/left-out.txt"].splitlines()
-    assert first == "4 left out"
-    assert named == [
-        f"'work/app-1/0/{name}: no ordinary file'" for name in ("stdlink", "stdpipe", "stdsocket", "stdzero")
+    assert first == "5 left out"
+    assert sorted(named) == [
+        f"'work/app-1/0/{name}: no ordinary file'"
+        for name in ("stdfolder", "stdlink", "stdpipe", "stdsocket", "stdzero")
     ]
 
 
@@ -85,8 +88,36 @@ def test_a_sparse_file_of_terabytes_and_too_many_files_are_named_and_left(
 
 
 def test_a_file_that_shrinks_while_it_is_packed_breaks_nothing(program: Any, work: Path) -> None:
-    file = program.Exactly(io.BytesIO(b"four"), 6)
+    file = program.Exactly(io.BytesIO(b"four"), 6, time.monotonic() + 60)
     assert (file.read(5), file.read(5), file.read(5)) == (b"four\0", b"\0", b"")
+
+
+def test_what_cannot_be_packed_in_time_or_is_too_much_to_look_at_is_left(
+    program: Any, work: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(5):
+        (work / f"std{number}").write_text("said\n")
+    monkeypatch.setattr(program, "LOOKED_AT", 4)
+    found = packed(program, work)
+    assert "all but the first 4 names" in found.pop("work/left-out.txt")
+    assert len(found) == 2
+    monkeypatch.setattr(program, "SECONDS", -1)
+    found = packed(program, work)
+    assert list(found) == ["work/left-out.txt"]
+    assert ": -1 s were over" in found["work/left-out.txt"]
+
+
+def test_folders_may_be_as_deep_as_an_executor_likes(program: Any, work: Path) -> None:
+    (work / "stderr").write_text("said\n")
+    deepest = os.open(work, os.O_RDONLY)
+    for _ in range(3000):
+        os.mkdir("d", dir_fd=deepest)
+        further = os.open("d", os.O_RDONLY, dir_fd=deepest)
+        os.close(deepest)
+        deepest = further
+    os.close(deepest)
+    assert packed(program, work) == {"work/app-1/0/stderr": "said\n"}
+    subprocess.run(["rm", "-r", work], check=True)
 
 
 def test_names_that_a_terminal_obeys_or_that_are_no_text_are_packed_as_they_are(program: Any, work: Path) -> None:

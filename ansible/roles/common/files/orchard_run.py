@@ -7,6 +7,7 @@ codes: 0 fine, 2 asked for what cannot be, 78 the host is not configured; others
 
 import argparse
 import gzip
+import http.client
 import io
 import json
 import os
@@ -17,10 +18,11 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+import time
 import urllib.request
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any, BinaryIO
 
 FACTS = Path("/etc/orchard/cluster.json")
 PYTHON = "/usr/bin/python3"
@@ -42,7 +44,9 @@ SHOWN = (
     "ExecMainExitTimestamp",
 )
 # Executors' output within the parcel and in the bucket, and which of their files it is.
-EXECUTORS, EXECUTORS_WRITE = "executors.tar.gz", "std*"
+EXECUTORS, EXECUTORS_WRITE, LEFT_OUT = "executors.tar.gz", "std*", "left-out.txt"
+QUICKLY = 1  # of compression: a host has little time for it, and the line is quicker than the best
+JOURNAL_BYTES, PAGE_BYTES = 512 * 1024**2, 1024**2
 PACKED_BYTES, PACK_SECONDS = 2 * 1024**3, 50
 PAGE_SECONDS = 5
 JOB_PAGE_SECONDS = 20  # the first answer of a busy driver takes a while; a closed port says so at once
@@ -193,24 +197,40 @@ def executors(facts: Facts, address: str) -> int | None:
 
 def page(address: str, port: int) -> dict[str, Any] | None:
     """The page for programs of a Spark daemon; while one starts, its page for people is there before."""
+    state = asked(f"http://{address}:{port}/json/", PAGE_SECONDS)
+    return state if isinstance(state, dict) else None
+
+
+class NoOtherPlace(urllib.request.HTTPRedirectHandler):
+    """Goes where it was sent, and nowhere that an answer names."""
+
+    def redirect_request(self, *_: Any) -> None:
+        """Follow none."""
+
+
+def asked(url: str, seconds: float) -> Any:
+    """What a page says, parsed; None where it says nothing of use, too much or too slowly: others may listen there."""
+    straight = urllib.request.build_opener(urllib.request.ProxyHandler({}), NoOtherPlace())
+    body, ends = b"", time.monotonic() + seconds
     try:
-        with urllib.request.urlopen(f"http://{address}:{port}/json/", timeout=PAGE_SECONDS) as answer:
-            state: dict[str, Any] = json.load(answer)
-    except (OSError, ValueError):
+        with straight.open(url, timeout=seconds) as answer:
+            while piece := answer.read1(PAGE_BYTES):
+                body += piece
+                if len(body) > PAGE_BYTES or time.monotonic() > ends:
+                    return None
+        return json.loads(body)
+    except (OSError, ValueError, RecursionError, http.client.HTTPException):
         return None
-    return state
 
 
 def job_pages(facts: Facts) -> list[dict[str, Any]]:
     """Which drivers on this host show a page: port and application's name."""
     found = []
     for port in facts["ports"]["job_ui"]:
-        url = f"http://{facts['private_address']}:{port}/api/v1/applications"
-        try:
-            with urllib.request.urlopen(url, timeout=JOB_PAGE_SECONDS) as answer:
-                found += [{"port": port, "name": application["name"]} for application in json.load(answer)]
-        except (OSError, ValueError):
-            continue
+        listed = asked(f"http://{facts['private_address']}:{port}/api/v1/applications", JOB_PAGE_SECONDS)
+        for application in listed if isinstance(listed, list) else []:
+            if isinstance(application, dict) and isinstance(application.get("name"), str):
+                found.append({"port": port, "name": application["name"]})
     return found
 
 
@@ -236,23 +256,37 @@ def pack_logs(facts: Facts) -> dict[str, str]:
     What executors wrote is a tar of its own within: nothing of theirs is taken apart here.
     """
     paths = facts["paths"]
-    descriptor, path = tempfile.mkstemp(prefix="orchard-logs-", suffix=".tar", dir="/var/tmp")
-    with os.fdopen(descriptor, "wb") as file, tarfile.open(fileobj=file, mode="w") as tar:
-        for unit in logged_units(facts["journals"]):
-            content = journal([unit])
-            entry = tarfile.TarInfo(f"{unit.removesuffix('.service')}.log")
-            entry.size = len(content)
-            tar.addfile(entry, io.BytesIO(content))
-        if Path(paths["first_boot_log"]).is_file():
-            tar.add(paths["first_boot_log"], Path(paths["first_boot_log"]).name)
-        if Path(paths["work"]).is_dir():
-            with tempfile.TemporaryFile() as executors:
-                pack_as_service_user(facts, paths["work"], EXECUTORS_WRITE, executors)
-                entry = tar.gettarinfo(arcname=EXECUTORS, fileobj=executors)
+    descriptor, path = tempfile.mkstemp(prefix="orchard-logs-", suffix=".tar.gz", dir="/var/tmp")
+    try:
+        with (
+            os.fdopen(descriptor, "wb") as file,
+            tarfile.open(fileobj=file, mode="w:gz", compresslevel=QUICKLY) as tar,
+            tempfile.TemporaryFile() as executors,
+        ):
+            for unit in logged_units(facts["journals"]):
+                add(tar, f"{unit.removesuffix('.service')}.log", journal([unit]))
+            if Path(paths["first_boot_log"]).is_file():
+                tar.add(paths["first_boot_log"], Path(paths["first_boot_log"]).name)
+            if failed := pack_as_service_user(facts, paths["work"], EXECUTORS_WRITE, executors):
+                add(tar, f"{Path(paths['work']).name}/{LEFT_OUT}", failed.encode())
+            else:
                 executors.seek(0)
+                entry = tarfile.TarInfo(EXECUTORS)
+                # By the size that was asked once: whoever had the file open may change it meanwhile.
+                entry.size = min(os.fstat(executors.fileno()).st_size, PACKED_BYTES)
                 tar.addfile(entry, executors)
-        os.fchown(file.fileno(), pwd.getpwnam(facts["ssh_user"]).pw_uid, -1)
+            os.fchown(file.fileno(), pwd.getpwnam(facts["ssh_user"]).pw_uid, -1)
+    except BaseException:
+        Path(path).unlink()
+        raise
     return {"path": path}
+
+
+def add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
+    """Add a file of this content."""
+    entry = tarfile.TarInfo(name)
+    entry.size = len(content)
+    tar.addfile(entry, io.BytesIO(content))
 
 
 def save_logs(facts: Facts, bucket: str, prefix: str) -> dict[str, int]:
@@ -261,14 +295,13 @@ def save_logs(facts: Facts, bucket: str, prefix: str) -> dict[str, int]:
     if not (os.access(paths["python"], os.X_OK) and Path(paths["environment_file"]).exists()):
         raise RefusalError("There is no Python environment on this host yet: `make up` makes it.", NOT_CONFIGURED)
     with tempfile.TemporaryDirectory(prefix="orchard-logs-") as made:
-        (Path(made) / "journal.txt.gz").write_bytes(gzip.compress(journal(facts["journals"])))
-        for name, folder, pattern in (
-            ("events.tar.gz", paths["events"], "*"),
-            (EXECUTORS, paths["work"], EXECUTORS_WRITE),
-        ):
-            if Path(folder).is_dir():
-                with (Path(made) / name).open("wb") as file:
-                    pack_as_service_user(facts, folder, pattern, file)
+        (Path(made) / "journal.txt.gz").write_bytes(gzip.compress(journal(facts["journals"]), QUICKLY))
+        for name, folder, pattern in (("events.tar.gz", "events", "*"), (EXECUTORS, "work", EXECUTORS_WRITE)):
+            with (Path(made) / name).open("wb") as file:
+                failed = pack_as_service_user(facts, paths[folder], pattern, file)
+            if failed:
+                (Path(made) / name).unlink()
+                (Path(made) / f"{name}.{LEFT_OUT}").write_text(failed)
         files = sorted(Path(made).iterdir())
         pairs = [word for file in files for word in (f"{prefix}/{file.name}", str(file))]
         words = ["systemd-run", "--quiet", "--pipe", "--wait", "--collect"]
@@ -277,23 +310,25 @@ def save_logs(facts: Facts, bucket: str, prefix: str) -> dict[str, int]:
         return {"bytes": sum(file.stat().st_size for file in files)}
 
 
-def pack_as_service_user(facts: Facts, folder: str, pattern: str, target: BinaryIO) -> None:
-    """Have that user's files packed by that user, who can be led nowhere that an executor cannot go."""
-    subprocess.run(
-        [PYTHON, "-I", facts["paths"]["tar_logs"], folder, pattern],
+def pack_as_service_user(facts: Facts, folder: str, pattern: str, target: BinaryIO | IO[bytes]) -> str:
+    """Have that user's files packed by that user; gives why not, empty when all went well.
+
+    In a unit as bounded as every other of that user's: an executor could take the packer over, and gains nothing by it.
+    """
+    words = ["systemd-run", "--quiet", "--pipe", "--wait", "--collect"]
+    bounds = [
+        *(f"User={facts['service_user']}", f"Group={facts['service_group']}", f"LimitFSIZE={PACKED_BYTES}"),
+        *(f"RuntimeMaxSec={PACK_SECONDS}", "StandardError=null", "UMask=0077", *facts["hardening"]),
+    ]
+    command = [PYTHON, "-I", facts["paths"]["tar_logs"], folder, pattern]
+    done = subprocess.run(
+        [*words, *(f"--property={line}" for line in bounds), *command],
         stdin=subprocess.DEVNULL,
         stdout=target,
-        user=facts["service_user"],
-        group=facts["service_group"],
-        extra_groups=[],
-        cwd="/",
-        env={"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"},
-        umask=0o077,
-        # An executor is that user, too, and could have the packer write on.
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (PACKED_BYTES, PACKED_BYTES)),
-        timeout=PACK_SECONDS,
-        check=True,
+        stderr=subprocess.DEVNULL,
+        check=False,
     )
+    return f"What is in {folder} could not be packed: exit code {done.returncode}.\n" if done.returncode else ""
 
 
 def logged_units(patterns: list[str]) -> list[str]:
@@ -308,11 +343,24 @@ def journal(units: list[str]) -> bytes:
 
 
 def entries(words: list[str]) -> bytes:
-    """What the journal has. Where that is nothing, journalctl ends with 1 and says nothing, as of a run just begun."""
-    done = subprocess.run(["journalctl", "--quiet", "--no-pager", *words], capture_output=True, check=False)
-    if done.returncode and done.stderr:
-        done.check_returncode()
-    return done.stdout
+    """What the journal has, its first JOURNAL_BYTES: whoever may log may log much.
+
+    Where that is nothing, journalctl ends with 1 and says nothing, as of a run just begun.
+    """
+    with tempfile.TemporaryFile() as said, tempfile.TemporaryFile() as complained:
+        # Written until the file may be no longer, and then the program ends.
+        done = subprocess.run(
+            ["journalctl", "--quiet", "--no-pager", *words],
+            stdout=said,
+            stderr=complained,
+            check=False,
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (JOURNAL_BYTES, JOURNAL_BYTES)),
+        )
+        was_cut = os.fstat(said.fileno()).st_size >= JOURNAL_BYTES
+        if done.returncode and os.fstat(complained.fileno()).st_size and not was_cut:
+            done.check_returncode()
+        said.seek(0)
+        return said.read() + (b"\n(cut here)\n" if was_cut else b"")
 
 
 # The command line
@@ -385,9 +433,6 @@ def main(words: list[str]) -> int:
     except subprocess.CalledProcessError as error:
         print(f"orchard-run: {Path(error.cmd[0]).name} ended with code {error.returncode}.", file=sys.stderr)
         return 1 if error.returncode in (CANNOT_BE, NOT_CONFIGURED) else error.returncode
-    except subprocess.TimeoutExpired as error:
-        print(f"orchard-run: {Path(error.cmd[0]).name} was not done within {error.timeout:.0f} s.", file=sys.stderr)
-        return 1
     return 0
 
 

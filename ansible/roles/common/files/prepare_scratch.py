@@ -10,6 +10,7 @@ Every folder on the way is root's own; the last one is the user's, and root does
 import json
 import os
 import pwd
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -26,16 +27,36 @@ def instance_disks(lsblk: dict[str, Any]) -> list[dict[str, Any]]:
     return sorted(ours, key=lambda disk: str(disk["path"]))
 
 
-def mount_disk(disk: dict[str, Any], folder: Path) -> None:
+def make(folder: Path, state: Path) -> None:
+    """Have the folder. Raises SystemExit where what leads to it is not root's own: somebody else would lead there."""
+    way = state
+    for name in folder.relative_to(state).parts[:-1] if folder.is_relative_to(state) else ():
+        way /= name
+        way.mkdir(parents=True, exist_ok=True)
+        found = way.lstat()
+        if not (stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid()):
+            sys.exit(f"{way} is not root's own folder, and root does not go through it: remove it.")
+    folder.mkdir(parents=True, exist_ok=True)
+
+
+def mount_disk(disk: dict[str, Any], folder: Path, state: Path) -> None:
     """Mount the disk at the folder, formatted first where it holds no file system."""
     if disk["mountpoint"]:
         return
-    folder.mkdir(parents=True, exist_ok=True)
+    make(folder, state)
     if not disk["fstype"]:
         # Discarding whole terabytes takes minutes and the disk is blank anyway.
         subprocess.run(["mkfs.ext4", "-q", "-m", "0", "-E", "nodiscard", disk["path"]], check=True)
     # By systemd and not by mount(8): this runs in a mount namespace of its own, and may do little there.
-    words = ["systemd-mount", "--quiet", "--fsck=no", "--options=noatime,nodev,nosuid", disk["path"], str(folder)]
+    words = [
+        "systemd-mount",
+        "--quiet",
+        "--collect",
+        "--fsck=no",
+        "--options=noatime,nodev,nosuid",
+        disk["path"],
+        str(folder),
+    ]
     subprocess.run(words, check=True)
 
 
@@ -46,7 +67,7 @@ def scratch_folders(state: Path) -> list[Path]:
     mounts = []
     for number, disk in enumerate(instance_disks(json.loads(listed))):
         mounts.append(Path(disk["mountpoint"] or state / "scratch" / str(number)))
-        mount_disk(disk, mounts[-1])
+        mount_disk(disk, mounts[-1], state)
     return [mount / "spark" for mount in mounts] or [state / "local"]
 
 
@@ -65,7 +86,7 @@ def main(user: str, state: str, environment_file: str) -> None:
     """Make the folders, give them to the user and tell Spark's units by an environment file."""
     folders = scratch_folders(Path(state))
     for folder in folders:
-        folder.mkdir(parents=True, exist_ok=True)
+        make(folder, Path(state))
         give(folder, user)
     environment = Path(environment_file)
     environment.parent.mkdir(parents=True, exist_ok=True)

@@ -50,7 +50,7 @@ def give_logs(hosts: FakeHosts, executors: bytes = b"") -> None:
     hosts.answer(MASTER, "rm /var/tmp/parcel.tar", "")
     journal = entry("master.log", "registered\n")
     parcel = [journal] if not executors else [journal, (tarfile.TarInfo("executors.tar.gz"), executors)]
-    hosts.files["/var/tmp/parcel.tar"] = tar_of(*parcel)
+    hosts.files["/var/tmp/parcel.tar"] = tar_of(*parcel, mode="w:gz")
 
 
 def test_logs_are_unpacked_and_nothing_is_left_on_the_host(hosts: FakeHosts, tmp_path: Path) -> None:
