@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline import cli
 from pipeline.cli import main
 from pipeline.job.request import RunRequest
 from pipeline.settings import RunOptions, RunSettings
@@ -147,3 +148,29 @@ def requests(monkeypatch: pytest.MonkeyPatch, *words: object) -> RunRequest:
     monkeypatch.setattr("pipeline.cli.run", interrupted)
     assert main([str(word) for word in words]) == 130
     return asked[0]
+
+
+def test_a_class_whose_name_a_terminal_would_obey_is_shown_as_it_is_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("a\x1b]0;owned\x07", "b\r[bold]", "c\u202egpj"):
+        (tmp_path / "pictures" / name).mkdir(parents=True)
+        (tmp_path / "pictures" / name / "0.jpg").write_bytes(b"x")
+    said = refusal(capsys, *run(tmp_path / "pictures", tmp_path / "runs", "--classes", "none"))
+    assert said == (
+        "No class matches none; the classes here are a\\x1b]0;owned\\x07, b\\x0d[bold], c\\u202egpj (3 in all)."
+    )
+
+
+def test_a_fault_of_our_own_shows_what_it_quotes_harmless_too(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(_: object) -> int:
+        raise RuntimeError("\x1b[2Jgone")
+
+    monkeypatch.setitem(cli.COMMANDS, "check", fails)
+    assert cli.main(["check", str(tmp_path)]) == 1
+    said = capsys.readouterr().err
+    assert "RuntimeError: \\x1b[2Jgone" in said
+    assert "Traceback" in said
+    assert "\x1b" not in said
