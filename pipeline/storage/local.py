@@ -24,6 +24,11 @@ def _refuse_closed(error: OSError) -> None:
         raise InputError(f"{error.filename} may not be read by this user; mend its permissions (chmod u+rx).")
 
 
+# What this user keeps from others, asked before there are threads: asking is setting.
+_umask = os.umask(0)
+os.umask(_umask)
+
+
 def _is_below(real: str, top: str) -> bool:
     return real == top or real.startswith(top.rstrip("/") + "/")
 
@@ -113,7 +118,7 @@ class LocalStorage:
         try:
             with os.fdopen(handle, "wb") as stream:
                 yield stream
-            Path(temporary).chmod(0o644)
+            Path(temporary).chmod(0o666 & ~_umask)
             Path(temporary).replace(target)
         except BaseException:
             Path(temporary).unlink(missing_ok=True)

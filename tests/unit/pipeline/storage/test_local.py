@@ -2,6 +2,8 @@
 
 import errno
 import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,6 +14,8 @@ from pipeline.storage.base import left_out_sentence, split_parent
 from pipeline.storage.local import LocalStorage
 from pipeline.storage.opening import open_storage
 from pipeline.storage.paths import UnsafeKeyError
+
+ROOT = Path(__file__).resolve().parents[4]
 
 
 def test_a_file_uri_and_a_path_name_the_same_folder(tmp_path: Path) -> None:
@@ -118,3 +122,10 @@ def test_what_is_no_file_of_the_folder_is_left_out_of_its_list_and_named(tmp_pat
     with pytest.raises(UnsafeKeyError):
         storage.write("private/new.jpg", b"")
     assert left_out_sentence(storage.left_out).startswith("Left out 4 that are no files of it, but links ")
+
+
+def test_a_file_is_as_open_to_others_as_its_user_wants_files_to_be(tmp_path: Path) -> None:
+    script = "import sys; from pipeline.storage.opening import open_storage; open_storage(sys.argv[1]).write('x', b'')"
+    for umask, mode in ((0o022, 0o644), (0o077, 0o600)):
+        subprocess.run([sys.executable, "-c", script, tmp_path], cwd=ROOT, umask=umask, check=True)
+        assert (tmp_path / "x").stat().st_mode & 0o777 == mode
