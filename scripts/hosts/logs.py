@@ -27,6 +27,7 @@ EXECUTORS = "executors.tar.gz"
 EXECUTORS_BELOW = "work/"
 LEFT_OUT = "left-out.txt"
 SAVE_CONNECT_SECONDS = 8
+SAID = 10  # of what was left of a host's logs
 
 
 def collect(cluster: Cluster, into: str) -> None:
@@ -38,8 +39,9 @@ def collect(cluster: Cluster, into: str) -> None:
 
     def fetch_one(host: Host) -> None:
         with Hosts(cluster) as hosts:
-            for line in fetch(hosts, host, folder / host.name):
-                console.warn(f"{host.name}: {line}")
+            left = fetch(hosts, host, folder / host.name)
+        for line in left[:SAID] + ([f"and {len(left) - SAID:,} more"] if len(left) > SAID else []):
+            console.warn(f"{host.name}: {line}")
 
     with console.phase("Logs") as phase:
         lost = _failures(cluster, fetch_one)

@@ -174,6 +174,18 @@ def test_a_host_that_gives_none_is_named_when_the_others_logs_are_there(hosts: F
     assert (folder / "master" / "master.log").read_text() == "registered\n"
 
 
+def test_of_thousands_of_forged_names_a_few_are_said(
+    hosts: FakeHosts, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    give_logs(hosts, tar_of(*(entry(f"x{number}", "evil") for number in range(3000)), mode="w:gz"))
+    hosts.answer_run(WORKER, "pack-logs", LOST)
+    with pytest.raises(HostError):
+        logs.collect(CLUSTER, str(tmp_path))
+    said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("master: ")]
+    assert len(said) == 11
+    assert said[-1] == "master: and 2,990 more"
+
+
 def saved(hosts: FakeHosts, monkeypatch: pytest.MonkeyPatch, **answers: object) -> Phase:
     """Save the logs where the hosts answer so; gives the phase."""
     monkeypatch.setattr(logs, "save", lambda connection, host, prefix: save_without_time(connection, host, prefix))
