@@ -77,6 +77,9 @@ def test_a_sparse_file_of_terabytes_and_too_many_files_are_named_and_left(
     found = packed(program, work)
     assert found["work/left-out.txt"] == "1 left out\n'work/app-1/0/stdhuge: 10000000000000 bytes'\n"
     (work / "stdhuge").unlink()
+    monkeypatch.setattr(program, "FILE_BYTES", 4)
+    assert packed(program, work) == {"work/left-out.txt": "1 left out\n'work/app-1/0/stderr: 5 bytes'\n"}
+    monkeypatch.setattr(program, "FILE_BYTES", 1000)
     monkeypatch.setattr(program, "FILES", 3)
     for number in range(5):
         (work / f"std{number}").write_text("x")
