@@ -46,7 +46,7 @@ def down(purge: bool = False) -> None:
         if up_now:
             host_keys.forget(up_now.known_hosts, up_now.hosts)
         if swept := _sweep(name):
-            console.say(f"Swept from this machine: {' and '.join(swept)}. They open nothing any more.")
+            console.say(f"Swept from this machine: {' and '.join(swept)}.")
         if purge:
             _purge(region, name)
         else:

@@ -80,7 +80,7 @@ def test_everything_goes_but_the_bucket_whose_price_is_said(
     assert cluster.known_hosts.read_text().strip() == ""
     said = capsys.readouterr().out
     assert "3 resources destroyed" in said
-    assert f"Swept from this machine: the cluster's key pair and the AWS profile orchard-{NAME}. They " in said
+    assert f"Swept from this machine: the cluster's key pair and the AWS profile orchard-{NAME}.\n" in said
     assert f"nothing of cluster {NAME} is left in {REGION}" in said
     assert f"The bucket {BUCKET} stays with 1 objects and versions (3.0 MB)" in said
 
