@@ -154,6 +154,19 @@ run "budget_with_an_address" {
   }
 }
 
+run "a_jump_host" {
+  command = plan
+
+  variables {
+    ssh_proxy_jump = "me@jump.example.org:2222"
+  }
+
+  assert {
+    condition     = output.ssh_proxy_command == "ssh -a -x -o BatchMode=yes -W '[%h]:%p' ssh://me@jump.example.org:2222"
+    error_message = "SSH, Ansible and Fabric go through the jump host"
+  }
+}
+
 run "encryption_with_a_given_key_and_expiring_runs" {
   command = plan
 

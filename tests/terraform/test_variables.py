@@ -36,6 +36,7 @@ WRONG = {
     "SSH for the world in halves": ({"admin_cidrs": ["0.0.0.0/1", "128.0.0.0/1"]}, "admin_cidrs refuses 0.0.0.0/0"),
     "a private key": ({"ssh_public_key_path": "id_ed25519"}, "ssh_public_key_path names the public key"),
     "a user name with a space": ({"ssh_user": "the admin"}, "ssh_user is a Linux user name."),
+    "a jump host that is a command": ({"ssh_proxy_jump": "jump; touch /tmp/x"}, "ssh_proxy_jump is one host, such as"),
     "a network too large": ({"vpc_cidr": "10.0.0.0/8"}, "vpc_cidr is an IPv4 network from /16 to /24"),
     "a network of words": ({"vpc_cidr": "mine"}, "vpc_cidr is an IPv4 network from /16 to /24"),
     "a subnet of no id": ({"existing_subnet_id": "10.0.0.0/24"}, "existing_subnet_id is a subnet id"),
