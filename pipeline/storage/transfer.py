@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from io import BufferedReader
+from itertools import count
 from pathlib import Path
 
 from pipeline.errors import IncompleteTransferError, InputError, OrchardError, RefusedKeysError, StorageError
@@ -48,7 +49,6 @@ class Outcome:
     key: str
     sent: int | None
     fault: str = ""
-    failure: StorageError | None = None
 
 
 @dataclass
@@ -139,14 +139,11 @@ def _is_below(folder: LocalStorage, key: str) -> bool:
 
 
 def _copy(copies: list[Copy], one: Callable[[Copy], int | None], doing: str, narrator: Narrator) -> Summary:
-    started, summary, failures = time.perf_counter(), Summary(len(copies)), 0
+    started, summary = time.perf_counter(), Summary(len(copies))
     with narrator.counted("copy", doing, len(copies), "files", "files/s") as phase:
         for done, outcome in enumerate(_outcomes(copies, one), 1):
             if outcome.fault:
                 summary.faults.append(outcome)
-                failures += outcome.failure is not None
-                if outcome.failure is not None and failures == FAILURES_BORNE:
-                    raise outcome.failure
             elif outcome.sent is not None:
                 summary.sent += 1
                 summary.bytes += outcome.sent
@@ -160,15 +157,19 @@ def _copy(copies: list[Copy], one: Callable[[Copy], int | None], doing: str, nar
 def _outcomes(copies: Iterable[Copy], one: Callable[[Copy], int | None]) -> Iterator[Outcome]:
     small = [copy for copy in copies if copy.size < CHUNK_BYTES]
     large = [copy for copy in copies if copy.size >= CHUNK_BYTES]
+    failures = count(1)
     for group, threads in ((small, SMALL_AT_ONCE), (large, LARGE_AT_ONCE)):
-        yield from run_ahead(partial(_outcome, one), group, threads, 2 * threads)
+        yield from run_ahead(partial(_outcome, one, failures), group, threads, 2 * threads)
 
 
-def _outcome(one: Callable[[Copy], int | None], copy: Copy) -> Outcome:
+def _outcome(one: Callable[[Copy], int | None], failures: Iterator[int], copy: Copy) -> Outcome:
     try:
         return Outcome(copy.key, one(copy))
     except StorageError as error:
-        return Outcome(copy.key, None, str(error.strerror), error)
+        # Raised here, what is on its way is waited for, and nothing comes after the sentence.
+        if next(failures) >= FAILURES_BORNE:
+            raise
+        return Outcome(copy.key, None, str(error.strerror))
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise InputError("The disk is full; make room and start the same command again.") from error

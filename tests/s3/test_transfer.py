@@ -213,6 +213,19 @@ def test_a_server_that_is_down_ends_the_copy_with_5(
     assert said.endswith("start the same command again later (a run goes on with --resume).")
 
 
+def test_one_object_that_the_server_never_takes_keeps_the_others_from_nothing(
+    pictures: S3Storage, folder: Path, faulty_s3: FaultyS3, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr("tenacity.nap.time.sleep", lambda _: None)
+    with faulty_s3.spoiling(Fault("status", operation="PUT", key="grey.jpg", times=10_000)):
+        said = refusal(capsys, "upload", folder, pictures.uri, code=22)
+    assert said.startswith(
+        f"1 of {len(content(folder))} files could not be copied (Odd ones/grey.jpg: S3 did not answer "
+    )
+    assert {key for key, _, _ in pictures.list_objects()} == content(folder).keys() - {"Odd ones/grey.jpg"}
+
+
 def test_only_pictures_and_packs_are_uploaded_and_the_rest_is_counted(
     pictures: S3Storage, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
