@@ -179,6 +179,15 @@ def _failure(program: str) -> type[OperatorError]:
     return {"terraform": AwsError, "ansible-playbook": ConfigurationError}.get(program, MissingError)
 
 
+# Keys that a shell may have in its environment. SSH and what it starts need none of them.
+AWS_SECRETS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+
+
+def without_secrets() -> dict[str, str]:
+    """The environment of programs that have nothing to do with AWS."""
+    return _environment(dict.fromkeys(AWS_SECRETS))
+
+
 def _environment(more: Mapping[str, str | None] | None) -> dict[str, str]:
     """This process's environment with more in it; a name that has None is taken out."""
     wanted = {**os.environ, "PATH": search_path(), **(more or {})}

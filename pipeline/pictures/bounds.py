@@ -86,7 +86,7 @@ def _scanned_pixels(picture: Image.Image, scans: _Scans | None) -> int:
     width, height = picture.size
     if scans:
         return width * height * scans.count * (ARITHMETIC_SLOWER if scans.are_arithmetic else 1)
-    if any(tile[0] == "bmp_rle" for tile in picture.tile):  # type: ignore[attr-defined]
+    if any(tile[0] == "bmp_rle" for tile in getattr(picture, "tile", ())):
         return width * height * (MAX_SCANNED_PIXELS // MAX_RLE_PIXELS)
     if picture.format == "TIFF":
         pieces = max(len(_all(picture, _OFFSETS)), len(_all(picture, _TILE_OFFSETS)), 1)

@@ -98,7 +98,7 @@ def _opened(data: bytes) -> Image.Image:
         raise BadPictureError(Reason.NOT_AN_IMAGE, str(error)) from None
     except MemoryError:
         raise BadPictureError(Reason.TOO_LARGE, "its header alone does not fit in memory") from None
-    except Exception as error:
+    except Exception as error:  # as below: a plugin's own fault while it reads a header
         raise _undecodable(error) from None
 
 

@@ -48,7 +48,7 @@ def ensure_pair(cluster_name: str) -> str:
             "-f",
             private,
         ]
-        done = processes.capture(words)
+        done = processes.capture(words, env=dict.fromkeys(processes.AWS_SECRETS))
         if done.code:
             raise MissingError(f"ssh-keygen could not make {private}: {done.err.strip()}.")
         return f"new key {private}"
@@ -73,7 +73,8 @@ def delete_own_pair(cluster_name: str) -> bool:
 
 
 def _require_private_key(private: Path) -> None:
-    done = processes.capture(["ssh-keygen", "-y", "-P", "", "-f", private])
+    words: list[str | Path] = ["ssh-keygen", "-y", "-P", "", "-f", private]
+    done = processes.capture(words, env=dict.fromkeys(processes.AWS_SECRETS))
     if done.code == 0:
         return
     if "passphrase" in done.err:

@@ -93,7 +93,7 @@ def unpack(packed: Path, folder: Path, below: str = "") -> list[str]:
     """Take the ordinary files below a name out of a tar, and name the rest: executors may have made what is in it."""
     left: list[str] = []
     try:
-        with _opened(packed) as stream, tarfile.open(fileobj=_Bounded(stream), mode="r:") as archive:  # type: ignore[call-overload]
+        with _opened(packed) as stream, tarfile.open(fileobj=cast("IO[bytes]", _Bounded(stream)), mode="r:") as archive:
             for count, entry in enumerate(archive):
                 if count >= UNPACKED_FILES:
                     left.append(f"{packed.name} holds more files than logs have: it was left from {entry.name} on")

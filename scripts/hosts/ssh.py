@@ -129,7 +129,7 @@ class Hosts:
 
     def shell(self, host: Host) -> int:
         """A shell on the host for the person at this terminal, by OpenSSH. Gives its exit code."""
-        return subprocess.call(self.ssh_words(host))
+        return subprocess.call(self.ssh_words(host), env=processes.without_secrets())
 
     def ssh_words(self, host: Host) -> list[str]:
         """The OpenSSH command that logs in to the host, as strict as this is."""

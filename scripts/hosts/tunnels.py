@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from scripts import console
+from scripts import console, processes
 from scripts.cluster import Cluster
 from scripts.errors import ConfigurationError, HostError, InputError
 from scripts.hosts import orchard_run
@@ -144,6 +144,7 @@ def opened(hosts: Remote, pages: Sequence[Page], port: str = "") -> Iterator[tup
         # `cat` ends with its input, and so does the tunnel should this process be killed.
         process = subprocess.Popen(
             first,
+            env=processes.without_secrets(),
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
@@ -194,7 +195,11 @@ def _listens(words: Sequence[str], page: Page, port: int) -> bool:
     """Ask the connection that stands to forward this port; whether it does."""
     forward = f"{LOOPBACK}:{port}:{page.address}:{page.port}"
     asked = subprocess.run(
-        [*words, "-O", "forward", "-L", forward], capture_output=True, timeout=OPEN_SECONDS, check=False
+        [*words, "-O", "forward", "-L", forward],
+        env=processes.without_secrets(),
+        capture_output=True,
+        timeout=OPEN_SECONDS,
+        check=False,
     )
     return asked.returncode == 0
 

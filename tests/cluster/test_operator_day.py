@@ -234,6 +234,10 @@ def test_jupyter_opens_to_its_owner_and_draws_the_first_notebooks_plots(operator
         assert "/login" in stranger.url
         assert stranger.goto(f"{base}/api/contents").status == 403
         assert token not in operator.log()
+        # The browser came with it in the address; the server's own log has that address without it.
+        served = operator.shell.must(operator.host("master"), "sudo journalctl --no-pager --output=cat --unit=jupyter")
+        assert "is running at" in served
+        assert token not in served
         master, worker, run = operator.host("master"), operator.host("worker-1"), operator.cloud.sandbox.run
         local = base.rpartition(":")[2]
         for address, port in ((master.address, "8888"), (run.gateway, local)):

@@ -31,6 +31,12 @@ def folder(tmp_path: Path) -> Path:
     return root
 
 
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What fails is tried again at once."""
+    monkeypatch.setattr("tenacity.nap.time.sleep", lambda _: None)
+
+
 def content(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
@@ -201,11 +207,10 @@ def test_a_key_cannot_lead_out_of_the_folder(
     assert content(tmp_path) == {"back/fine.jpg": b"data"}
 
 
+@pytest.mark.usefixtures("hasty")
 def test_a_server_that_is_down_ends_the_copy_with_5(
-    pictures: S3Storage, folder: Path, faulty_s3: FaultyS3, capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
-    monkeypatch.setattr("tenacity.nap.time.sleep", lambda _: None)
+    pictures: S3Storage, folder: Path, faulty_s3: FaultyS3, capsys: pytest.CaptureFixture[str]
+) -> None:
     with faulty_s3.spoiling(Fault("status", operation="PUT", key="pictures/Odd", times=10_000)):
         said = refusal(capsys, "upload", folder, pictures.uri, code=22)
     assert said.startswith(f"{pictures.uri}/Odd ones/")
@@ -213,11 +218,10 @@ def test_a_server_that_is_down_ends_the_copy_with_5(
     assert said.endswith("start the same command again later (a run goes on with --resume).")
 
 
+@pytest.mark.usefixtures("hasty")
 def test_one_object_that_the_server_never_takes_keeps_the_others_from_nothing(
-    pictures: S3Storage, folder: Path, faulty_s3: FaultyS3, capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
-    monkeypatch.setattr("tenacity.nap.time.sleep", lambda _: None)
+    pictures: S3Storage, folder: Path, faulty_s3: FaultyS3, capsys: pytest.CaptureFixture[str]
+) -> None:
     with faulty_s3.spoiling(Fault("status", operation="PUT", key="grey.jpg", times=10_000)):
         said = refusal(capsys, "upload", folder, pictures.uri, code=22)
     assert said.startswith(

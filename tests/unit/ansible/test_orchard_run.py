@@ -50,7 +50,7 @@ class Host:
         (self.state / "events").mkdir()
         self.environment_file = folder / "environment"
         self.environment_file.touch()
-        self.facts = {
+        self.facts: dict[str, Any] = {
             "private_address": "10.0.0.5",
             "master_address": "10.0.0.5",
             "master_url": "spark://10.0.0.5:7177",
@@ -389,14 +389,14 @@ def test_executors_files_are_packed_by_their_own_user_as_bounded_as_every_unit(
         "StandardError=null",
     }
     assert {f"--property={line}" for line in bounded} <= set(words)
-    assert words[-4:] == ["-I", host.facts["paths"]["tar_logs"], host.facts["paths"]["work"], "std*"]  # type: ignore[index]
+    assert words[-4:] == ["-I", host.facts["paths"]["tar_logs"], host.facts["paths"]["work"], "std*"]
 
 
 def test_where_executors_files_cannot_be_packed_the_journals_come_all_the_same(
     host: Host, program: Any, ask: Callable[..., Any]
 ) -> None:
     host.say("journalctl", "spark-worker.service\n")
-    host.facts["paths"]["tar_logs"] = "/nowhere/tar_logs.py"  # type: ignore[index]
+    host.facts["paths"]["tar_logs"] = "/nowhere/tar_logs.py"
     program.FACTS.write_text(json.dumps(host.facts))
     packed = Path(ask("pack-logs")["path"])
     try:

@@ -142,3 +142,12 @@ def test_a_name_without_a_value_is_taken_out_of_the_environment(monkeypatch: pyt
     words = [sys.executable, "-c", "import os; print(os.environ.get('ORCHARD_LOOSE'))"]
     assert processes.capture(words).out == "yes\n"
     assert processes.capture(words, env={"ORCHARD_LOOSE": None}).out == "None\n"
+
+
+def test_what_has_nothing_to_do_with_aws_gets_no_key_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in processes.AWS_SECRETS:
+        monkeypatch.setenv(name, "secret")
+    monkeypatch.setenv("AWS_PROFILE", "mine")
+    environment = processes.without_secrets()
+    assert "secret" not in environment.values()
+    assert environment["AWS_PROFILE"] == "mine"

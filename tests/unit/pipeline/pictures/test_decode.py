@@ -1,9 +1,9 @@
 """pipeline.pictures.decode."""
 
 import io
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier, BrokenBarrierError
 
 import numpy as np
 import pytest
@@ -92,24 +92,26 @@ def test_a_header_that_does_not_fit_in_memory_is_that_pictures_row(monkeypatch: 
     assert reason_of(encoded())[0] == "too large"
 
 
-def test_large_pictures_are_decoded_one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    at_work: list[int] = []
-    most = 0
+@pytest.mark.parametrize(("limit", "meet"), [(1, False), (10**9, True)])
+def test_large_pictures_are_decoded_one_at_a_time_and_small_ones_together(
+    limit: int, meet: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Two decoders wait for each other: where only one may be at work, the other never comes.
+    both = Barrier(2, timeout=10 if meet else 0.3)
+    met: list[bool] = []
 
     def pixels(picture: Image.Image, size: int) -> None:
-        nonlocal most
-        at_work.append(1)
-        most = max(most, len(at_work))
-        time.sleep(0.02)  # as a decoder that lets other threads go on
-        at_work.pop()
+        try:
+            both.wait()
+            met.append(True)
+        except BrokenBarrierError:
+            met.append(False)
 
     monkeypatch.setattr(decoding, "_pixels", pixels)
-    for limit, expected in ((1, 1), (10**9, 8)):
-        monkeypatch.setattr(decoding, "LARGE_BYTES", limit)
-        most = 0
-        with ThreadPoolExecutor(8) as pool:
-            list(pool.map(lambda _: decode(encoded(), 224), range(24)))
-        assert most == expected if expected == 1 else most > 1
+    monkeypatch.setattr(decoding, "LARGE_BYTES", limit)
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda _: decode(encoded(), 224), range(2)))
+    assert met == [meet, meet]
 
 
 def test_a_file_of_gigabytes_is_not_even_read() -> None:

@@ -25,6 +25,9 @@ FACTS = {
 SSH = """
 import signal, socket, sys
 words = sys.argv[1:]
+import os
+if "AWS_SECRET_ACCESS_KEY" in os.environ:
+    sys.exit("it was handed a key of AWS's")
 path = next(word.partition("=")[2] for word in words if word.startswith("ControlPath="))
 if "-O" in words and "ControlMaster=yes" in words:
     sys.exit(0)  # as OpenSSH: a session of its own, which ends well and forwards nothing
@@ -60,7 +63,8 @@ class SshHosts(FakeHosts):
 
 
 @pytest.fixture
-def hosts() -> SshHosts:
+def hosts(monkeypatch: pytest.MonkeyPatch) -> SshHosts:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     fake = SshHosts(CLUSTER)
     fake.answer(CLUSTER.master, fake_hosts.FACTS, json.dumps(FACTS))
     return fake
