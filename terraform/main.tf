@@ -14,7 +14,6 @@ locals {
     Cluster   = var.cluster_name
     Owner     = var.owner
     ManagedBy = "terraform"
-    TTL       = "${var.ttl_hours}h"
   }
 }
 

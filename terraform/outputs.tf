@@ -76,6 +76,20 @@ output "root_volume_gb" {
   value       = var.root_volume_gb
 }
 
+output "ends" {
+  description = "When the cluster ends by itself, for its keeper: idle_minutes, max_age_hours, deaf_minutes; 0 is never."
+  value = {
+    idle_minutes  = var.idle_minutes
+    max_age_hours = var.max_age_hours
+    deaf_minutes  = var.deaf_minutes
+  }
+}
+
+output "cloudwatch" {
+  description = "Whether the keeper writes metrics."
+  value       = var.cloudwatch
+}
+
 output "tags" {
   description = "Tags that everything of this cluster carries."
   value       = local.tags

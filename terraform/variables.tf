@@ -25,17 +25,6 @@ variable "owner" {
   }
 }
 
-variable "ttl_hours" {
-  description = "Hours the cluster is meant to live, for the TTL tag. Nothing is deleted by it: it tells a reader of the bill what may go."
-  type        = number
-  default     = 12
-
-  validation {
-    condition     = var.ttl_hours >= 1 && floor(var.ttl_hours) == var.ttl_hours
-    error_message = "ttl_hours is a whole number of hours, at least 1."
-  }
-}
-
 variable "region" {
   description = "AWS region that holds the machines and the data."
   type        = string
@@ -281,6 +270,42 @@ variable "runs_expire_days" {
   }
 }
 
+# Ends
+
+variable "idle_minutes" {
+  description = "Minutes with nothing at work after which the cluster saves its logs and stops. 0: never."
+  type        = number
+  default     = 30
+
+  validation {
+    condition     = var.idle_minutes == 0 || (var.idle_minutes >= 1 && var.idle_minutes <= 1440)
+    error_message = "idle_minutes is a number of minutes from 1 to 1440, or 0 to never stop an idle cluster."
+  }
+}
+
+variable "max_age_hours" {
+  description = "Hours after `make up`, `make start` or `make keep` at which the cluster stops whatever is at work: a run is ended kindly and can go on later. 0: never."
+  type        = number
+  default     = 12
+
+  validation {
+    # An alarm that is two hours later has to fit into the week that CloudWatch looks back.
+    condition     = var.max_age_hours == 0 || (var.max_age_hours >= 0.1 && var.max_age_hours <= 160)
+    error_message = "max_age_hours is a number of hours from 0.1 to 160, or 0 to never stop a cluster for its age."
+  }
+}
+
+variable "deaf_minutes" {
+  description = "Minutes after which a worker that cannot reach its master powers itself off. 0: never."
+  type        = number
+  default     = 20
+
+  validation {
+    condition     = var.deaf_minutes == 0 || (var.deaf_minutes >= 1 && var.deaf_minutes <= 1440)
+    error_message = "deaf_minutes is a number of minutes from 1 to 1440, or 0 to never power off a worker."
+  }
+}
+
 # Money
 
 variable "budget_email" {
@@ -303,4 +328,10 @@ variable "budget_usd_per_month" {
     condition     = var.budget_usd_per_month > 0
     error_message = "budget_usd_per_month is a positive number of USD."
   }
+}
+
+variable "cloudwatch" {
+  description = "Metrics of the cluster in CloudWatch (namespace Orchard), a dashboard, and with budget_email two alarms. `make plan` tells the price."
+  type        = bool
+  default     = true
 }

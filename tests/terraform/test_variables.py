@@ -15,7 +15,6 @@ WRONG = {
     "a name too long for a bucket": ({"cluster_name": "a" * 21}, "cluster_name takes 2 to 20 lower-case letters"),
     "a hyphen at the end": ({"cluster_name": "fruits-"}, "cluster_name takes 2 to 20 lower-case letters"),
     "an owner AWS cannot store": ({"owner": "me#you"}, "owner takes 1 to 128 letters"),
-    "half an hour to live": ({"ttl_hours": 0.5}, "ttl_hours is a whole number of hours"),
     "a region outside the EU": ({"region": "us-east-1"}, "This region is not among allowed_regions. By default"),
     "no allowed region": ({"allowed_regions": []}, "allowed_regions names at least one region."),
     "a master of no type": ({"master_instance_type": "large"}, "master_instance_type is an EC2 instance type"),
@@ -44,6 +43,9 @@ WRONG = {
     "a key of no ARN": ({"bucket_kms_key_arn": "alias/mine"}, "bucket_kms_key_arn is the ARN of a key"),
     "versions kept no day": ({"old_versions_days": 0}, "old_versions_days is a whole number of days"),
     "runs expired before they began": ({"runs_expire_days": -1}, "runs_expire_days is a whole number of days"),
+    "an idle second": ({"idle_minutes": 0.02}, "idle_minutes is a number of minutes from 1 to 1440"),
+    "an age beyond the alarm's week": ({"max_age_hours": 168}, "max_age_hours is a number of hours from 0.1 to 160"),
+    "deaf for a negative time": ({"deaf_minutes": -1}, "deaf_minutes is a number of minutes from 1 to 1440"),
     "an address without a domain": ({"budget_email": "me"}, "budget_email is an e-mail address"),
     "a budget of nothing": ({"budget_usd_per_month": 0}, "budget_usd_per_month is a positive number"),
 }
