@@ -66,6 +66,8 @@ def inventory(outputs: dict[str, Any], terraform: Path) -> dict[str, Any]:
                 "cluster_name": cluster,
                 "cluster_region": outputs["region"],
                 "cluster_bucket": outputs["bucket"],
+                "cluster_ends": outputs["ends"],
+                "cluster_cloudwatch": outputs["cloudwatch"],
             },
         },
         "_meta": {"hostvars": {name: _variables(host) for name, host in hosts.items()}},

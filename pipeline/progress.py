@@ -7,9 +7,10 @@ import json
 import re
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass, field
+from typing import Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, ProgressColumn, SpinnerColumn, Task, TextColumn, TimeRemainingColumn
@@ -33,17 +34,19 @@ def visible(text: str) -> str:
 
 @dataclass(frozen=True)
 class PhaseEnded:
-    """A phase has come to its end: its wall-clock seconds and what it came to, in words."""
+    """A phase has come to its end: its wall-clock seconds, what it came to in words, what it counted, how many bad."""
 
     event: str = field(default="phase", init=False)
     name: str
     seconds: float
     text: str
+    count: int = 0
+    bad: int = 0
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a phase is: `done` of `total` things, `rate` in `unit`, seconds left at that rate."""
+    """How far a phase is: `done` of `total` things, `bad` of them, `rate` in `unit`, seconds left at that rate."""
 
     event: str = field(default="progress", init=False)
     name: str
@@ -54,6 +57,7 @@ class Progress:
     rate: float
     unit: str
     seconds_left: float
+    bad: int = 0
 
 
 @dataclass(frozen=True)
@@ -79,13 +83,22 @@ class Phase:
     name: str
     text: str
     seconds: float = 0.0
+    count: int = 0
+    bad: int = 0
+
+
+class Report(Protocol):
+    """Takes how many of all things are done, and how many of these are bad."""
+
+    def __call__(self, done: int, bad: int = 0) -> None:
+        """Take it."""
 
 
 @dataclass
 class CountedPhase(Phase):
-    """A phase that counts; `report` takes how many of all are done, `earlier` is how many were done before it began."""
+    """A phase that counts; `earlier` is how many were done before it began."""
 
-    report: Callable[[int], None] = lambda _: None
+    report: Report = lambda done, bad=0: None  # noqa: ARG005  a Report's names
     earlier: int = 0
 
 
@@ -128,6 +141,7 @@ class Narrator:
             else:
                 phase.report = self._reporter(name, doing, total, things, unit)
                 yield phase
+            phase.count = total
             rate = (total - phase.earlier) / (time.perf_counter() - started)
             phase.text = f"{doing}: {total:,} {things}, {rate:,.0f} {unit}"
 
@@ -144,7 +158,7 @@ class Narrator:
         started = time.perf_counter()
         yield
         phase.seconds = time.perf_counter() - started
-        ended = PhaseEnded(phase.name, round(phase.seconds, 1), phase.text)
+        ended = PhaseEnded(phase.name, round(phase.seconds, 1), phase.text, phase.count, phase.bad)
         self._put(ended, f"{phase.seconds:7.1f} s  {phase.text}")
 
     @contextmanager
@@ -158,7 +172,7 @@ class Narrator:
             yield
 
     @contextmanager
-    def _bar(self, doing: str, total: int, unit: str) -> Iterator[Callable[[int], None]]:
+    def _bar(self, doing: str, total: int, unit: str) -> Iterator[Report]:
         columns = (
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=30),
@@ -169,12 +183,12 @@ class Narrator:
         )
         with LiveProgress(*columns, console=self.console, transient=True, speed_estimate_period=20) as live:
             task = live.add_task(doing, total=total)
-            yield lambda done: live.update(task, completed=done)
+            yield lambda done, bad=0: live.update(task, completed=done)  # noqa: ARG005  a Report's names
 
-    def _reporter(self, name: str, doing: str, total: int, things: str, unit: str) -> Callable[[int], None]:
+    def _reporter(self, name: str, doing: str, total: int, things: str, unit: str) -> Report:
         last_at, last_done = time.perf_counter(), 0
 
-        def report(done: int) -> None:
+        def report(done: int, bad: int = 0) -> None:
             nonlocal last_at, last_done
             now = time.perf_counter()
             if done <= last_done or done >= total or now - last_at < EVERY_SECONDS:
@@ -182,7 +196,7 @@ class Narrator:
             # Since the last line: what an earlier attempt has done comes all at once at the beginning.
             rate = (done - last_done) / (now - last_at)
             left = (total - done) / rate
-            progress = Progress(name, doing, done, total, things, round(rate, 1), unit, round(left, 1))
+            progress = Progress(name, doing, done, total, things, round(rate, 1), unit, round(left, 1), bad)
             self.console.print(event_line(progress), markup=False, emoji=False, soft_wrap=True)
             last_at, last_done = now, done
 

@@ -122,6 +122,7 @@ def feature_phase(context: Any, job: FeatureJob, inputs: pa.Table, narrator: Nar
     with narrator.pictures("features", "Features", inputs.num_rows) as phase:
         results = extract_features(context, job, inputs, phase.report)
         phase.earlier = sum(result.listed for result in results if result.kept)
+        phase.bad = sum(len(result.errors) for result in results)
     write_errors(job.run, [error for result in results for error in result.errors])
     return Extraction(tuple(results), phase.seconds)
 

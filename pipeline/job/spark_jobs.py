@@ -1,7 +1,7 @@
 """The Spark phases of a run: features, moments for the fit, projection."""
 
 import pickle
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import reduce
 from operator import add
 from typing import Any
@@ -14,6 +14,7 @@ from pipeline.job.session import run_job
 from pipeline.network.keras_model import FEATURES
 from pipeline.pca.fit import Moments, PcaModel
 from pipeline.pictures.listing import task_bounds
+from pipeline.progress import Report
 from pipeline.run_folder.layout import pca_key
 from pipeline.run_folder.parts import read_features, sha256, vector_table, vectors_of
 from pipeline.storage.base import Storage
@@ -23,21 +24,22 @@ from pipeline.storage.parquet import parquet_bytes
 GRAM_ROWS = 2048
 
 
-def extract_features(
-    context: Any, job: FeatureJob, inputs: pa.Table, on_progress: Callable[[int], None]
-) -> list[TaskResult]:
-    """Run every task of the list; `on_progress` hears how many pictures are accounted for so far."""
+def extract_features(context: Any, job: FeatureJob, inputs: pa.Table, on_progress: Report) -> list[TaskResult]:
+    """Run every task of the list; `on_progress` hears how many pictures are accounted for so far, and how many bad."""
     tasks = encoded_tasks(inputs)
-    shared, done = context.broadcast(job), context.accumulator(0)
+    shared, done, bad = context.broadcast(job), context.accumulator(0), context.accumulator(0)
 
     def run_tasks(encoded: Iterable[bytes]) -> Iterable[TaskResult]:
         for data in encoded:
             result = extract(shared.value, decode_task(data))
             done.add(result.listed)
+            bad.add(len(result.errors))
             yield result
 
     rdd = context.parallelize(tasks, len(tasks)).mapPartitions(run_tasks)
-    results: list[TaskResult] = run_job(context, rdd.collect, lambda: on_progress(min(done.value, inputs.num_rows)))
+    results: list[TaskResult] = run_job(
+        context, rdd.collect, lambda: on_progress(min(done.value, inputs.num_rows), bad.value)
+    )
     return results
 
 

@@ -12,7 +12,7 @@ PREFIX = "orchard: "
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a run is: `done` of `total` things, `rate` of them in `unit`, seconds left as the job reckons."""
+    """How far a run is: `done` of `total` things, `bad` of them, `rate` in `unit`, seconds left as the job reckons."""
 
     doing: str
     done: int
@@ -21,9 +21,13 @@ class Progress:
     rate: float
     unit: str
     left: float
+    bad: int = 0
 
     def __str__(self) -> str:
-        return f"{self.done:,} of {self.total:,} {self.things}, {self.rate:,.0f} {self.unit}, {span(self.left)} left"
+        bad = f" ({self.bad:,} could not be read)" if self.bad else ""
+        return (
+            f"{self.done:,} of {self.total:,} {self.things}{bad}, {self.rate:,.0f} {self.unit}, {span(self.left)} left"
+        )
 
     @property
     def line(self) -> str:
@@ -49,6 +53,7 @@ def _read_event(event: dict[str, Any]) -> Progress | str:
             rate=finite(event["rate"]),
             unit=str(event["unit"]),
             left=finite(event["seconds_left"]),
+            bad=int(event.get("bad", 0)),
         )
     words = str(event["text"])
     return f"{finite(event['seconds']):7.1f} s  {words}" if event["event"] == "phase" else words

@@ -65,6 +65,9 @@ def _outputs(folder: Path, hosts: list[Host], bucket: str, region: str) -> dict[
         "workers": described[1:],
         "ssh_user": ADMIN,
         "ssh_key_path": str(folder / "id_ed25519"),
+        # No AWS stands behind these hosts: nothing is to end them.
+        "ends": {"idle_minutes": 0, "max_age_hours": 0, "deaf_minutes": 0},
+        "cloudwatch": False,
     }
 
 
@@ -74,4 +77,6 @@ def _type(value: Any) -> Any:
         return ["object", {name: _type(part) for name, part in value.items()}]
     if isinstance(value, list):
         return ["tuple", [_type(part) for part in value]]
-    return "string"
+    if isinstance(value, bool):
+        return "bool"
+    return "number" if isinstance(value, int) else "string"

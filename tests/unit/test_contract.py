@@ -114,7 +114,7 @@ def said(monkeypatch: pytest.MonkeyPatch) -> Callable[[bool], list[str]]:
             listing.text = "Listed 300 pictures in 12 classes"
         narrator.say("Run mine is complete already; nothing is left to do.")
         with narrator.pictures("features", "Features", 20_622) as counting:
-            counting.report(503)
+            counting.report(503, 2)
         return sink.getvalue().splitlines()
 
     return lines
@@ -137,5 +137,6 @@ def test_how_far_the_job_is_comes_over_number_by_number(said: Callable[[bool], l
     event, read = json.loads(line.removeprefix(narration.PREFIX)), progress.read(line)
     assert (read.doing, read.done, read.total) == ("Features", 503, 20_622)
     assert (read.things, read.unit) == ("pictures", "images/s")
+    assert read.bad == event["bad"] == 2
     assert (read.rate, read.left) == (event["rate"], event["seconds_left"])
     assert progress.last_progress([line, "words"]) == read

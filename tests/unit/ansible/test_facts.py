@@ -32,7 +32,8 @@ def facts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What master and worker are, with these overrides in an inventory beside the cluster's."""
     folder = tmp_path_factory.mktemp("facts")
     (folder / "play.yml").write_text(PLAYBOOK)
-    shared = {"cluster_name": "c", "cluster_region": "r", "cluster_bucket": "b", "ansible_user": "admin"}
+    shared: dict[str, Any] = {"cluster_name": "c", "cluster_region": "r", "cluster_bucket": "b", "ansible_user": "admin"}
+    shared |= {"cluster_ends": {"idle_minutes": 30, "max_age_hours": 12, "deaf_minutes": 20}, "cluster_cloudwatch": True}
     groups = {
         group: {"hosts": {f"c-{name}": {"cluster_host": name, "cluster_private_ip": address}}}
         for group, name, address in (("master", "master", "10.0.0.5"), ("workers", "worker-1", "10.0.0.6"))
@@ -58,6 +59,7 @@ def test_a_host_says_who_it_is(facts: dict[str, Any]) -> None:
     assert (worker["private_address"], worker["master_address"]) == ("10.0.0.6", "10.0.0.5")
     assert worker["master_url"] == "spark://10.0.0.5:7077"
     assert (worker["cluster"], worker["host"], worker["ssh_user"]) == ("c", "worker-1", "admin")
+    assert (worker["region"], worker["bucket"], worker["ends"]["deaf_minutes"]) == ("r", "b", 20)
 
 
 def test_what_an_inventory_overrides_is_what_the_host_says(facts: dict[str, Any]) -> None:
@@ -69,6 +71,7 @@ def test_what_an_inventory_overrides_is_what_the_host_says(facts: dict[str, Any]
         "history": 18080,
         "job_ui": list(range(4140, 4150)),
         "jupyter": 8888,
+        "keeper": 7070,
     }
     assert master["paths"]["work"] == "/srv/spark/work"
     assert master["paths"]["jupyter_token"] == "/etc/orchard/key"

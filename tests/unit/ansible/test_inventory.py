@@ -28,6 +28,8 @@ def outputs() -> dict[str, Any]:
         "workers": [host("worker-1", "10.42.0.11", "198.51.100.11"), host("worker-2", "10.42.0.12", None)],
         "ssh_user": "admin",
         "ssh_key_path": "/home/me/a checkout/.orchard/demo/id_ed25519",
+        "ends": {"idle_minutes": 30, "max_age_hours": 12, "deaf_minutes": 20},
+        "cloudwatch": True,
     }
 
 

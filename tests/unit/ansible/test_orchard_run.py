@@ -15,10 +15,12 @@ from email.message import Message
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
+from urllib.request import Request
 
 import pytest
 
 from scripts.aws import bucket
+from tests.waiting import wait_until
 
 PROGRAM = Path(__file__).resolve().parents[3] / "ansible" / "roles" / "common" / "files" / "orchard_run.py"
 UNIT = {
@@ -51,6 +53,7 @@ class Host:
         self.environment_file = folder / "environment"
         self.environment_file.touch()
         self.facts: dict[str, Any] = {
+            "role": "master",
             "private_address": "10.0.0.5",
             "master_address": "10.0.0.5",
             "master_url": "spark://10.0.0.5:7177",
@@ -64,6 +67,8 @@ class Host:
                 "environment_file": str(self.environment_file),
                 "tar_logs": str(PROGRAM.with_name("tar_logs.py")),
                 "first_boot_log": str(folder / "first-boot.log"),
+                "keeper": str(folder / "keeper"),
+                "keeper_status": str(folder / "run" / "status.json"),
             },
             "ports": {"master_ui": 8090, "worker_ui": 8091, "job_ui": [4140, 4141]},
             "units": {"worker": "spark-worker"},
@@ -185,6 +190,57 @@ def test_a_run_that_is_under_way_is_not_started_again(host: Host, refusal: Calla
     assert [words[0] for words in host.asked("systemctl")] == ["show"]
 
 
+@pytest.mark.parametrize(
+    ("state", "why"),
+    [
+        ({"ended": "idle: nothing at work since 10:00 UTC"}, "idle: nothing at work since 10:00 UTC"),
+        ({"ended": "", "ending": "age: its time is up"}, "age: its time is up"),
+    ],
+)
+def test_no_run_begins_in_a_cluster_that_is_stopping(
+    host: Host, refusal: Callable[..., tuple[int, str]], state: dict[str, str], why: str
+) -> None:
+    (host.folder / "run").mkdir()
+    (host.folder / "run" / "state.json").write_text(json.dumps(state))
+    assert refusal("start", "r", "--") == (
+        2,
+        f"orchard-run: The cluster is stopping ({why}): wait until it has, `make start`, then again.\n",
+    )
+    assert host.asked("systemd-run") == []
+
+
+def test_a_run_begins_while_the_cluster_is_about_to_end_for_idleness_and_holds_it(
+    host: Host, ask: Callable[..., Any]
+) -> None:
+    (host.folder / "run").mkdir()
+    (host.folder / "run" / "state.json").write_text(json.dumps({"ended": "", "ending": "idle: nothing at work"}))
+    assert ask("start", "r", "--") == {"run_id": "r"}
+
+
+def test_a_run_that_begins_in_the_second_of_the_stop_waits_for_the_keepers_last_word(
+    host: Host, program: Any, refusal: Callable[..., tuple[int, str]]
+) -> None:
+    with ThreadPoolExecutor() as pool:
+        with program.held_by_keeper(host.facts):
+            begun = pool.submit(refusal, "start", "r", "--")
+            wait_until(lambda: host.asked("systemctl"), "the start to have come as far as the lock", 10)
+            (host.folder / "run" / "state.json").write_text(json.dumps({"ended": "idle: nothing at work"}))
+        assert begun.result(timeout=30)[0] == 2
+    assert host.asked("systemd-run") == []
+
+
+def test_the_keepers_answer_and_its_refusal_are_handed_on(
+    host: Host, ask: Callable[..., Any], refusal: Callable[..., tuple[int, str]]
+) -> None:
+    keeper = host.folder / "keeper"
+    assert refusal("keeper", "ends")[0] == 78
+    keeper.mkdir()
+    (keeper / "__main__.py").write_text("import json, sys; print(json.dumps(sys.argv[1:]))")
+    assert ask("keeper", "keep", "2") == ["keep", "2"]
+    (keeper / "__main__.py").write_text("import sys; print('orchard-run: too late.', file=sys.stderr); sys.exit(2)")
+    assert refusal("keeper", "keep", "2") == (2, "orchard-run: too late.\n")
+
+
 @pytest.mark.parametrize("run_id", ["a/b", "../r", "", ".r", "r *", "é", "r" * 101])
 @pytest.mark.parametrize("command", ["start", "stop", "look"])
 def test_what_is_no_runs_name_reaches_no_program_of_root(
@@ -275,8 +331,9 @@ class Pages:
     def __init__(self, **pages: Any) -> None:
         self.pages = {url.replace("_", ":"): page for url, page in pages.items()}
 
-    def open(self, url: str, timeout: float) -> Any:
+    def open(self, request: Request, timeout: float) -> Any:
         assert timeout > 0
+        url = request.full_url
         for address, page in self.pages.items():
             if f":{address}/" in url:
                 if isinstance(page, Exception):
@@ -315,11 +372,11 @@ def test_drivers_that_show_a_page_are_found(
 ) -> None:
     pages = Pages()
     pages.pages["4140"] = HTTPError("", 500, "not yet", Message(), None)
-    pages.pages["4141"] = [{"name": "notebook"}]
+    pages.pages["4141"] = [{"name": "notebook", "id": "app-1"}]
     monkeypatch.setattr(
         program.urllib.request.OpenerDirector, "open", lambda _, *asked, **words: pages.open(*asked, **words)
     )
-    assert ask("job-pages") == [{"port": 4141, "name": "notebook"}]
+    assert ask("job-pages") == [{"port": 4141, "name": "notebook", "id": "app-1"}]
 
 
 @pytest.mark.parametrize("pkills_code", [0, 1])

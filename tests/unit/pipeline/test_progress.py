@@ -46,17 +46,18 @@ def test_a_pipe_gets_progress_and_the_phase_s_end_as_events(monkeypatch: pytest.
     monkeypatch.setattr(progress, "EVERY_SECONDS", 0.0)
     narrating, sink = narrator(terminal=False)
     with narrating.pictures("features", "Features", 2000) as phase:
-        phase.report(500)
-        phase.report(500)
-        phase.report(2000)
+        phase.report(500, 3)
+        phase.report(500, 3)
+        phase.report(2000, 4)
+        phase.bad = 4
     under_way, ended = events(sink)
     assert under_way.pop("rate") > 0
     assert under_way.pop("seconds_left") >= 0
     assert under_way == {
         "event": "progress", "name": "features", "doing": "Features", "done": 500, "total": 2000,
-        "things": "pictures", "unit": "images/s",
+        "things": "pictures", "unit": "images/s", "bad": 3,
     }  # fmt: skip
-    assert (ended["event"], ended["name"]) == ("phase", "features")
+    assert (ended["event"], ended["name"], ended["count"], ended["bad"]) == ("phase", "features", 2000, 4)
     assert ended["text"].startswith("Features: 2,000 pictures, ")
 
 
@@ -87,8 +88,11 @@ def test_a_phase_has_its_seconds_and_what_it_came_to() -> None:
         phase.text = "Listed 3 pictures"
     assert phase.seconds > 0
     assert events(sink) == [
-        {"event": "phase", "name": "list", "seconds": round(phase.seconds, 1), "text": "Listed 3 pictures"}
-    ]
+        {
+            "event": "phase", "name": "list", "seconds": round(phase.seconds, 1), "text": "Listed 3 pictures",
+            "count": 0, "bad": 0,
+        }
+    ]  # fmt: skip
 
 
 def test_a_phase_that_fails_has_not_ended() -> None:

@@ -6,6 +6,7 @@ codes: 0 fine, 2 asked for what cannot be, 78 the host is not configured; others
 """
 
 import argparse
+import fcntl
 import gzip
 import http.client
 import io
@@ -20,6 +21,8 @@ import tarfile
 import tempfile
 import time
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import IO, Any, BinaryIO
@@ -31,6 +34,10 @@ CANNOT_BE, NOT_CONFIGURED = 2, 78
 # The kernel's number for a program that ended by itself (CLD_EXITED); other numbers mean a signal.
 EXITED = "1"
 CURSOR = "-- cursor: "
+# What the job prints, for programs: an event behind this prefix; the phase that counts pictures.
+JOB_PREFIX, JOB_COUNTS_IN = "orchard: ", "features"
+# How the keeper's reason for an end begins that no work puts off.
+TOO_OLD = "age: "
 # The class of an executor's process; pkill ends with 1 where there is none.
 EXECUTOR, NONE_FOUND = "org.apache.spark.executor.CoarseGrainedExecutorBackend", 1
 SHOWN = (
@@ -98,6 +105,31 @@ def start(facts: Facts, run_id: str, description: str, job: list[str]) -> dict[s
         raise RefusalError("A run's words and description are of printable characters only.")
     if any(run["run_id"] == run_id and run["is_running"] for run in runs(facts, name)):
         raise RefusalError(f"Run {run_id} is under way.")
+    with held_by_keeper(facts) as state:
+        ending = str(state.get("ending") or "")
+        # One that ends for idleness goes on for this run.
+        if over := state.get("ended") or (ending if ending.startswith(TOO_OLD) else ""):
+            raise RefusalError(f"The cluster is stopping ({over}): wait until it has, `make start`, then again.")
+        start_unit(facts, name, description, job)
+    return {"run_id": run_id}
+
+
+@contextmanager
+def held_by_keeper(facts: Facts) -> Iterator[dict[str, Any]]:
+    """The keeper's state while it neither changes it nor stops the cluster; empty where there is none."""
+    folder = Path(facts["paths"]["keeper_status"]).parent
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        try:
+            state = json.loads((folder / "state.json").read_text())
+        except (OSError, ValueError):
+            state = {}
+        yield state
+
+
+def start_unit(facts: Facts, name: str, description: str, job: list[str]) -> None:
+    """Start the job as a transient unit of that name."""
     for verb in ("stop", "reset-failed"):
         subprocess.run(["systemctl", verb, name], check=False, capture_output=True)
     words = ["systemd-run", "--quiet", "--service-type=exec", f"--unit={name}", f"--description={description}"]
@@ -105,7 +137,6 @@ def start(facts: Facts, run_id: str, description: str, job: list[str]) -> dict[s
     command = [facts["paths"]["python"], "-m", "pipeline", "run", "--master", facts["master_url"], *job]
     # systemd takes `$$` for a dollar.
     do([*words, *(word.replace("$", "$$") for word in command)])
-    return {"run_id": run_id}
 
 
 def stop(facts: Facts, run_id: str) -> dict[str, str]:
@@ -208,12 +239,13 @@ class NoOtherPlace(urllib.request.HTTPRedirectHandler):
         """Follow none."""
 
 
-def asked(url: str, seconds: float) -> Any:
+def asked(url: str, seconds: float, headers: dict[str, str] | None = None) -> Any:
     """What a page says, parsed; None where it says nothing of use, too much or too slowly: others may listen there."""
     straight = urllib.request.build_opener(urllib.request.ProxyHandler({}), NoOtherPlace())
     body, ends = b"", time.monotonic() + seconds
     try:
-        with straight.open(url, timeout=seconds) as answer:
+        request = urllib.request.Request(url, headers=headers or {})  # noqa: S310  the callers write http:// themselves
+        with straight.open(request, timeout=seconds) as answer:
             while piece := answer.read1(PAGE_BYTES):
                 body += piece
                 if len(body) > PAGE_BYTES or time.monotonic() > ends:
@@ -224,13 +256,13 @@ def asked(url: str, seconds: float) -> Any:
 
 
 def job_pages(facts: Facts) -> list[dict[str, Any]]:
-    """Which drivers on this host show a page: port and application's name."""
+    """Which drivers on this host show a page: port, and the application's name and id."""
     found = []
     for port in facts["ports"]["job_ui"]:
         listed = asked(f"http://{facts['private_address']}:{port}/api/v1/applications", JOB_PAGE_SECONDS)
         for application in listed if isinstance(listed, list) else []:
             if isinstance(application, dict) and isinstance(application.get("name"), str):
-                found.append({"port": port, "name": application["name"]})
+                found.append({"port": port, "name": application["name"], "id": str(application.get("id"))})
     return found
 
 
@@ -245,6 +277,21 @@ def decommission(facts: Facts) -> dict[str, str]:
     if signalled.returncode not in (0, NONE_FOUND):
         signalled.check_returncode()
     return {"unit": unit}
+
+
+# The keeper
+
+
+def keeper(facts: Facts, words: list[str]) -> Any:
+    """What the keeper answers. Raises RefusalError with its sentence."""
+    program = facts["paths"]["keeper"]
+    if facts["role"] != "master" or not Path(program).is_dir():
+        raise RefusalError("There is no keeper on this host: `make up` puts it on the master.", NOT_CONFIGURED)
+    done = subprocess.run([PYTHON, "-I", program, *words], check=False, capture_output=True, text=True)
+    if done.returncode == CANNOT_BE:
+        raise RefusalError(done.stderr.strip().rpartition("\n")[2].removeprefix("orchard-run: "))
+    done.check_returncode()
+    return json.loads(done.stdout)
 
 
 # Logs
@@ -397,6 +444,8 @@ def parser() -> argparse.ArgumentParser:
     commands.add_parser("executors", help="how many a worker runs").add_argument("address")
     commands.add_parser("job-pages", help="pages of the applications at work")
     commands.add_parser("decommission", help="have this worker hand over and go")
+    asked = commands.add_parser("keeper", help="ask the keeper: ends, keep, tell, hold, release, end")
+    asked.add_argument("words", nargs=argparse.REMAINDER)
     commands.add_parser("pack-logs", help="pack the logs for the operator's user")
     saved = commands.add_parser("save-logs", help="put the logs into the bucket")
     saved.add_argument("bucket")
@@ -415,6 +464,7 @@ def answer(facts: Facts, asked: argparse.Namespace, job: list[str]) -> Any:
         "executors": lambda: executors(facts, asked.address),
         "job-pages": lambda: job_pages(facts),
         "decommission": lambda: decommission(facts),
+        "keeper": lambda: keeper(facts, asked.words),
         "pack-logs": lambda: pack_logs(facts),
         "save-logs": lambda: save_logs(facts, asked.bucket, asked.prefix),
     }

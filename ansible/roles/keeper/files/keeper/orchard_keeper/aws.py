@@ -1,0 +1,82 @@
+"""What the keeper asks of AWS with its host's role: the cluster's instances, their end, the ledger, metrics."""
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from orchard_keeper.ledger import Machine
+
+# A look is made every few seconds: what does not answer now is asked again then.
+CONFIG = Config(connect_timeout=5, read_timeout=15, retries={"max_attempts": 2, "mode": "standard"})
+NAMESPACE, DIMENSION = "Orchard", "Cluster"
+ALIVE = ["pending", "running"]
+AwsError = (BotoCoreError, ClientError)
+
+
+class Aws:
+    """The cluster's part of AWS. Methods raise AwsError."""
+
+    def __init__(self, cluster: str, region: str, bucket: str) -> None:
+        self.cluster, self._region, self._bucket = cluster, region, bucket
+        self._clients: dict[str, Any] = {}
+
+    def machines(self) -> list[Machine]:
+        """The cluster's instances that run, or are about to."""
+        filters = [
+            {"Name": "tag:Project", "Values": ["orchard"]},
+            {"Name": "tag:Cluster", "Values": [self.cluster]},
+            {"Name": "instance-state-name", "Values": ALIVE},
+        ]
+        pages = self._client("ec2").get_paginator("describe_instances").paginate(Filters=filters)
+        found = [instance for page in pages for group in page["Reservations"] for instance in group["Instances"]]
+        return [_machine(instance, self.cluster) for instance in found]
+
+    def end(self, machines: Iterable[Machine]) -> list[str]:
+        """Stop on-demand instances and terminate spot ones, the master last; gives what was refused."""
+        refused = []
+        for machine in sorted(machines, key=lambda machine: machine.is_master):
+            ec2 = self._client("ec2")
+            # One at a time: AWS refuses a whole request for one instance that has gone meanwhile.
+            ask = ec2.terminate_instances if machine.is_spot else ec2.stop_instances
+            try:
+                ask(InstanceIds=[machine.id])
+            except AwsError as error:
+                refused.append(f"{machine.name}: {error}")
+        return refused
+
+    def put(self, key: str, content: dict[str, Any]) -> None:
+        """Put a JSON object into the bucket."""
+        self._client("s3").put_object(Bucket=self._bucket, Key=key, Body=json.dumps(content, indent=1).encode())
+
+    def publish(self, values: dict[str, tuple[float, str]]) -> None:
+        """Put metrics, each a value and CloudWatch's name of its unit."""
+        dimensions = [{"Name": DIMENSION, "Value": self.cluster}]
+        data = [
+            {"MetricName": name, "Dimensions": dimensions, "Value": value, "Unit": unit}
+            for name, (value, unit) in values.items()
+        ]
+        self._client("cloudwatch").put_metric_data(Namespace=NAMESPACE, MetricData=data)
+
+    def _client(self, service: str) -> Any:
+        # It fetches the role's next keys by itself.
+        if service not in self._clients:
+            session = boto3.session.Session(region_name=self._region)
+            self._clients[service] = session.client(service, config=CONFIG)
+        return self._clients[service]
+
+
+def _machine(found: dict[str, Any], cluster: str) -> Machine:
+    tags = {tag["Key"]: tag["Value"] for tag in found.get("Tags", [])}
+    return Machine(
+        id=found["InstanceId"],
+        name=tags.get("Name", found["InstanceId"]).removeprefix(f"orchard-{cluster}-"),
+        type=found["InstanceType"],
+        is_spot=found.get("InstanceLifecycle") == "spot",
+        is_master=tags.get("Role") == "master",
+        has_address=bool(found.get("PublicIpAddress")),
+        launched_at=found["LaunchTime"].timestamp(),
+    )

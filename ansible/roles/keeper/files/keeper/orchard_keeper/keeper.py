@@ -1,0 +1,312 @@
+"""The master's keeper: looks every few seconds at what is at work, announces an end, and ends the cluster.
+
+It reaches the world through `Host` alone, and the time through its clocks.
+"""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from orchard_keeper import ledger
+from orchard_keeper.aws import AwsError
+from orchard_keeper.ends import AGE, End, Limits, clock, next_end
+from orchard_keeper.ledger import Machine, Whose
+from orchard_keeper.state import State, Store
+from orchard_keeper.work import Activity, RunProgress
+
+# A clock that has moved by more than this against the kernel's own was set.
+CLOCK_SET_SECONDS = 60.0
+MINUTE_SECONDS = 60.0
+LEDGER_SECONDS = 600.0
+# Until an instance that AWS was asked to stop switches itself off.
+PATIENCE_SECONDS = 90.0
+WORKERS_SAVE_SECONDS = 90.0
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Look:
+    """What is to be seen at one moment: activities, the Spark master's numbers, progress of the run under way."""
+
+    activities: tuple[Activity, ...] = ()
+    workers_alive: int = 0
+    cores: int = 0
+    tasks: int = 0
+    progress: RunProgress = field(default_factory=RunProgress)
+    runs: dict[str, dict[str, Any]] = field(default_factory=dict)
+    free_disk_gb: float = 0.0
+
+    def held_by(self, now: float) -> list[str]:
+        """What is at work now."""
+        return [activity.what for activity in self.activities if activity.at >= now]
+
+
+class Host(Protocol):
+    """What the keeper needs of its host and of AWS."""
+
+    def boot(self) -> tuple[str, float]:
+        """The boot's name, and when it was."""
+
+    def look(self, holds: dict[str, float], now: float) -> Look:
+        """What is at work. Raises nothing."""
+
+    def machines(self) -> list[Machine]:
+        """The cluster's instances. Raises AwsError."""
+
+    def tell_terminals(self, sentence: str) -> None:
+        """Write it on every terminal of this host."""
+
+    def publish_status(self, status: dict[str, Any]) -> None:
+        """Have it read by whoever asks: status, JupyterLab, workers."""
+
+    def stop_runs(self) -> None:
+        """End every run kindly, and wait for it."""
+
+    def save_logs(self, prefix: str, seconds: float) -> None:
+        """Save this host's logs below the prefix and wait for the workers', so long at most. Raises nothing."""
+
+    def end(self, machines: list[Machine]) -> list[str]:
+        """Have AWS stop or terminate them; gives what was refused."""
+
+    def power_off(self) -> None:
+        """Switch this host off."""
+
+    def put(self, key: str, content: dict[str, Any]) -> None:
+        """Put an object into the bucket. Raises AwsError."""
+
+    def publish_metrics(self, values: dict[str, tuple[float, str]]) -> None:
+        """Put metrics where they are wanted. Raises AwsError."""
+
+
+class Keeper:
+    """One look after another: `look()` is called every few seconds and does all there is to do by then."""
+
+    def __init__(
+        self,
+        host: Host,
+        store: Store,
+        limits: Limits,
+        whose: Whose,
+        wall: Callable[[], float],
+        steady: Callable[[], float],
+    ) -> None:
+        self._host, self._store, self._limits, self._whose = host, store, limits, whose
+        self._wall, self._steady = wall, steady
+        self._clocks = (wall(), steady())
+        self._machines: list[Machine] = []
+        self._minute_at = self._ledger_at = 0.0
+
+    def look(self) -> None:
+        """Look once, and do what is due."""
+        set_by = self._clock_set_by()
+        is_minute = self._steady() >= self._minute_at
+        if is_minute:
+            self._minute_at = self._steady() + MINUTE_SECONDS
+            self._machines = self._asked_machines()
+        now = self._wall()
+        seen = self._host.look(self._store.read().holds, now)
+        with self._store.locked():
+            state = self._store.read()
+            state.shift(set_by)
+            self._recognise(state)
+            self._take_in(state, seen, now)
+            end = next_end(state.times, self._limits)
+            if state.ended:
+                self._insist(state, now)
+            else:
+                self._announce(state, end, now)
+                if end is None or now < end.at:
+                    state.ending = ""  # of an ending that a crash cut short, and that was put off since
+            self._store.write(state)
+        self._host.publish_status(self.status(state, end, seen, now))
+        if not state.ended and end and now >= end.at:
+            self._end(end)
+        elif is_minute and not state.ended:
+            self._report(state, seen, now)
+
+    # Taking in
+
+    def _clock_set_by(self) -> float:
+        """Seconds by which somebody has set the clock since the last look; 0 where it only ran."""
+        before, self._clocks = self._clocks, (self._wall(), self._steady())
+        drift = (self._clocks[0] - before[0]) - (self._clocks[1] - before[1])
+        return drift if abs(drift) > CLOCK_SET_SECONDS else 0.0
+
+    def _asked_machines(self) -> list[Machine]:
+        try:
+            return self._host.machines() or self._machines
+        except AwsError as error:
+            log.warning("AWS does not say which instances there are: %s", error)
+            return self._machines
+
+    def _recognise(self, state: State) -> None:
+        """Begin a new stretch where the master was started by AWS since; a reboot goes on with the old one."""
+        boot_id, booted_at = self._host.boot()
+        launched_at = next((machine.launched_at for machine in self._machines if machine.is_master), 0.0)
+        if launched_at:
+            is_new = launched_at > state.launched_at
+        else:
+            # AWS is silent: what went on until this boot goes on.
+            is_new = state.boot_id != boot_id and (not state.launched_at or bool(state.ended))
+        if is_new:
+            begin_stretch(state, launched_at or booted_at, booted_at)
+        elif launched_at:
+            state.launched_at = launched_at
+        state.boot_id, state.booted_at = boot_id, booted_at
+
+    def _take_in(self, state: State, seen: Look, now: float) -> None:
+        state.busy_at = max([state.busy_at, *(activity.at for activity in seen.activities)])
+        state.holds = {name: until for name, until in state.holds.items() if until > now}
+        account = state.account
+        if not state.ended:
+            account.add(now, self._machines, is_busy=bool(seen.held_by(now)))
+        for run_id, run in seen.runs.items():
+            account.requests["get"] += (run["pictures"] or 0) - (account.runs.get(run_id, {}).get("pictures") or 0)
+            account.runs[run_id] = run
+
+    # Saying
+
+    def status(self, state: State, end: End | None, seen: Look, now: float) -> dict[str, Any]:
+        """What there is to know, for `make status`, the follow of a run, JupyterLab and the workers."""
+        held_by = seen.held_by(now)
+        return {
+            "at": now,
+            "held_by": held_by,
+            "idle_since": None if held_by else state.busy_at,
+            "ends_at": end and end.at,
+            "ends_kind": end and end.kind,
+            "kept_until": state.kept_until if state.kept_until > now else None,
+            "aws_stops_at": state.aws_stops_at,
+            "warning": state.announced or None,
+            "ending": state.ending or None,
+            "logs": state.logs or None,
+            "ended": state.ended or None,
+            "usd": state.account.total,
+            "currency": state.account.rates and state.account.rates.currency,
+        }
+
+    def _announce(self, state: State, end: End | None, now: float) -> None:
+        """Tell terminals of an end that is near, once, and that it was put off."""
+        due = end is not None and end.is_announced_by(now)
+        sentence = self._sentence(end) if end and due else ""
+        if sentence == state.announced:
+            return
+        was_announced, state.announced = bool(state.announced), sentence
+        if sentence:
+            self._host.tell_terminals(sentence)
+        elif was_announced:
+            self._host.tell_terminals(f"Cluster {self._whose.cluster} goes on.")
+
+    def _sentence(self, end: End) -> str:
+        kindly = " A run is ended kindly and can go on later." if end.kind == AGE else ""
+        return (
+            f"Cluster {self._whose.cluster} stops at {clock(end.at)}: {end.why}.{kindly} `make keep HOURS=2` on your "
+            "laptop, or `keep 2` on the master, puts it off."
+        )
+
+    def _report(self, state: State, seen: Look, now: float) -> None:
+        """Write metrics, and now and then the ledger."""
+        try:
+            self._host.publish_metrics(metrics(state, seen, now))
+        except AwsError as error:
+            log.warning("no metrics were written: %s", error)
+        if self._steady() >= self._ledger_at:
+            self._ledger_at = self._steady() + LEDGER_SECONDS
+            self._write_ledger(state, now)
+
+    def _write_ledger(self, state: State, now: float) -> None:
+        started_at = state.launched_at or state.age_from
+        state.account.requests["put"] += 1
+        try:
+            self._host.put(
+                ledger.key(self._whose.cluster, started_at),
+                ledger.entry(self._whose, state.account, started_at, now, state.ended),
+            )
+        except AwsError as error:
+            log.warning("the ledger was not written: %s", error)
+
+    # Ending
+
+    def _end(self, end: End) -> None:
+        """End the cluster, unless it is put off, or work begins, before the last step."""
+        why = f"{end.kind}: {end.why}"
+        logs = self._begin_ending(why)
+        if end.kind == AGE:
+            self._host.stop_runs()
+        self._host.save_logs(logs, WORKERS_SAVE_SECONDS)
+        with self._store.locked():
+            now = self._wall()
+            state = self._store.read()
+            seen = self._host.look(state.holds, now)
+            self._take_in(state, seen, now)
+            later = next_end(state.times, self._limits)
+            if later is None or later.at > now:
+                state.ending = ""
+                self._announce(state, later, now)
+            else:
+                state.ended, state.insist_at = why, now + PATIENCE_SECONDS
+                self._write_ledger(state, now)
+                self._stop(state)
+            self._store.write(state)
+        self._host.publish_status(self.status(state, later, seen, now))
+
+    def _begin_ending(self, why: str) -> str:
+        """Say that the cluster is about to end, which has workers save their logs; gives where to."""
+        now = self._wall()
+        with self._store.locked():
+            state = self._store.read()
+            state.ending, state.logs = why, f"logs/{datetime.fromtimestamp(now, UTC):%Y%m%dT%H%M%SZ}"
+            self._store.write(state)
+        self._host.publish_status(self.status(state, None, Look(), now))
+        return state.logs
+
+    def _stop(self, state: State) -> None:
+        log.warning("the cluster stops: %s", state.ended)
+        # Kept before the order is given: the host may be gone the next moment.
+        self._store.write(state)
+        try:
+            machines = self._host.machines()
+        except AwsError:
+            machines = self._machines
+        for refusal in self._host.end(machines):
+            log.error("AWS did not end %s", refusal)
+
+    def _insist(self, state: State, now: float) -> None:
+        """Switch this host off where AWS has not; workers that no longer reach it follow by themselves."""
+        if now >= state.insist_at:
+            for refusal in self._host.end(self._machines):
+                log.error("AWS did not end %s", refusal)
+            self._host.power_off()
+
+
+def begin_stretch(state: State, launched_at: float, booted_at: float) -> None:
+    """Forget the stretch before; what this boot was told already, by `make start` for one, stays."""
+    fresh = State(
+        launched_at=launched_at,
+        age_from=max(booted_at, state.age_from),
+        busy_at=max(booted_at, state.busy_at),
+        kept_until=state.kept_until,
+        aws_stops_at=state.aws_stops_at,
+        holds=state.holds,
+    )
+    fresh.account.rates = state.account.rates
+    state.__dict__.update(fresh.__dict__)
+
+
+def metrics(state: State, seen: Look, now: float) -> dict[str, tuple[float, str]]:
+    """The cluster in CloudWatch: each a value and CloudWatch's name of its unit."""
+    idle = 0.0 if seen.held_by(now) else max(0.0, now - state.busy_at) / 60
+    return {
+        "WorkersAlive": (seen.workers_alive, "Count"),
+        "Cores": (seen.cores, "Count"),
+        "TasksRunning": (seen.tasks, "Count"),
+        "PicturesDone": (seen.progress.done, "Count"),
+        "ImagesPerSecond": (seen.progress.rate, "Count/Second"),
+        "BadPictures": (seen.progress.bad, "Count"),
+        "IdleMinutes": (idle, "None"),
+        "FreeDiskGB": (seen.free_disk_gb, "Gigabytes"),
+        "USDSinceStart": (state.account.total or 0.0, "None"),
+    }

@@ -1,0 +1,141 @@
+"""What a stretch of the cluster's life came to: hours and money by part, as the bucket's ledger keeps it."""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+VERSION = 1
+HOUR = 3600.0
+
+
+@dataclass(frozen=True)
+class Rates:
+    """Prices in `currency`: an hour of each host, of one host's disk, of one public address; a thousand requests."""
+
+    master_per_hour: float
+    worker_per_hour: float
+    worker_on_demand_per_hour: float
+    disk_per_hour: float
+    address_per_hour: float
+    s3_put_per_1000: float
+    s3_get_per_1000: float
+    currency: str
+
+
+@dataclass(frozen=True)
+class Machine:
+    """An instance of the cluster as AWS describes it."""
+
+    id: str
+    name: str
+    type: str
+    is_spot: bool
+    is_master: bool
+    has_address: bool
+    launched_at: float
+
+
+@dataclass
+class Account:
+    """Hours and money so far. `accounted_to` is the moment up to which they are reckoned; 0 where nothing is yet.
+
+    `hosts` are seconds by instance id beside what the instance is; `usd` is by part, in the rates' currency.
+    """
+
+    accounted_to: float = 0.0
+    work_seconds: float = 0.0
+    idle_seconds: float = 0.0
+    usd: dict[str, float] = field(default_factory=lambda: dict.fromkeys(("work", "idle", "disks", "addresses"), 0.0))
+    spot_saved: float = 0.0
+    requests: dict[str, int] = field(default_factory=lambda: {"put": 0, "get": 0})
+    hosts: dict[str, dict[str, Any]] = field(default_factory=dict)
+    runs: dict[str, dict[str, Any]] = field(default_factory=dict)
+    rates: Rates | None = None
+
+    @classmethod
+    def parsed(cls, stored: dict[str, Any]) -> "Account":
+        """As `dataclasses.asdict` wrote it."""
+        rates = stored.pop("rates")
+        return cls(**stored, rates=Rates(**rates) if rates else None)
+
+    def add(self, now: float, machines: list[Machine], is_busy: bool) -> None:
+        """Reckon the time since the last call at these machines' prices, of each since its launch at the earliest."""
+        since = self.accounted_to or min((machine.launched_at for machine in machines), default=now)
+        self.accounted_to = now
+        if is_busy:
+            self.work_seconds += max(0.0, now - since)
+        else:
+            self.idle_seconds += max(0.0, now - since)
+        for machine in machines:
+            seconds = max(0.0, now - max(since, machine.launched_at))
+            host = self.hosts.setdefault(
+                machine.id, {"name": machine.name, "type": machine.type, "spot": machine.is_spot, "seconds": 0.0}
+            )
+            host["seconds"] += seconds
+            self._price(seconds / HOUR, machine, "work" if is_busy else "idle")
+
+    def _price(self, hours: float, machine: Machine, part: str) -> None:
+        rates = self.rates
+        if rates is None:
+            return
+        self.usd[part] += hours * (rates.master_per_hour if machine.is_master else rates.worker_per_hour)
+        self.usd["disks"] += hours * rates.disk_per_hour
+        self.usd["addresses"] += hours * rates.address_per_hour * machine.has_address
+        if machine.is_spot:
+            self.spot_saved += hours * (rates.worker_on_demand_per_hour - rates.worker_per_hour)
+
+    @property
+    def requests_usd(self) -> float:
+        """What the requests to S3 cost that are known of: a GET for each picture, the keeper's own PUTs."""
+        if self.rates is None:
+            return 0.0
+        put, get = self.rates.s3_put_per_1000, self.rates.s3_get_per_1000
+        return (self.requests["put"] * put + self.requests["get"] * get) / 1000
+
+    @property
+    def total(self) -> float | None:
+        """All of it so far; None where no price is known."""
+        return None if self.rates is None else sum(self.usd.values()) + self.requests_usd
+
+
+@dataclass(frozen=True)
+class Whose:
+    """Whose ledger: the cluster's name and region."""
+
+    cluster: str
+    region: str
+
+
+def key(cluster: str, started_at: float) -> str:
+    """Where a stretch lies in the bucket: by its beginning, so that it is one object from beginning to end."""
+    return f"ledger/{cluster}/{datetime.fromtimestamp(started_at, UTC):%Y%m%dT%H%M%SZ}.json"
+
+
+def entry(whose: Whose, account: Account, started_at: float, seen_at: float, why: str = "") -> dict[str, Any]:
+    """The stretch as the ledger keeps it; it has ended where there is a reason why."""
+    rates = account.rates
+    usd = None if rates is None else {**account.usd, "requests": account.requests_usd}
+    disks = None if rates is None else rates.disk_per_hour * len(account.hosts)
+    return {
+        "version": VERSION,
+        "cluster": whose.cluster,
+        "region": whose.region,
+        "started_at": _iso(started_at),
+        "seen_at": _iso(seen_at),
+        "ended_at": _iso(seen_at) if why else None,
+        "why": why or None,
+        "hosts": [
+            {"id": id_, **{name: host[name] for name in ("name", "type", "spot")}, "hours": host["seconds"] / HOUR}
+            for id_, host in account.hosts.items()
+        ],
+        "hours": {"work": account.work_seconds / HOUR, "idle": account.idle_seconds / HOUR},
+        "currency": rates and rates.currency,
+        "usd": usd,
+        "spot_saved_usd": None if rates is None else account.spot_saved,
+        "disks_per_hour": disks,
+        "runs": [{"run_id": run_id, **run} for run_id, run in account.runs.items()],
+    }
+
+
+def _iso(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")

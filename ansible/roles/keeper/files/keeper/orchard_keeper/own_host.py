@@ -1,0 +1,62 @@
+"""What every keeper does on its own host: knows its boot, tells terminals, saves logs, switches off."""
+
+import logging
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import orchard_run
+
+TERMINALS = Path("/dev/pts")
+
+log = logging.getLogger(__name__)
+Facts = dict[str, Any]
+
+
+def boot_id() -> str:
+    """The kernel's name for this boot."""
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+
+
+def booted_at(now: float) -> float:
+    """When this host booted."""
+    return now - float(Path("/proc/uptime").read_text().split()[0])
+
+
+def free_disk_gb(folder: str) -> float:
+    """Gigabytes that are free in a folder's file system."""
+    found = os.statvfs(folder)
+    return found.f_bavail * found.f_frsize / 1e9
+
+
+def tell_terminals(sentence: str, folder: Path = TERMINALS) -> int:
+    """Write a sentence on every terminal; gives on how many. `wall` would leave out those of JupyterLab."""
+    told = 0
+    for terminal in folder.iterdir():
+        if not terminal.name.isdigit():
+            continue
+        try:
+            # A terminal that takes nothing just now is not waited for.
+            descriptor = os.open(terminal, os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY)
+            try:
+                os.write(descriptor, f"\r\n\a{sentence}\r\n".encode())
+            finally:
+                os.close(descriptor)
+            told += 1
+        except OSError:
+            continue
+    return told
+
+
+def save_logs(facts: Facts, prefix: str) -> None:
+    """Put this host's logs into the bucket; a failure is only said."""
+    try:
+        orchard_run.save_logs(facts, facts["bucket"], f"{prefix}/{facts['host']}")
+    except Exception as error:  # a cluster that cannot save its logs ends all the same
+        log.error("the logs were not saved: %s", error)
+
+
+def power_off() -> None:
+    """Switch this host off: as AWS was told at its launch, its instance stops, or a spot one terminates."""
+    subprocess.run(["systemctl", "poweroff"], check=False, stdin=subprocess.DEVNULL)

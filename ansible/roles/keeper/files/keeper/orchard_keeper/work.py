@@ -1,0 +1,195 @@
+"""What is at work on the cluster, asked on its master: runs, Spark's tasks, kernels, terminals.
+
+What cannot be seen counts as work until the age limit: no fault of a look stops a cluster that works.
+"""
+
+import json
+import pwd
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import orchard_run
+
+PAGE_SECONDS = 5
+LOOPBACK = "127.0.0.1"
+TERMINALS = Path("/dev/pts")
+APPLICATION = re.compile(r"[A-Za-z0-9_.-]{1,100}")
+NAME_LENGTH = 80
+EXECUTING = "busy"
+
+Facts = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Activity:
+    """A sign of work: what, and when it was seen last (seconds of the epoch); of what goes on, that is now."""
+
+    what: str
+    at: float
+
+
+@dataclass(frozen=True)
+class Spark:
+    """What the Spark master and the drivers say: workers alive, cores, tasks running, activities."""
+
+    workers_alive: int = 0
+    cores: int = 0
+    tasks: int = 0
+    activities: tuple[Activity, ...] = ()
+
+
+def told(what: str, look: Callable[[], Iterable[Activity]], now: float) -> list[Activity]:
+    """What a look gives; where it fails, that this is not known."""
+    try:
+        return list(look())
+    except Exception as error:  # whatever it is, it must end no cluster
+        return [Activity(f"whether {what} is not known ({type(error).__name__}: {shown(str(error))})", now)]
+
+
+def of_runs(runs: Iterable[dict[str, Any]], now: float) -> Iterator[Activity]:
+    """Runs as orchard-run lists them: one that goes on is work now, one that has ended was until its end."""
+    for run in runs:
+        yield Activity(f"run {run['run_id']}", now if run["is_running"] else run["ended_at"] or run["began_at"])
+
+
+def of_holds(holds: dict[str, float], now: float) -> Iterator[Activity]:
+    """Commands under way on a laptop that are still believed."""
+    return (Activity(f"`make {name}` on a laptop", now) for name, until in holds.items() if until > now)
+
+
+def spark(facts: Facts, now: float) -> Spark:
+    """Applications with a running task, and what else the master says of itself."""
+    state = orchard_run.page(facts["master_address"], facts["ports"]["master_ui"])
+    if state is None:
+        if is_active(facts["units"]["master"]):
+            raise TimeoutError("the Spark master does not answer")
+        return Spark()
+    pages = {page["id"]: page["port"] for page in orchard_run.job_pages(facts)} if state["activeapps"] else {}
+    tasks, activities = 0, []
+    for application in state["activeapps"]:
+        running = running_tasks(facts, pages.get(application["id"]), application["id"])
+        name = shown(str(application["name"]))
+        if running is None and application["cores"]:
+            activities.append(Activity(f"{name}, which has {application['cores']} cores and shows no page", now))
+        elif running:
+            activities.append(Activity(f"{name} ({running} tasks)", now))
+        tasks += running or 0
+    alive = sum(worker["state"] == "ALIVE" for worker in state["workers"])
+    return Spark(alive, int(state["cores"]), tasks, tuple(activities))
+
+
+def running_tasks(facts: Facts, port: int | None, application: str) -> int | None:
+    """How many tasks the application's executors run; None where its driver shows no page."""
+    if port is None or not APPLICATION.fullmatch(application):
+        return None
+    url = f"http://{facts['private_address']}:{port}/api/v1/applications/{application}/executors"
+    executors = orchard_run.asked(url, PAGE_SECONDS)
+    if not isinstance(executors, list):
+        return None
+    return sum(int(executor["activeTasks"]) for executor in executors)
+
+
+def of_kernels(facts: Facts, now: float) -> Iterator[Activity]:
+    """Kernels: one that executes is work now, another was when it was last asked for something."""
+    if not is_active(facts["units"]["jupyter"]):
+        return
+    kernels, sessions = (from_jupyter(facts, path) for path in ("kernels", "sessions"))
+    names = {session["kernel"]["id"]: session["path"] for session in sessions if session.get("kernel")}
+    for kernel in kernels:
+        last = datetime.fromisoformat(kernel["last_activity"]).astimezone(UTC).timestamp()
+        name = shown(str(names.get(kernel["id"], "no notebook")))
+        yield Activity(f"kernel of {name}", now if kernel["execution_state"] == EXECUTING else min(last, now))
+
+
+def from_jupyter(facts: Facts, path: str) -> list[dict[str, Any]]:
+    """A list of JupyterLab's. Raises TimeoutError where it does not answer."""
+    token = Path(facts["paths"]["jupyter_token"]).read_text().strip()
+    url = f"http://{LOOPBACK}:{facts['ports']['jupyter']}/api/{path}"
+    listed = orchard_run.asked(url, PAGE_SECONDS, {"Authorization": f"token {token}"})
+    if not isinstance(listed, list):
+        raise TimeoutError("JupyterLab does not answer")
+    return listed
+
+
+def of_terminals(now: float, folder: Path = TERMINALS) -> Iterator[Activity]:
+    """Terminals, of SSH sessions and of JupyterLab, by their last input."""
+    for terminal in folder.iterdir():
+        if not terminal.name.isdigit():
+            continue
+        try:
+            found = terminal.stat()
+            user = pwd.getpwuid(found.st_uid).pw_name
+        except (OSError, KeyError):
+            continue  # closed meanwhile, or nobody's
+        # A terminal's access time is its last input; what is printed there changes the other one.
+        yield Activity(f"input at terminal {terminal.name} of {user}", min(found.st_atime, now))
+
+
+def is_active(unit: str) -> bool:
+    """Whether a unit is up, or on its way there."""
+    words = ["systemctl", "show", "--property=ActiveState", "--value", f"{unit}.service"]
+    return orchard_run.text(words).strip() in ("active", "activating", "reloading")
+
+
+def shown(text: str) -> str:
+    """Somebody else's word as a short piece of a line."""
+    return printable(text)[:NAME_LENGTH]
+
+
+def printable(text: str) -> str:
+    """The text without what a terminal would obey."""
+    return "".join(character if character.isprintable() else "?" for character in text)
+
+
+@dataclass(frozen=True)
+class RunProgress:
+    """How far the run under way is: pictures done and bad, and how many a second just now."""
+
+    done: int = 0
+    bad: int = 0
+    rate: float = 0.0
+
+
+class Follower:
+    """Reads what runs print, each line once."""
+
+    def __init__(self) -> None:
+        self._cursors: dict[str, str] = {}
+        self._progress: dict[str, RunProgress] = {}
+        self._ended: set[str] = set()
+
+    def follow(self, facts: Facts, run: dict[str, Any]) -> None:
+        """Take in what a run, as orchard-run lists it, has printed since; nothing comes after its end."""
+        run_id, attempt = run["run_id"], f"{run['run_id']} {run['began_at']}"
+        if attempt in self._ended:
+            return
+        seen = orchard_run.look(facts, run_id, self._cursors.get(attempt, ""))
+        self._cursors[attempt] = seen["cursor"]
+        for line in seen["lines"]:
+            if found := read_progress(line):
+                self._progress[run_id] = found
+        if not run["is_running"]:
+            self._ended.add(attempt)
+
+    def latest(self, run_id: str) -> RunProgress:
+        """The latest word on progress of a run."""
+        return self._progress.get(run_id, RunProgress())
+
+
+def read_progress(line: str) -> RunProgress | None:
+    """A line of the job as progress in pictures; None for any other."""
+    if not line.startswith(orchard_run.JOB_PREFIX):
+        return None
+    try:
+        event = json.loads(line.removeprefix(orchard_run.JOB_PREFIX))
+        if event["name"] != orchard_run.JOB_COUNTS_IN:
+            return None
+        if event["event"] == "phase":
+            return RunProgress(int(event["count"]), int(event["bad"]))
+        return RunProgress(int(event["done"]), int(event["bad"]), float(event["rate"]))
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
+        return None
