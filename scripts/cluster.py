@@ -23,6 +23,14 @@ class Host:
 
 
 @dataclass(frozen=True)
+class Limits:
+    """When a cluster ends by itself: minutes with nothing at work, hours of age; 0 is never."""
+
+    idle_minutes: float
+    max_age_hours: float
+
+
+@dataclass(frozen=True)
 class Cluster:
     """A cluster that is up, or was when Terraform last looked."""
 
@@ -39,6 +47,7 @@ class Cluster:
     worker_type: str
     spot: bool
     root_volume_gb: int
+    ends: Limits
     tags: dict[str, str]
 
     @property

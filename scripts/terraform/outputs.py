@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts import tfvars
-from scripts.cluster import Cluster, Host
+from scripts.cluster import Cluster, Host, Limits
 from scripts.errors import NoClusterError
 from scripts.terraform import workspace
 
@@ -38,5 +38,12 @@ def from_outputs(outputs: dict[str, Any]) -> Cluster:
         worker_type=outputs["worker_instance_type"],
         spot=outputs["worker_spot"],
         root_volume_gb=outputs["root_volume_gb"],
+        ends=_limits(outputs),
         tags=outputs["tags"],
     )
+
+
+def _limits(outputs: dict[str, Any]) -> Limits:
+    # A cluster that an earlier Orchard applied has none until the next `make up`.
+    ends = outputs.get("ends") or {"idle_minutes": 0, "max_age_hours": 0}
+    return Limits(ends["idle_minutes"], ends["max_age_hours"])

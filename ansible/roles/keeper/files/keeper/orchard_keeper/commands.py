@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from orchard_keeper import ledger, published
-from orchard_keeper.ends import AHEAD_OF_AWS_SECONDS, Limits, clock, next_end
+from orchard_keeper.ends import AHEAD_OF_AWS_SECONDS, Limits, age_end, clock, next_end
 from orchard_keeper.ledger import Rates, Whose
 from orchard_keeper.state import State, Store
 
@@ -94,6 +94,7 @@ class Commands:
             "idle_since": seen.get("idle_since"),
             "ends_at": end and end.at,
             "ends_kind": end and end.kind,
+            "age_ends_at": age_end(state.times, self._limits),
             "kept_until": state.kept_until if state.kept_until > now else None,
             "aws_stops_at": state.aws_stops_at,
             "warning": seen.get("warning") if end and end.is_announced_by(now) else None,

@@ -45,6 +45,12 @@ class End:
         return now >= self.at - self.notice
 
 
+def age_end(times: Times, limits: Limits) -> float | None:
+    """When the cluster's time is up, whatever is at work."""
+    end = _age(times, limits)
+    return end and end.at
+
+
 def next_end(times: Times, limits: Limits) -> End | None:
     """The first end that is to come, None where nothing ends the cluster."""
     ends = [end for end in (_idle(times, limits), _age(times, limits)) if end]

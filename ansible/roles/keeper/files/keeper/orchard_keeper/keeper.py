@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from orchard_keeper import ledger
 from orchard_keeper.aws import AwsError
-from orchard_keeper.ends import AGE, End, Limits, clock, next_end
+from orchard_keeper.ends import AGE, End, Limits, age_end, clock, next_end
 from orchard_keeper.ledger import Machine, Whose
 from orchard_keeper.state import State, Store
 from orchard_keeper.work import Activity, RunProgress
@@ -178,6 +178,7 @@ class Keeper:
             "idle_since": None if held_by else state.busy_at,
             "ends_at": end and end.at,
             "ends_kind": end and end.kind,
+            "age_ends_at": age_end(state.times, self._limits),
             "kept_until": state.kept_until if state.kept_until > now else None,
             "aws_stops_at": state.aws_stops_at,
             "warning": state.announced or None,
