@@ -1,5 +1,12 @@
-# What the nodes may do, and what the person's own laptop may do: this bucket, and nothing else. docs/security.md says who
-# uses each right.
+# What the nodes may do, and what the person's own laptop may do: this bucket; and the nodes may end their own cluster.
+# docs/security.md says who uses each right.
+
+locals {
+  any_instance = "arn:${local.partition}:ec2:${var.region}:${local.account}:instance/*"
+  of_this_cluster = {
+    for key in ["Project", "Cluster"] : "aws:ResourceTag/${key}" => local.tags[key]
+  }
+}
 
 data "aws_iam_policy_document" "bucket_access" {
   statement {
@@ -53,6 +60,55 @@ resource "aws_iam_role_policy" "nodes" {
   name   = "this-bucket-only"
   role   = aws_iam_role.nodes.id
   policy = data.aws_iam_policy_document.bucket_access.json
+}
+
+# For the keeper on the master, which ends the cluster. Whatever else runs on a host has the same role.
+data "aws_iam_policy_document" "keeper" {
+  statement {
+    sid       = "EndHostsOfThisCluster"
+    actions   = ["ec2:StopInstances", "ec2:TerminateInstances"]
+    resources = [local.any_instance]
+
+    dynamic "condition" {
+      for_each = local.of_this_cluster
+
+      content {
+        test     = "StringEquals"
+        variable = condition.key
+        values   = [condition.value]
+      }
+    }
+  }
+
+  statement {
+    sid     = "SeeInstances"
+    actions = ["ec2:DescribeInstances"]
+    # EC2 binds no describe call to a resource or a tag.
+    resources = ["*"]
+  }
+
+  dynamic "statement" {
+    for_each = var.cloudwatch ? [1] : []
+
+    content {
+      sid     = "WriteMetrics"
+      actions = ["cloudwatch:PutMetricData"]
+      # Metrics are no resources; their namespace is what bounds the right.
+      resources = ["*"]
+
+      condition {
+        test     = "StringEquals"
+        variable = "cloudwatch:namespace"
+        values   = [local.namespace]
+      }
+    }
+  }
+}
+
+resource "aws_iam_role_policy" "keeper" {
+  name   = "end-this-cluster"
+  role   = aws_iam_role.nodes.id
+  policy = data.aws_iam_policy_document.keeper.json
 }
 
 resource "aws_iam_instance_profile" "nodes" {

@@ -11,7 +11,7 @@ from scripts.aws.resources import Resource
 from scripts.waiting import wait_until
 
 SECONDS = 180
-GONE = {"NoSuchEntity"}
+GONE = {"NoSuchEntity", "ResourceNotFoundException", "ResourceNotFound"}
 # While another part of the cluster still uses it.
 NOT_YET = {"DependencyViolation", "DeleteConflict", "IncorrectInstanceState", "VolumeInUse", "InvalidParameterValue"}
 
@@ -30,10 +30,10 @@ def remove(region: str, found: list[Resource]) -> None:
 
 
 def _is_removed(region: str, resource: Resource, is_last_try: bool = False) -> bool:
-    service = "iam" if resource.kind in _IN_IAM else "ec2"
+    service, delete = next((service, kinds[resource.kind]) for service, kinds in _IN.items() if resource.kind in kinds)
     with aws_errors_as_sentences(f"delete {resource}"):
         try:
-            (_IN_IAM.get(resource.kind) or _IN_EC2[resource.kind])(clients.client(service, region), resource.id)
+            delete(clients.client(service, region), resource.id)
         except ClientError as error:
             code = error.response["Error"]["Code"]
             # Gone with something else. (A rule that is not found is no group that is not found.)
@@ -92,17 +92,25 @@ def _user(iam: Any, name: str) -> None:
 
 Remove = Callable[[Any, str], object]
 
-_IN_EC2: dict[str, Remove] = {
-    "instance": lambda ec2, name: ec2.terminate_instances(InstanceIds=[name]),
-    "spot request": lambda ec2, name: ec2.cancel_spot_instance_requests(SpotInstanceRequestIds=[name]),
-    "volume": lambda ec2, name: ec2.delete_volume(VolumeId=name),
-    "network interface": lambda ec2, name: ec2.delete_network_interface(NetworkInterfaceId=name),
-    "VPC endpoint": lambda ec2, name: ec2.delete_vpc_endpoints(VpcEndpointIds=[name]),
-    "security group": _security_group,
-    "subnet": lambda ec2, name: ec2.delete_subnet(SubnetId=name),
-    "internet gateway": _internet_gateway,
-    "route table": _route_table,
-    "VPC": lambda ec2, name: ec2.delete_vpc(VpcId=name),
-    "key pair": lambda ec2, name: ec2.delete_key_pair(KeyName=name),
+_IN: dict[str, dict[str, Remove]] = {
+    "scheduler": {"schedule group": lambda scheduler, name: scheduler.delete_schedule_group(Name=name)},
+    "cloudwatch": {
+        "alarm": lambda cloudwatch, name: cloudwatch.delete_alarms(AlarmNames=[name]),
+        "dashboard": lambda cloudwatch, name: cloudwatch.delete_dashboards(DashboardNames=[name]),
+    },
+    "sns": {"SNS topic": lambda sns, arn: sns.delete_topic(TopicArn=arn)},
+    "ec2": {
+        "instance": lambda ec2, name: ec2.terminate_instances(InstanceIds=[name]),
+        "spot request": lambda ec2, name: ec2.cancel_spot_instance_requests(SpotInstanceRequestIds=[name]),
+        "volume": lambda ec2, name: ec2.delete_volume(VolumeId=name),
+        "network interface": lambda ec2, name: ec2.delete_network_interface(NetworkInterfaceId=name),
+        "VPC endpoint": lambda ec2, name: ec2.delete_vpc_endpoints(VpcEndpointIds=[name]),
+        "security group": _security_group,
+        "subnet": lambda ec2, name: ec2.delete_subnet(SubnetId=name),
+        "internet gateway": _internet_gateway,
+        "route table": _route_table,
+        "VPC": lambda ec2, name: ec2.delete_vpc(VpcId=name),
+        "key pair": lambda ec2, name: ec2.delete_key_pair(KeyName=name),
+    },
+    "iam": {"instance profile": _instance_profile, "IAM role": _role, "IAM user": _user},
 }
-_IN_IAM: dict[str, Remove] = {"instance profile": _instance_profile, "IAM role": _role, "IAM user": _user}

@@ -1,11 +1,14 @@
 """What there is of a cluster in AWS, asked of the API and of nothing else: no state file, no memory.
 
-By the tags Project and Cluster that everything carries. The account's budget is left to Terraform.
+By the tags Project and Cluster that everything carries; a dashboard carries none and goes by its name. The account's
+budget is left to Terraform.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
+
+from botocore.exceptions import ClientError
 
 from scripts.aws import clients
 from scripts.aws.errors import aws_errors_as_sentences
@@ -22,6 +25,8 @@ TAGGED = (
     ("route table", "describe_route_tables", "RouteTables", "RouteTableId"),
     ("VPC", "describe_vpcs", "Vpcs", "VpcId"),
 )
+# How CloudWatch and SNS say that the person may not look.
+REFUSED = {"AccessDenied", "AccessDeniedException", "AuthorizationError", "AuthorizationErrorException"}
 
 
 @dataclass(frozen=True, order=True)
@@ -41,6 +46,9 @@ def of_cluster(region: str, cluster_name: str) -> list[Resource]:
         return [
             *_in_ec2(clients.client("ec2", region), cluster_name),
             *_in_iam(clients.client("iam", region), cluster_name),
+            *_schedules(clients.client("scheduler", region), cluster_name),
+            *_unless_refused(_in_cloudwatch(clients.client("cloudwatch", region), cluster_name)),
+            *_unless_refused(_in_sns(clients.client("sns", region), cluster_name)),
         ]
 
 
@@ -99,27 +107,68 @@ def _in_iam(iam: Any, cluster_name: str) -> Iterator[Resource]:
                 if not found.startswith(_prefix(cluster_name)):
                     continue
                 try:
-                    tags = _tags(get(**{f"{name}Name": found})[name].get("Tags", []))
+                    tags = get(**{f"{name}Name": found})[name].get("Tags", [])
                 except iam.exceptions.NoSuchEntityException:
                     # What is gone is listed for a while.
                     continue
-                if tags.get("Project") == PROJECT and tags.get("Cluster") == cluster_name:
+                if _are_tags_of(tags, cluster_name):
                     yield Resource(kind, found)
+
+
+def _schedules(scheduler: Any, cluster_name: str) -> Iterator[Resource]:
+    """The group of the cluster's schedules; one that is being deleted is on its way out."""
+    try:
+        group = scheduler.get_schedule_group(Name=f"{PROJECT}-{cluster_name}")
+        tags = scheduler.list_tags_for_resource(ResourceArn=group["Arn"])["Tags"]
+    except scheduler.exceptions.ResourceNotFoundException:
+        return
+    if group["State"] != "DELETING" and _are_tags_of(tags, cluster_name):
+        yield Resource("schedule group", group["Name"])
+
+
+def _in_cloudwatch(cloudwatch: Any, cluster_name: str) -> Iterator[Resource]:
+    name = f"{PROJECT}-{cluster_name}"
+    for page in cloudwatch.get_paginator("describe_alarms").paginate(AlarmNamePrefix=_prefix(cluster_name)):
+        for alarm in page["MetricAlarms"]:
+            if _are_tags_of(cloudwatch.list_tags_for_resource(ResourceARN=alarm["AlarmArn"])["Tags"], cluster_name):
+                yield Resource("alarm", alarm["AlarmName"])
+    for page in cloudwatch.get_paginator("list_dashboards").paginate(DashboardNamePrefix=name):
+        yield from (Resource("dashboard", name) for entry in page["DashboardEntries"] if entry["DashboardName"] == name)
+
+
+def _in_sns(sns: Any, cluster_name: str) -> Iterator[Resource]:
+    name = f"{PROJECT}-{cluster_name}"
+    for page in sns.get_paginator("list_topics").paginate():
+        named = [topic["TopicArn"] for topic in page["Topics"] if topic["TopicArn"].endswith(f":{name}")]
+        for arn in named:
+            if _are_tags_of(sns.list_tags_for_resource(ResourceArn=arn)["Tags"], cluster_name):
+                yield Resource("SNS topic", arn)
+
+
+def _unless_refused(found: Iterator[Resource]) -> list[Resource]:
+    """What there is, nothing where the person may not look: without cloudwatch = true nobody needs rights there."""
+    try:
+        return list(found)
+    except ClientError as error:
+        if error.response["Error"]["Code"] in REFUSED:
+            return []
+        raise
 
 
 def _is_ours(s3: Any, bucket: str, cluster_name: str) -> bool:
     try:
-        tags = _tags(s3.get_bucket_tagging(Bucket=bucket)["TagSet"])
+        tags = s3.get_bucket_tagging(Bucket=bucket)["TagSet"]
     except s3.exceptions.ClientError as error:
         if error.response["Error"]["Code"] in ("NoSuchTagSet", "NoSuchBucket", "AccessDenied"):
             return False
         raise
-    return tags.get("Project") == PROJECT and tags.get("Cluster") == cluster_name
+    return _are_tags_of(tags, cluster_name)
 
 
 def _prefix(cluster_name: str) -> str:
     return f"{PROJECT}-{cluster_name}-"
 
 
-def _tags(listed: list[dict[str, str]]) -> dict[str, str]:
-    return {tag["Key"]: tag["Value"] for tag in listed}
+def _are_tags_of(listed: list[dict[str, str]], cluster_name: str) -> bool:
+    tags = {tag["Key"]: tag["Value"] for tag in listed}
+    return tags.get("Project") == PROJECT and tags.get("Cluster") == cluster_name

@@ -74,6 +74,37 @@ def build(aws: AwsDouble, name: str, tags: list[dict[str, str]], network: str) -
     iam.create_user(UserName=person, Tags=tags)
     iam.put_user_policy(UserName=person, PolicyName="one", PolicyDocument=policy)
     iam.create_access_key(UserName=person)
+    build_what_watches(aws, name, tags)
+
+
+def build_what_watches(aws: AwsDouble, name: str, tags: list[dict[str, str]]) -> None:
+    """Schedules, alarms, their topic and a dashboard."""
+    scheduler, cloudwatch, sns = aws.client("scheduler"), aws.client("cloudwatch"), aws.client("sns")
+    group = f"orchard-{name}"
+    scheduler.create_schedule_group(Name=group, Tags=tags)
+    target = {"Arn": "arn:aws:scheduler:::aws-sdk:ec2:stopInstances", "RoleArn": "arn:aws:iam::1:role/one"}
+    scheduler.create_schedule(
+        GroupName=group,
+        Name="master",
+        ScheduleExpression="at(2099-01-01T00:00:00)",
+        FlexibleTimeWindow={"Mode": "OFF"},
+        Target=target,
+    )
+    topic = sns.create_topic(Name=group, Tags=tags)["TopicArn"]
+    sns.subscribe(TopicArn=topic, Protocol="email", Endpoint="me@example.com")
+    cloudwatch.put_metric_alarm(
+        AlarmName=f"{group}-too-old",
+        Namespace="Orchard",
+        MetricName="Age",
+        Statistic="Maximum",
+        Period=60,
+        EvaluationPeriods=1,
+        Threshold=1,
+        ComparisonOperator="GreaterThanThreshold",
+        AlarmActions=[topic],
+        Tags=tags,
+    )
+    cloudwatch.put_dashboard(DashboardName=group, DashboardBody="{}")
 
 
 def test_everything_of_a_lost_cluster_is_found_and_taken_away_and_nothing_else(account: AwsDouble) -> None:
@@ -84,6 +115,7 @@ def test_everything_of_a_lost_cluster_is_found_and_taken_away_and_nothing_else(a
     kinds = {resource.kind for resource in found}
     assert kinds >= {"instance", "VPC", "subnet", "internet gateway", "route table", "VPC endpoint", "security group"}
     assert kinds >= {"key pair", "instance profile", "IAM role", "IAM user"}
+    assert kinds >= {"schedule group", "alarm", "dashboard", "SNS topic"}
     resource_removal.remove(account.region, found)
     assert resources.of_cluster(account.region, NAME) == []
     assert resources_of(account.client, NAME) == []

@@ -1,4 +1,4 @@
-"""An AWS of the tests' own: EC2, IAM, S3 and STS by moto, mended, with faults on demand.
+"""An AWS of the tests' own: EC2, IAM, S3, STS, CloudWatch, SNS and schedules by moto, mended, with faults on demand.
 
     with AwsDouble() as aws:
         subprocess.run(["terraform", "apply"], env=os.environ | aws.environment())
@@ -28,7 +28,7 @@ from urllib.parse import urlsplit
 import boto3
 from botocore.config import Config
 
-from tests.doubles.aws.paths import CHECKIP_PATH, FAULTS_PATH, KEEPER, LATENESS_PATH, RECLAIM_PATH
+from tests.doubles.aws.paths import CHECKIP_PATH, FAULTS_PATH, FIRED_PATH, KEEPER, LATENESS_PATH, RECLAIM_PATH
 
 HERE = Path(__file__).resolve().parent
 ACCOUNT = "123456789012"
@@ -172,6 +172,11 @@ class AwsDouble:
         """Take a spot instance away, as AWS does when it wants it back."""
         self._talk("POST", RECLAIM_PATH, instance_id.encode())
 
+    def fired(self) -> list[dict[str, str]]:
+        """What schedules have done so far: `schedule` (GROUP/NAME), `target`, and `error`, empty when it went well."""
+        fired: list[dict[str, str]] = json.loads(self._talk("GET", FIRED_PATH))
+        return fired
+
     def enforce_policies(self, enforced: bool = True) -> None:
         """From now on, check each call's signature and its signer's policies; the administrator is unknown then."""
         self._talk("POST", "/moto-api/reset-auth", b"0" if enforced else b"inf")
@@ -203,7 +208,7 @@ def _end_with_parent() -> None:
 
 def main() -> None:
     """Serve in the foreground; print the environment once the double answers."""
-    parser = argparse.ArgumentParser(description="An AWS endpoint for tests: EC2, IAM, S3, STS.")
+    parser = argparse.ArgumentParser(description="An AWS endpoint for tests.")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (0.0.0.0: every one)")
     parser.add_argument("--port", type=int, default=0, help="port to listen on (0: a free one)")
     parser.add_argument("--with-parent", action="store_true", help="end when standard input closes")

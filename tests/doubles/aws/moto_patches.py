@@ -11,6 +11,7 @@ from typing import Any
 
 from moto.core.authorization import ActionAuthenticatorMixin
 from moto.core.responses import ActionResult
+from moto.ec2.exceptions import EC2ClientError
 from moto.ec2.models import ec2_backends
 from moto.ec2.models.instances import Instance, StateReason
 from moto.ec2.models.security_groups import SecurityGroupRule
@@ -19,6 +20,7 @@ from moto.iam import access_control
 from moto.iam.responses import IamResponse
 
 from tests.doubles.aws import answers, lateness
+from tests.doubles.aws.paths import KEEPER
 
 _request: ContextVar[Any] = ContextVar("request under authorization", default=None)
 
@@ -32,6 +34,7 @@ def apply() -> None:
     _describe_rules_between_groups()
     _evaluate_policy_conditions()
     _list_no_service_specific_credentials()
+    refuse_to_stop_what_cannot_be_stopped()
     answers.apply()
     # Last: it puts off what the mends above have made of an instance's end.
     lateness.apply()
@@ -113,6 +116,29 @@ def show_instances_whole() -> None:
 
     for name in ("run_instances", "describe_instances"):
         setattr(InstanceResponse, name, one_at_a_time(getattr(InstanceResponse, name)))
+
+
+def refuse_to_stop_what_cannot_be_stopped() -> None:
+    """moto stops an instance that is terminated, and a one-time spot one; EC2 refuses the whole request for it."""
+    stop = InstanceResponse.stop_instances
+
+    def stop_instances(self: Any) -> Any:
+        # Whoever keeps the hosts does not ask, but tells what has happened.
+        if KEEPER not in self.headers.get("Authorization", ""):
+            for instance in self.ec2_backend.get_multi_instances_by_id(self._get_param("InstanceIds", [])):
+                _refuse_to_stop(instance)
+        return stop(self)
+
+    InstanceResponse.stop_instances = stop_instances
+
+
+def _refuse_to_stop(instance: Instance) -> None:
+    if instance._state.name in ("shutting-down", "terminated"):
+        message = f"This instance '{instance.id}' is not in a state from which it can be stopped."
+        raise EC2ClientError("IncorrectInstanceState", message)
+    if instance.lifecycle == "spot":
+        message = f"You can't stop the Spot Instance '{instance.id}' of a one-time Spot Instance request."
+        raise EC2ClientError("UnsupportedOperation", message)
 
 
 def _describe_rules_between_groups() -> None:

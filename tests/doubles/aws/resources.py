@@ -41,6 +41,8 @@ def _everything(client: Client) -> Iterator[tuple[str, str, dict[str, str]]]:
     yield from _network_and_machines(client("ec2"))
     yield from _identities(client("iam"))
     yield from _buckets(client("s3"))
+    yield from _schedules(client("scheduler"))
+    yield from _monitoring(client("cloudwatch"), client("sns"))
 
 
 def _network_and_machines(ec2: Any) -> Iterator[tuple[str, str, dict[str, str]]]:
@@ -91,6 +93,41 @@ def _buckets(s3: Any) -> Iterator[tuple[str, str, dict[str, str]]]:
                 raise
             tags = {}
         yield "bucket", bucket["Name"], tags
+
+
+def _schedules(scheduler: Any) -> Iterator[tuple[str, str, dict[str, str]]]:
+    for page in scheduler.get_paginator("list_schedule_groups").paginate():
+        for group in page["ScheduleGroups"]:
+            yield "schedule-group", group["Name"], _tags(scheduler.list_tags_for_resource(ResourceArn=group["Arn"]))
+    for page in scheduler.get_paginator("list_schedules").paginate():
+        for schedule in page["Schedules"]:
+            # A schedule has no tags: by its group it is somebody's.
+            group = scheduler.get_schedule_group(Name=schedule["GroupName"])
+            tags = _tags(scheduler.list_tags_for_resource(ResourceArn=group["Arn"]))
+            yield "schedule", f"{schedule['GroupName']}/{schedule['Name']}", tags
+
+
+def _monitoring(cloudwatch: Any, sns: Any) -> Iterator[tuple[str, str, dict[str, str]]]:
+    for page in cloudwatch.get_paginator("describe_alarms").paginate():
+        for alarm in page["MetricAlarms"]:
+            tags = _tags(cloudwatch.list_tags_for_resource(ResourceARN=alarm["AlarmArn"]))
+            yield "alarm", alarm["AlarmName"], tags
+    for page in cloudwatch.get_paginator("list_dashboards").paginate():
+        for dashboard in page["DashboardEntries"]:
+            yield "dashboard", dashboard["DashboardName"], _tags_by(dashboard["DashboardName"])
+    for page in sns.get_paginator("list_topics").paginate():
+        for arn in (topic["TopicArn"] for topic in page["Topics"]):
+            yield "topic", arn.rpartition(":")[2], _tags(sns.list_tags_for_resource(ResourceArn=arn))
+    for page in sns.get_paginator("list_subscriptions").paginate():
+        for subscription in page["Subscriptions"]:
+            name = subscription["TopicArn"].rpartition(":")[2]
+            yield "subscription", name, _tags_by(name)
+
+
+def _tags_by(name: str) -> dict[str, str]:
+    """The tags that a thing would have that has none, by its name, which is `orchard-CLUSTER` and no more."""
+    project, _, cluster_name = name.partition("-")
+    return {"Project": project, "Cluster": cluster_name}
 
 
 def _tags(described: dict[str, Any]) -> dict[str, str]:

@@ -11,10 +11,11 @@ from time import sleep
 from typing import Any
 from urllib.parse import parse_qs
 
-from tests.doubles.aws import answers, lateness, moto_patches
-from tests.doubles.aws.paths import CHECKIP_PATH, KEEPER, LATENESS_PATH, RECLAIM_PATH
+from tests.doubles.aws import answers, lateness, moto_patches, scheduler
+from tests.doubles.aws.paths import CHECKIP_PATH, FIRED_PATH, KEEPER, LATENESS_PATH, RECLAIM_PATH, SCHEDULER
 
 StartResponse = Callable[..., Any]
+EVERY_ADDRESS, LOOPBACK = "0.0.0.0", "127.0.0.1"  # noqa: S104
 
 
 @dataclass
@@ -62,6 +63,7 @@ class FaultyApplication:
         self._lock = threading.Lock()
         self._gate = threading.Event()
         self._waiting = 0
+        self.scheduler: scheduler.Scheduler | None = None
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request."""
@@ -69,7 +71,7 @@ class FaultyApplication:
         environ["wsgi.input"] = BytesIO(body)
         if environ["PATH_INFO"].startswith("/_"):
             return self._answer_the_test(environ, body, start_response)
-        if KEEPER in environ.get("HTTP_AUTHORIZATION", ""):
+        if KEEPER in environ.get("HTTP_AUTHORIZATION", "") or SCHEDULER in environ.get("HTTP_USER_AGENT", ""):
             return self._application(environ, start_response)
         service, call = name_of_call(environ, body)
         with self._lock:
@@ -117,6 +119,9 @@ class FaultyApplication:
         path = environ["PATH_INFO"]
         if path == CHECKIP_PATH:
             return _give(start_response, f"{environ['REMOTE_ADDR']}\n".encode(), "text/plain")
+        if path == FIRED_PATH:
+            fired = self.scheduler.fired if self.scheduler else []
+            return _give(start_response, json.dumps(fired).encode(), "application/json")
         if path == LATENESS_PATH:
             lateness.lateness.set(**json.loads(body))
         elif path == RECLAIM_PATH:
@@ -171,7 +176,9 @@ def _error(service: str, fault: Fault, start_response: StartResponse) -> Iterabl
         "iam": f"<ErrorResponse>{error}<RequestId>fault</RequestId></ErrorResponse>",
         "sts": f"<ErrorResponse>{error}<RequestId>fault</RequestId></ErrorResponse>",
     }
-    answer = shapes.get(service) or json.dumps({"__type": fault.code, "message": fault.message})
+    # Services do not agree on how the message's name is written.
+    said = {"__type": fault.code, "message": fault.message, "Message": fault.message}
+    answer = shapes.get(service) or json.dumps(said)
     start_response(f"{fault.status} Fault", [("Content-Type", "text/xml" if service in shapes else "application/json")])
     return [answer.encode()]
 
@@ -184,5 +191,8 @@ def serve(host: str, port: int, ready: Callable[[int], None]) -> None:
     moto_patches.apply()
     application = FaultyApplication(DomainDispatcherApplication(create_backend_app))
     server = make_server(host, port, application, threaded=True, request_handler=MotoRequestHandler)
+    application.scheduler = scheduler.start(
+        f"http://{LOOPBACK if host == EVERY_ADDRESS else host}:{server.server_port}"
+    )
     threading.Thread(target=ready, args=(server.server_port,), daemon=True).start()
     server.serve_forever()
