@@ -28,9 +28,9 @@ def account(region: str) -> str:
         return str(client("sts", region).get_caller_identity()["Account"])
 
 
-def rehearsal(region: str) -> str | None:
+def rehearsal(region: str, service: str = "ec2") -> str | None:
     """The sentence that says so where something else than Amazon answers for AWS; None for the real one."""
-    endpoint = str(client("ec2", region).meta.endpoint_url)
+    endpoint = str(client(service, region).meta.endpoint_url)
     host = urlsplit(endpoint).hostname or ""
     if any(host == domain or host.endswith(f".{domain}") for domain in AMAZONS):
         return None

@@ -3,10 +3,10 @@
 from typing import Any
 
 from scripts import console, lock, processes, tfvars
-from scripts.aws import clients, own_address, prices, resources
-from scripts.aws.prices import Price
+from scripts.aws import clients, own_address, resources
 from scripts.errors import BusyError
 from scripts.hosts import host_keys
+from scripts.lifecycle import money
 from scripts.terraform import validation, workspace
 from scripts.terraform.workspace import Plan, Terraform
 
@@ -23,7 +23,8 @@ def plan(admin_cidr: str = "") -> None:
         under_way.result = counts(planned)
     for line in groups(planned):
         console.say(f"  {line}")
-    console.say(f"Price: {price_of(planned) or 'unknown for these instance types: see aws.amazon.com/ec2/pricing'}")
+    for line in money.before(planned.variables):
+        console.say(line)
     console.say("Next: make up")
 
 
@@ -42,19 +43,6 @@ def checked_region() -> str:
     """The region that is set, once Terraform takes the settings. Raises InputError when it refuses them."""
     validation.check(tfvars.text())
     return str(tfvars.setting("region"))
-
-
-def price_of(planned: Plan) -> Price | None:
-    """The price of the cluster that the plan leads to."""
-    values = planned.variables
-    return prices.of_cluster(
-        region=values["region"],
-        master_type=values["master_instance_type"],
-        worker_type=values["worker_instance_type"],
-        workers=int(values["worker_count"]),
-        spot=bool(values["worker_spot"]),
-        root_gb=int(values["root_volume_gb"]),
-    )
 
 
 def counts(planned: Plan) -> str:

@@ -1,8 +1,8 @@
 """What a task that leaves a cluster running ends with."""
 
 from scripts import console
-from scripts.aws import prices
 from scripts.cluster import Cluster
+from scripts.lifecycle import money
 
 
 def say(cluster: Cluster) -> None:
@@ -11,6 +11,9 @@ def say(cluster: Cluster) -> None:
     for host in cluster.hosts:
         console.say(f"{host.name:<{console.NAME_WIDTH}}{host.address:<16} {host.private_ip:<16} {host.id}")
     console.say(f"{'bucket':<{console.NAME_WIDTH}}s3://{cluster.bucket}")
-    console.say(f"{'price':<{console.NAME_WIDTH}}{prices.of(cluster) or 'not known for these types'}")
+    price, *more = money.of_running(cluster)
+    console.say(f"{'price':<{console.NAME_WIDTH}}{price}")
+    for line in more:
+        console.say(f"{'':<{console.NAME_WIDTH}}{line}")
     console.say()
     console.say("Next: make upload DATA=folder, then make run. When you are done: make down")

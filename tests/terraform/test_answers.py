@@ -23,7 +23,7 @@ def asked(aws: AwsDouble, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The tests' AWS, taken by the product's clients for Amazon's."""
     for name, value in aws.environment().items():
         monkeypatch.setenv(name, value)
-    remembered = (clients.client, prices.of_instance, prices.of_spot)
+    remembered = (clients.client, prices.of_instance, prices.of_spot, prices.of_nat)
     for function in remembered:
         function.cache_clear()
     yield

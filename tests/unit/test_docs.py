@@ -157,14 +157,14 @@ def test_every_test_that_the_security_model_names_is_there() -> None:
 
 def test_the_prices_are_the_tables() -> None:
     prices = json.loads((ROOT / "scripts" / "aws" / "prices.json").read_text())
-    here = prices[tfvars.default("region")]
+    here = prices["regions"][tfvars.default("region")]
     workers, gigabytes = tfvars.default("worker_count"), tfvars.default("root_volume_gb")
     master_type, worker_type = tfvars.default("master_instance_type"), tfvars.default("worker_instance_type")
     master, worker = here["instance_per_hour"][master_type], here["instance_per_hour"][worker_type]
     disk = gigabytes * here["gp3_per_gb_month"] / HOURS_IN_A_MONTH
     hour = master + workers * worker + (1 + workers) * (here["public_ipv4_per_hour"] + disk)
     page = text_of("cluster-and-cost.md")
-    assert f"(as of {prices['as_of']})" in page
+    assert f"copied on {prices['copied_on']}" in page
     assert f"| worker {worker_type} | {worker} an hour each | {workers * worker:.3f} |" in page
     assert f"**{hour:.3f}** ({24 * hour:.2f} a day)" in page
     assert f"{hour:.2f} USD an hour as set by default" in README.read_text()

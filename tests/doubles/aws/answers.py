@@ -36,10 +36,11 @@ def apply() -> None:
 
 
 def get_products(request: dict[str, Any]) -> bytes:
-    """The price list's answer for one instance type in one region: empty where the table has no price."""
+    """The price list's answer for an instance type or for NAT gateways: empty where the table has no price."""
     wanted = {entry["Field"]: entry["Value"] for entry in request.get("Filters", [])}
-    price = _per_hour(wanted.get("regionCode", ""), wanted.get("instanceType", ""))
-    dimension = {"unit": "Hrs", "pricePerUnit": {"USD": f"{price or 0:.10f}"}}
+    region, is_nat = wanted.get("regionCode", ""), wanted.get("productFamily") == "NAT Gateway"
+    price = _of_region(region).get("nat_per_gb") if is_nat else _per_hour(region, wanted.get("instanceType", ""))
+    dimension = {"unit": "GB" if is_nat else "Hrs", "pricePerUnit": {"USD": f"{price or 0:.10f}"}}
     product = {
         "product": {"attributes": wanted},
         "terms": {"OnDemand": {"OFFER": {"priceDimensions": {"RATE": dimension}}}},
@@ -93,6 +94,10 @@ def _spot_prices(self: Any) -> ActionResult:
 
 
 def _per_hour(region: str, instance_type: str) -> float | None:
-    table = json.loads(TABLE.read_text())
-    price = table.get(region, {}).get("instance_per_hour", {}).get(instance_type)
+    price = _of_region(region).get("instance_per_hour", {}).get(instance_type)
     return None if price is None else float(price)
+
+
+def _of_region(region: str) -> dict[str, Any]:
+    known: dict[str, Any] = json.loads(TABLE.read_text())["regions"].get(region, {})
+    return known

@@ -142,4 +142,9 @@ def variables() -> dict[str, Any]:
         "worker_count": 1,
         "worker_spot": False,
         "root_volume_gb": 30,
+        "idle_minutes": 30,
+        "max_age_hours": 12,
+        "cloudwatch": True,
+        "budget_email": None,
+        "existing_subnet_id": None,
     }
