@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
 
-.PHONY: help demo setup test test-unit test-s3 test-job test-terraform fuzz coverage test-cluster bench lint audit lock sbom docs init plan up stop start scale credentials down upload run follow runs stop-run results status ssh jupyter ui history logs rehearse recording sandbox-cloud sandbox-up sandbox-down
+.PHONY: help demo setup test test-unit test-s3 test-job test-terraform fuzz coverage test-cluster bench lint audit lock sbom docs init plan up stop start scale credentials down upload run follow runs stop-run results status costs ssh jupyter ui history logs rehearse recording sandbox-cloud sandbox-up sandbox-down
 
 help: ## Print this menu
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -130,6 +130,9 @@ results: .venv/.operator ## Fetch a run's report, CSV, components and record (RU
 
 status: .venv/.operator ## Hosts, workers alive, runs, time and cost (JSON=1)
 	@$(FAB) status $(FLAGS) $(if $(JSON),--json)
+
+costs: .venv/.operator ## What every cluster of this account has cost, by month (JSON=1)
+	@$(FAB) costs $(FLAGS) $(if $(JSON),--json)
 
 ssh: .venv/.operator ## A shell on a host (HOST=worker-1; default: the master)
 	@$(FAB) ssh $(FLAGS) $(call given,HOST)

@@ -7,7 +7,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from scripts.hosts import logs, shell, tunnels
-from scripts.lifecycle import credentials, down, init, plan, power, scale, status, up
+from scripts.lifecycle import costs, credentials, down, init, plan, power, scale, status, up
 from scripts.runs import attach, results, start, table, upload
 from scripts.runs.submission import DEFAULT_SIZE, SIZES
 from scripts.tasks import task
@@ -143,6 +143,12 @@ def results_(run: str = "", folder: str = "results") -> None:
 def status_(json: bool = False) -> None:
     """Say what there is: hosts, workers alive, runs, time and cost."""
     status.show(outputs.current(), json)
+
+
+@task({"json": "print it for programs"})
+def costs_(json: bool = False) -> None:
+    """Say what every cluster of this account has cost, by month, from the clusters' own ledgers."""
+    costs.show(json)
 
 
 @task({"host": "master, worker-1 and so on (default: master)"})

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from scripts.errors import InputError
 PICTURES = "pictures"
 RUNS = "runs"
 WEIGHTS = "weights"
+LEDGER = "ledger"
 RECORD = "run.json"
 # A run's name, as the job and the host have it: a word that is no path.
 RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -45,15 +47,23 @@ class Bucket:
 
     def run_ids(self) -> list[str]:
         """Names of the run folders, sorted; the names that Orchard gives sort by time. Other folders are left."""
-        with aws_errors_as_sentences(f"list {self.uri(RUNS)}"):
-            pages = self._pages(f"{RUNS}/", Delimiter="/")
-            found = [entry["Prefix"].split("/")[1] for page in pages for entry in page.get("CommonPrefixes", [])]
-            return sorted(name for name in found if RUN_ID.fullmatch(name))
+        return sorted(name for name in self.folders(RUNS) if RUN_ID.fullmatch(name))
+
+    def folders(self, folder: str) -> list[str]:
+        """Names of the folders right below this one."""
+        with aws_errors_as_sentences(f"list {self.uri(folder)}"):
+            pages = self._pages(f"{folder}/", Delimiter="/")
+            return [entry["Prefix"].split("/")[-2] for page in pages for entry in page.get("CommonPrefixes", [])]
 
     def keys(self, prefix: str) -> list[str]:
         """Every key below a prefix."""
+        return [key for page in self.key_pages(prefix) for key in page]
+
+    def key_pages(self, prefix: str) -> Iterator[list[str]]:
+        """The same as they are listed, up to 1,000 at a time: whoever has enough asks for no more."""
         with aws_errors_as_sentences(f"list {self.uri(prefix)}"):
-            return [entry["Key"] for page in self._pages(prefix) for entry in page.get("Contents", [])]
+            for page in self._pages(prefix):
+                yield [entry["Key"] for entry in page.get("Contents", [])]
 
     def read_json(self, key: str) -> Any:
         """An object's content; None where there is no such object, or no JSON in it."""

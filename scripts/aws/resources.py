@@ -11,6 +11,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from scripts.aws import clients
+from scripts.aws.bucket import Bucket
 from scripts.aws.errors import aws_errors_as_sentences
 
 PROJECT = "orchard"
@@ -65,6 +66,17 @@ def buckets(region: str, cluster_name: str) -> list[str]:
         names = [bucket["Name"] for bucket in s3.list_buckets()["Buckets"]]
         # The prefix is a cluster's whose name goes on after a hyphen, too: the tag decides.
         return [name for name in names if name.startswith(_prefix(cluster_name)) and _is_ours(s3, name, cluster_name)]
+
+
+def buckets_of_project(region: str) -> list[Bucket]:
+    """The buckets of all clusters of the account, each with its own region; `region` is where they are asked for."""
+    s3 = clients.client("s3", region)
+    with aws_errors_as_sentences("list the account's buckets"):
+        names = [bucket["Name"] for bucket in s3.list_buckets()["Buckets"]]
+        ours = [
+            name for name in names if name.startswith(f"{PROJECT}-") and _tags_of(s3, name).get("Project") == PROJECT
+        ]
+        return [Bucket(name, s3.head_bucket(Bucket=name).get("BucketRegion", region)) for name in ours]
 
 
 def _in_ec2(ec2: Any, cluster_name: str) -> Iterator[Resource]:
@@ -156,13 +168,18 @@ def _unless_refused(found: Iterator[Resource]) -> list[Resource]:
 
 
 def _is_ours(s3: Any, bucket: str, cluster_name: str) -> bool:
+    tags = _tags_of(s3, bucket)
+    return tags.get("Project") == PROJECT and tags.get("Cluster") == cluster_name
+
+
+def _tags_of(s3: Any, bucket: str) -> dict[str, str]:
+    """A bucket's tags; none where it is gone, or somebody else's."""
     try:
-        tags = s3.get_bucket_tagging(Bucket=bucket)["TagSet"]
+        return _tags(s3.get_bucket_tagging(Bucket=bucket)["TagSet"])
     except s3.exceptions.ClientError as error:
         if error.response["Error"]["Code"] in ("NoSuchTagSet", "NoSuchBucket", "AccessDenied"):
-            return False
+            return {}
         raise
-    return _are_tags_of(tags, cluster_name)
 
 
 def _prefix(cluster_name: str) -> str:

@@ -123,5 +123,7 @@ def _hours(given: str) -> float:
     except ValueError:
         hours = math.nan
     if not 0 < hours <= LONGEST_HOURS:
-        raise InputError(f"HOURS={given} is no time to keep a cluster for: give hours above 0, up to {LONGEST_HOURS:.0f}.")
+        raise InputError(
+            f"HOURS={given} is no time to keep a cluster for: give hours above 0, up to {LONGEST_HOURS:.0f}."
+        )
     return hours

@@ -10,16 +10,20 @@ HOUR = 3600.0
 
 @dataclass(frozen=True)
 class Rates:
-    """Prices in `currency`: an hour of each host, of one host's disk, of one public address; a thousand requests."""
+    """Prices in `currency`: an hour of each host, of one host's disk, of one public address; a thousand requests.
+
+    As the laptop tells them (scripts/aws/prices.py, Rates): the workers' are None where their type has no known price.
+    """
 
     master_per_hour: float
-    worker_per_hour: float
-    worker_on_demand_per_hour: float
+    worker_per_hour: float | None
+    worker_on_demand_per_hour: float | None
     disk_per_hour: float
     address_per_hour: float
     s3_put_per_1000: float
     s3_get_per_1000: float
     currency: str
+    source: str = ""
 
 
 @dataclass(frozen=True)
@@ -78,11 +82,12 @@ class Account:
         rates = self.rates
         if rates is None:
             return
-        self.usd[part] += hours * (rates.master_per_hour if machine.is_master else rates.worker_per_hour)
+        worker = rates.worker_per_hour or 0.0
+        self.usd[part] += hours * (rates.master_per_hour if machine.is_master else worker)
         self.usd["disks"] += hours * rates.disk_per_hour
         self.usd["addresses"] += hours * rates.address_per_hour * machine.has_address
         if machine.is_spot:
-            self.spot_saved += hours * (rates.worker_on_demand_per_hour - rates.worker_per_hour)
+            self.spot_saved += hours * ((rates.worker_on_demand_per_hour or worker) - worker)
 
     @property
     def requests_usd(self) -> float:
