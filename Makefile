@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
 
-.PHONY: help demo setup test test-unit test-s3 test-job test-terraform fuzz coverage test-cluster bench lint audit lock sbom docs init plan up stop start scale credentials down upload run follow runs stop-run results status costs ssh jupyter ui history logs rehearse recording sandbox-cloud sandbox-up sandbox-down
+.PHONY: help demo setup test test-unit test-s3 test-job test-terraform fuzz coverage test-cluster bench lint audit lock sbom docs init plan up stop start keep scale credentials down upload run follow runs stop-run results status costs ssh jupyter ui history logs rehearse recording sandbox-cloud sandbox-up sandbox-down
 
 help: ## Print this menu
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -97,6 +97,9 @@ stop: .venv/.operator ## Stop the instances; the disks stay
 
 start: .venv/.operator ## Start them again, and verify the cluster
 	@$(FAB) start $(FLAGS)
+
+keep: .venv/.operator ## Put off for HOURS=2 whatever would end the cluster by itself
+	@$(FAB) keep $(FLAGS) $(call given,HOURS)
 
 scale: .venv/.operator ## Have WORKERS=n workers; those that go hand over first
 	@$(FAB) scale $(FLAGS) --workers=$(WORKERS) $(if $(ADMIN_CIDR),--admin-cidr=$(ADMIN_CIDR))

@@ -7,7 +7,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from scripts.hosts import logs, shell, tunnels
-from scripts.lifecycle import costs, credentials, down, init, plan, power, scale, status, up
+from scripts.lifecycle import costs, credentials, down, ends, init, plan, power, scale, status, up
 from scripts.runs import attach, results, start, table, upload
 from scripts.runs.submission import DEFAULT_SIZE, SIZES
 from scripts.tasks import task
@@ -74,7 +74,13 @@ def stop() -> None:
 @task()
 def start_() -> None:
     """Start them again, and verify the cluster."""
-    power.start()
+    up.start()
+
+
+@task({"hours": f"for how many hours (default: {ends.DEFAULT_HOURS})"})
+def keep(hours: str = ends.DEFAULT_HOURS) -> None:
+    """Put off whatever would end the cluster by itself."""
+    ends.keep(hours)
 
 
 @task({"workers": "how many workers the cluster is to have"} | ADMIN_CIDR)

@@ -187,5 +187,9 @@ def _prefix(cluster_name: str) -> str:
 
 
 def _are_tags_of(listed: list[dict[str, str]], cluster_name: str) -> bool:
-    tags = {tag["Key"]: tag["Value"] for tag in listed}
+    tags = _tags(listed)
     return tags.get("Project") == PROJECT and tags.get("Cluster") == cluster_name
+
+
+def _tags(listed: list[dict[str, str]]) -> dict[str, str]:
+    return {tag["Key"]: tag["Value"] for tag in listed}

@@ -1,10 +1,12 @@
 """Waiting for hosts: until they run, until SSH takes the key, until the master sees every worker."""
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from typing import Any
 
 from scripts import console
-from scripts.aws import clients
+from scripts.aws import clients, ledger
 from scripts.aws.errors import aws_errors_as_sentences
 from scripts.cluster import Cluster, Host
 from scripts.console import Phase
@@ -20,15 +22,28 @@ STATE_SECONDS = 600
 PAUSE_SECONDS = 0.5
 
 
-def states(cluster: Cluster) -> dict[str, str]:
-    """Each host's state in EC2 by its name; `terminated` for one that EC2 no longer knows."""
+def described(cluster: Cluster) -> dict[str, dict[str, Any]]:
+    """EC2's descriptions of the hosts by their names; none of one that EC2 no longer knows."""
     ec2: Any = clients.client("ec2", cluster.region)
     with aws_errors_as_sentences("describe the instances"):
         pages = ec2.get_paginator("describe_instances").paginate(
             Filters=[{"Name": "instance-id", "Values": [host.id for host in cluster.hosts]}]
         )
-        known = {i["InstanceId"]: i["State"]["Name"] for p in pages for r in p["Reservations"] for i in r["Instances"]}
-    return {host.name: known.get(host.id, "terminated") for host in cluster.hosts}
+        known = {i["InstanceId"]: i for p in pages for r in p["Reservations"] for i in r["Instances"]}
+    return {host.name: known[host.id] for host in cluster.hosts if host.id in known}
+
+
+def states(cluster: Cluster) -> dict[str, str]:
+    """Each host's state in EC2 by its name; `terminated` for one that EC2 no longer knows."""
+    known = described(cluster)
+    return {
+        host.name: known[host.name]["State"]["Name"] if host.name in known else "terminated" for host in cluster.hosts
+    }
+
+
+def stopped_at(cluster: Cluster) -> datetime | None:
+    """When the master stopped, by EC2's word; None where it runs, or EC2 does not say."""
+    return ledger.stopped_at(described(cluster).get(cluster.master.name, {}))
 
 
 def are_all(cluster: Cluster, state: str) -> bool:
@@ -36,13 +51,14 @@ def are_all(cluster: Cluster, state: str) -> bool:
     return set(states(cluster).values()) == {state}
 
 
-def wait_for_state(cluster: Cluster, wanted: str, under_way: Phase) -> None:
-    """Wait until every host is `running` or `stopped`. Raises AwsError when one does not get there."""
+def wait_for_state(cluster: Cluster, wanted: str, under_way: Phase, of: Sequence[Host] = ()) -> None:
+    """Wait until every host (of these) is `running` or `stopped`. Raises AwsError when one does not get there."""
+    names = {host.name for host in of or cluster.hosts}
     late: dict[str, str] = {}
 
     def all_there() -> bool:
         nonlocal late
-        late = {name: state for name, state in states(cluster).items() if state != wanted}
+        late = {name: state for name, state in states(cluster).items() if name in names and state != wanted}
         for name, state in late.items():
             # From there is no way back.
             if state == "terminated":

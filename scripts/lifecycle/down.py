@@ -10,9 +10,9 @@ from scripts.aws.errors import aws_errors_as_sentences
 from scripts.aws.profile import credentials_file, profile_name, remove_profile
 from scripts.aws.resources import Resource
 from scripts.cluster import Cluster
-from scripts.errors import AwsError, BusyError, NoClusterError
+from scripts.errors import AwsError, BusyError, NoClusterError, OperatorError
 from scripts.hosts import host_keys, logs, tunnels
-from scripts.lifecycle import plan
+from scripts.lifecycle import ends, plan, power
 from scripts.runs import at_work
 from scripts.terraform import outputs, workspace
 from scripts.terraform.diagnostics import Event
@@ -38,6 +38,7 @@ def down(purge: bool = False) -> None:
             _ask_before_purge(region, name)
         if up_now:
             with console.phase("Logs") as under_way:
+                _close_ledger(up_now, under_way)
                 logs.save_to_bucket(up_now, under_way)
         with console.phase("Destroy") as under_way:
             under_way.result = _destroy(name, under_way)
@@ -51,6 +52,17 @@ def down(purge: bool = False) -> None:
             _purge(region, name)
         else:
             _tell_of_buckets(region, name)
+
+
+def _close_ledger(cluster: Cluster, under_way: console.Phase) -> None:
+    """Have the ledger's last entry written while somebody knows of it."""
+    try:
+        if power.are_off(cluster):
+            power.settle(cluster)
+        else:
+            ends.save_last_entry(cluster, "make down", under_way)
+    except OperatorError as error:
+        under_way.note(f"the ledger's last entry was not written: {error.reason}")
 
 
 def _sweep(name: str) -> list[str]:

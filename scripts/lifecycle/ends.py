@@ -110,7 +110,7 @@ def _of_aws(found: Ends) -> str:
 
 
 def _move_aws(cluster: Cluster, hours: float = 0.0) -> float | None:
-    """Move AWS's own hour behind the age limit as from now, or behind so many hours; gives it, None where it has none."""
+    """Move AWS's own hour behind the age limit as from now, or behind so many hours; gives it, None without one."""
     if not cluster.ends.max_age_hours:
         return None
     at = datetime.now(UTC) + timedelta(hours=max(hours, cluster.ends.max_age_hours)) + AFTER_AGE

@@ -1,56 +1,93 @@
-"""`make stop` and `make start`: instances switched off and on; disks, private addresses and host keys stay."""
+"""`make stop`, and what `make start` needs: instances off and on; disks, private addresses and host keys stay."""
 
+from datetime import datetime, timedelta
 from typing import Any
 
 from scripts import console, lock, tfvars
-from scripts.aws import clients, prices
+from scripts.aws import clients, ledger, prices, schedules
+from scripts.aws.bucket import bucket_of
 from scripts.aws.errors import aws_errors_as_sentences
+from scripts.aws.ledger import Stretch
 from scripts.cluster import Cluster
-from scripts.errors import InputError
+from scripts.errors import OperatorError
 from scripts.hosts import readiness
-from scripts.lifecycle import summary
+from scripts.lifecycle import ends
 from scripts.runs import at_work
 from scripts.terraform import outputs, workspace
 
 STOP_SECONDS = 300
+# AWS invokes a schedule within a minute, and stopping takes some more.
+SCHEDULE_LATE = timedelta(minutes=10)
 
 
 def stop() -> None:
-    """Stop every instance. Asks when something is at work."""
+    """Stop every instance; spot workers, which cannot be stopped, are given back. Asks when something is at work."""
     with lock.changing(tfvars.read()["cluster_name"], "stop"):
         cluster = outputs.current()
-        if cluster.spot and cluster.workers:
-            raise InputError(
-                "Spot workers cannot be stopped, only given back: `make scale WORKERS=0` first, or `make down`."
-            )
-        if readiness.are_all(cluster, "stopped"):
+        spot = cluster.workers if cluster.spot else ()
+        staying = [host for host in cluster.hosts if host not in spot]
+        if are_off(cluster):
             console.say(f"Cluster {cluster.name} is stopped already. Next: make start")
             return
         at_work.ask_before(cluster, "Stop the cluster all the same?")
         with console.phase("Stop") as under_way:
-            ids = [host.id for host in cluster.hosts]
+            ends.save_last_entry(cluster, "make stop", under_way)
             with aws_errors_as_sentences("stop the instances"):
-                _ec2(cluster).stop_instances(InstanceIds=ids)
-            readiness.wait_for_state(cluster, "stopped", under_way)
-            under_way.result = f"{len(ids)} hosts stopped"
-    disks = prices.of_disks(cluster.region, len(cluster.hosts), cluster.root_volume_gb)
+                if spot:
+                    _ec2(cluster).terminate_instances(InstanceIds=[host.id for host in spot])
+                _ec2(cluster).stop_instances(InstanceIds=[host.id for host in staying])
+            readiness.wait_for_state(cluster, "stopped", under_way, of=staying)
+            given_back = f", {len(spot)} spot workers given back" if spot else ""
+            under_way.result = f"{len(staying)} hosts stopped{given_back}"
+    disks = prices.of_disks(cluster.region, len(staying), cluster.root_volume_gb)
     console.say(
         f"While it is stopped, its disks cost {disks * prices.HOURS_PER_DAY:.2f} {prices.currency()} a day. "
         "Next: make start"
     )
 
 
-def start() -> None:
-    """Start every instance, learn the new addresses, and prove that the cluster works again."""
-    with lock.changing(tfvars.read()["cluster_name"], "start"):
-        cluster = outputs.current()
-        with console.phase("Start") as under_way:
-            started = start_stopped(cluster, under_way)
-            under_way.result = f"{started} hosts started" if started else "all were running"
-        cluster = outputs.current()
-        readiness.connect(cluster)
-        readiness.verify(cluster)
-    summary.say(cluster)
+def are_off(cluster: Cluster) -> bool:
+    """Whether the master is stopped and no worker runs."""
+    now = readiness.states(cluster)
+    return now[cluster.master.name] == "stopped" and not set(now.values()) & {"running", "pending", "stopping"}
+
+
+def lost_workers(cluster: Cluster) -> list[str]:
+    """Workers that are no more, as spot ones after a stop: only Terraform makes them anew."""
+    now = readiness.states(cluster)
+    return [host.name for host in cluster.workers if now[host.name] in ("terminated", "shutting-down")]
+
+
+def say_how_it_stopped(cluster: Cluster) -> None:
+    """When and why the cluster stopped, where it did so by itself; the ledger's open entry is closed with that."""
+    if not are_off(cluster):
+        return
+    try:
+        stretch = settle(cluster)
+    except OperatorError as error:
+        console.warn(f"When and why it stopped is not known ({error.reason}).")
+        return
+    if stretch and stretch.ended_at and not (stretch.why or "").startswith("make "):
+        why = (stretch.why or "").partition(": ")[2] or stretch.why
+        console.say(f"It had stopped by itself at {ends.moment(stretch.ended_at.timestamp())}: {why}.")
+
+
+def settle(cluster: Cluster) -> Stretch | None:
+    """The newest stretch of a cluster that is off, closed by what EC2 says where its keeper had no last word."""
+    bucket = bucket_of(cluster)
+    stretch = ledger.latest(bucket, cluster.name)
+    if stretch is None or stretch.ended_at:
+        return stretch
+    stopped_at = readiness.stopped_at(cluster) or stretch.seen_at
+    return ledger.close(bucket, stretch, stopped_at, _why_unsaid(cluster, stopped_at))
+
+
+def _why_unsaid(cluster: Cluster, stopped_at: datetime) -> str:
+    """What stopped a cluster whose keeper said nothing of it."""
+    due = schedules.due(cluster.region, cluster.name)
+    if due and abs(stopped_at - due) < SCHEDULE_LATE:
+        return "AWS: its hosts had not stopped by themselves by the hour that AWS was given"
+    return "unknown: its keeper said nothing; somebody stopped it elsewhere, or its hosts were lost"
 
 
 def start_stopped(cluster: Cluster, under_way: console.Phase) -> int:

@@ -6,7 +6,7 @@ from scripts.errors import ConfigurationError, OperatorError
 from scripts.hosts import host_keys, orchard_run, readiness, spark_master
 from scripts.hosts.spark_master import MasterState
 from scripts.hosts.ssh import Hosts
-from scripts.lifecycle import plan, summary, up
+from scripts.lifecycle import ends, plan, summary, up
 from scripts.terraform import outputs, validation
 from scripts.waiting import wait_until
 
@@ -21,13 +21,14 @@ def scale(workers: str, admin_cidr: str = "") -> None:
     with lock.changing(name, "scale"):
         cluster = outputs.current()
         leaving = cluster.workers[wanted:]
-        if leaving:
-            _decommission(cluster, leaving)
-        tfvars.write(tfvars.with_setting(tfvars.text(), "worker_count", wanted))
-        if wanted > len(cluster.workers):
-            cluster = up.converge(cluster.name, admin_cidr)
-        else:
-            cluster = _shrink(cluster, admin_cidr)
+        with ends.put_off(cluster, "scale"):
+            if leaving:
+                _decommission(cluster, leaving)
+            tfvars.write(tfvars.with_setting(tfvars.text(), "worker_count", wanted))
+            if wanted > len(cluster.workers):
+                cluster = up.converge(cluster.name, admin_cidr)
+            else:
+                cluster = _shrink(cluster, admin_cidr)
         host_keys.forget(cluster.known_hosts, leaving)
     summary.say(cluster)
 
@@ -46,6 +47,7 @@ def _shrink(cluster: Cluster, admin_cidr: str) -> Cluster:
         under_way.result = up.apply(cluster.name, planned, under_way)
     cluster = outputs.current()
     readiness.verify(cluster)
+    ends.begin_anew(cluster)
     return cluster
 
 

@@ -11,8 +11,11 @@ from scripts.aws.errors import aws_errors_as_sentences
 from scripts.aws.prices import Price
 from scripts.cluster import Cluster
 from scripts.errors import ConfigurationError, HostError, MissingError
+from scripts.hosts import keeper
+from scripts.hosts.keeper import Ends
 from scripts.hosts.spark_master import MasterState, master_state
 from scripts.hosts.ssh import Hosts
+from scripts.lifecycle import ends
 from scripts.runs import systemd_unit
 from scripts.runs.progress import Progress, last_progress, span
 from scripts.runs.table import money
@@ -46,7 +49,7 @@ class RunStatus:
 class Status:
     """The cluster now. Costs are since the master's last start, in `currency`, None where no price is known.
 
-    `rehearsal` says so where the cluster is not in AWS.
+    `ends` is the keeper's word, None where it cannot be asked. `rehearsal` says so where the cluster is not in AWS.
     """
 
     cluster: str
@@ -61,6 +64,7 @@ class Status:
     price_per_hour: float | None
     cost_so_far: float | None
     currency: str
+    ends: Ends | None = None
     rehearsal: str | None = None
 
 
@@ -79,14 +83,15 @@ def ask(cluster: Cluster) -> Status:
     instances = _instances(cluster)
     state: MasterState | None = None
     runs: tuple[RunStatus, ...] = ()
+    ending: Ends | None = None
     if _state_of(instances, cluster.master.id) == RUNNING:
         try:
             with Hosts(cluster) as hosts:
-                state, runs = master_state(hosts, cluster), _runs(hosts)
+                state, runs, ending = master_state(hosts, cluster), _runs(hosts), keeper.ends(hosts)
         except (ConfigurationError, HostError, MissingError) as error:
             console.warn(str(error))
     found = status_of(cluster, instances, state, runs, prices.of(cluster), time.time())
-    return replace(found, rehearsal=clients.rehearsal(cluster.region))
+    return replace(found, ends=ending, rehearsal=clients.rehearsal(cluster.region))
 
 
 def status_of(
@@ -140,6 +145,8 @@ def lines(status: Status) -> list[str]:
     said += [f"Run {run.run_id} for {span(run.seconds)}: {run.progress or 'starting'}" for run in status.runs]
     if not status.runs:
         said.append("No run is under way.")
+    if status.ends:
+        said += ends.lines(status.ends, time.time())
     if status.price_per_hour is None:
         said.append("Price: not known for these instance types.")
     else:

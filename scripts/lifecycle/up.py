@@ -1,9 +1,9 @@
-"""`make up`: from settings to a cluster that works, converging from wherever the last time stopped."""
+"""`make up` and `make start`: to a cluster that works, converging from wherever the last time stopped."""
 
 from scripts import console, lock, tfvars
 from scripts.cluster import Cluster
 from scripts.hosts import ansible, host_keys, readiness
-from scripts.lifecycle import plan, power, summary
+from scripts.lifecycle import ends, plan, power, summary
 from scripts.terraform import outputs, workspace
 from scripts.terraform.diagnostics import Event
 from scripts.terraform.workspace import Plan
@@ -19,6 +19,32 @@ def up(admin_cidr: str = "") -> None:
     summary.say(cluster)
 
 
+def start() -> None:
+    """Start every instance, make spot workers anew, and prove that the cluster works again."""
+    name = tfvars.read()["cluster_name"]
+    with lock.changing(name, "start"):
+        cluster = outputs.current()
+        if power.lost_workers(cluster):
+            plan.check(name)
+            cluster = converge(name)
+        else:
+            power.say_how_it_stopped(cluster)
+            with ends.put_off(cluster, "start"):
+                cluster = _switch_on(cluster)
+    summary.say(cluster)
+
+
+def _switch_on(cluster: Cluster) -> Cluster:
+    with console.phase("Start") as under_way:
+        started = power.start_stopped(cluster, under_way)
+        under_way.result = f"{started} hosts started" if started else "all were running"
+    cluster = outputs.current()
+    readiness.connect(cluster)
+    readiness.verify(cluster)
+    ends.begin_anew(cluster)
+    return cluster
+
+
 def converge(name: str, admin_cidr: str = "") -> Cluster:
     """Make the cluster as the settings say, whatever is there of it. The lock is held."""
     with console.phase("Plan") as under_way:
@@ -28,13 +54,16 @@ def converge(name: str, admin_cidr: str = "") -> Cluster:
     with console.phase("Machines") as under_way:
         under_way.result = apply(name, planned, under_way)
         cluster = outputs.current()
+        power.say_how_it_stopped(cluster)
         if power.start_stopped(cluster, under_way):
             cluster = outputs.current()
     readiness.connect(cluster)
-    with console.phase("Software") as under_way:
-        changed = ansible.configure(name, under_way.note)
-        under_way.result = f"{changed} changes" if changed else "nothing to change"
-    readiness.verify(cluster)
+    with ends.put_off(cluster, "up"):
+        with console.phase("Software") as under_way:
+            changed = ansible.configure(name, under_way.note)
+            under_way.result = f"{changed} changes" if changed else "nothing to change"
+        readiness.verify(cluster)
+        ends.begin_anew(cluster)
     return cluster
 
 

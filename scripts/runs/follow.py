@@ -39,6 +39,13 @@ class _Screen:
     def __init__(self, stack: ExitStack) -> None:
         self._stack = stack
         self._bar: console.Bar | None = None
+        self._warned: str | None = None
+
+    def warn(self, warning: str | None) -> None:
+        """Show what the keeper says of an end that is near, each sentence once."""
+        if warning and warning != self._warned:
+            console.warn(warning)
+        self._warned = warning
 
     def show(self, lines: Iterable[str]) -> None:
         for said in map(progress.read, lines):
@@ -62,6 +69,7 @@ def _follow(hosts: Remote, run_id: str, screen: _Screen) -> Unit:
         seen = _snapshot(hosts, run_id, cursor)
         cursor = seen.cursor
         screen.show(seen.lines)
+        screen.warn(seen.warning)
         if seen.unit is None:
             raise NoClusterError(
                 f"The master knows of no run {run_id}, for it has restarted: "

@@ -32,11 +32,15 @@ class Unit:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A run at one moment: its unit (None: the master knows of none), new lines, where to go on reading."""
+    """A run at one moment: its unit (None: the master knows of none), new lines, where to go on reading.
+
+    `warning` is what the cluster's keeper says of an end that is near.
+    """
 
     unit: Unit | None
     lines: tuple[str, ...]
     cursor: str
+    warning: str | None = None
 
 
 def start(hosts: Remote, run_id: str, description: str, words: Sequence[str]) -> None:
@@ -63,7 +67,8 @@ def snapshot(hosts: Remote, run_id: str, cursor: str = "") -> Snapshot:
     """The unit, and what it has printed since `cursor`. When it has ended, all of it has been printed."""
     # Asked every second: the log file would hold little else.
     seen = _ask(hosts, "look", run_id, f"--cursor={cursor}", log=False)
-    return Snapshot(Unit(**seen["run"]) if seen["run"] else None, tuple(seen["lines"]), seen["cursor"])
+    unit = Unit(**seen["run"]) if seen["run"] else None
+    return Snapshot(unit, tuple(seen["lines"]), seen["cursor"], seen.get("warning"))
 
 
 def _ask(hosts: Remote, *words: str, timeout: float = ANSWER_SECONDS, log: bool = True) -> Any:

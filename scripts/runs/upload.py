@@ -9,6 +9,7 @@ from scripts import console, processes
 from scripts.aws.bucket import PICTURES, bucket_of
 from scripts.cluster import Cluster
 from scripts.errors import InputError
+from scripts.hosts import keeper
 
 
 def upload(cluster: Cluster, data: str) -> None:
@@ -18,7 +19,8 @@ def upload(cluster: Cluster, data: str) -> None:
         named = f"There is no folder {data}" if data else "No folder was named"
         raise InputError(f"{named}: give the one that holds a folder for each class, DATA=path.")
     words = [sys.executable, "-m", "pipeline", "upload", str(folder), bucket_of(cluster).uri(PICTURES)]
-    code = processes.hand_over(words, env={"AWS_REGION": cluster.region})
+    with keeper.held(cluster, "upload"):
+        code = processes.hand_over(words, env={"AWS_REGION": cluster.region})
     if code:
         raise Exit(code=code)
     console.say("Next: make run")

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 
-from scripts.cluster import Cluster, Host
+from scripts.cluster import Cluster, Host, Limits
 from scripts.errors import ConfigurationError
 from scripts.hosts.ssh import Result
 
@@ -34,6 +34,7 @@ def cluster_of(workers: int = 1, folder: Path = Path("/nowhere")) -> Cluster:
         worker_type="c6i.2xlarge",
         spot=False,
         root_volume_gb=20,
+        ends=Limits(30, 12),
         tags={},
     )
 

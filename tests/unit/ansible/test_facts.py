@@ -32,15 +32,13 @@ def facts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What master and worker are, with these overrides in an inventory beside the cluster's."""
     folder = tmp_path_factory.mktemp("facts")
     (folder / "play.yml").write_text(PLAYBOOK)
-    shared: dict[str, Any] = {
+    shared = {
         "cluster_name": "c",
         "cluster_region": "r",
         "cluster_bucket": "b",
-        "ansible_user": "admin",
-    }
-    shared |= {
         "cluster_ends": {"idle_minutes": 30, "max_age_hours": 12, "deaf_minutes": 20},
         "cluster_cloudwatch": True,
+        "ansible_user": "admin",
     }
     groups = {
         group: {"hosts": {f"c-{name}": {"cluster_host": name, "cluster_private_ip": address}}}

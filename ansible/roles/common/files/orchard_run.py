@@ -155,13 +155,13 @@ def runs(facts: Facts, pattern: str = "") -> list[dict[str, Any]]:
 def look(facts: Facts, run_id: str, cursor: str) -> dict[str, Any]:
     """A run (null where there is none), what it has printed since the cursor, and the cursor to go on from.
 
-    When the run has ended, all of it has been printed.
+    When the run has ended, all of it has been printed. `warning` is the keeper's, of an end that is near, or null.
     """
     # The state first: what a unit that has ended wrote is in the journal, once that is in step.
     shown = properties(show(unit_of(facts, run_id)))
     run = run_in(facts, shown)
     if run is None:
-        return {"run": None, "lines": [], "cursor": cursor}
+        return {"run": None, "lines": [], "cursor": cursor, "warning": None}
     if not run["is_running"]:
         output(["journalctl", "--sync"])
     after = [f"--after-cursor={cursor}"] if cursor else []
@@ -169,7 +169,16 @@ def look(facts: Facts, run_id: str, cursor: str) -> dict[str, Any]:
     lines = entries(words).decode(errors="replace").splitlines()
     if lines and lines[-1].startswith(CURSOR):
         cursor = lines.pop().removeprefix(CURSOR)
-    return {"run": run, "lines": lines, "cursor": cursor}
+    return {"run": run, "lines": lines, "cursor": cursor, "warning": warning(facts)}
+
+
+def warning(facts: Facts) -> str | None:
+    """What the keeper says of an end that is near."""
+    try:
+        said = json.loads(Path(facts["paths"]["keeper_status"]).read_text())["warning"]
+    except (OSError, ValueError, KeyError):
+        return None
+    return said if isinstance(said, str) else None
 
 
 def show(pattern: str) -> str:

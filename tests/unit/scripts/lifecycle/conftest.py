@@ -1,6 +1,7 @@
 """A person's checkout, and stand-ins for Terraform and for the hosts."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +9,10 @@ import pytest
 
 from scripts import console, processes, tfvars
 from scripts.aws import own_address, prices
+from scripts.aws.bucket import Bucket, bucket_of
 from scripts.cluster import Cluster
-from scripts.hosts import ansible, host_keys, logs, readiness
+from scripts.hosts import ansible, host_keys, keeper, logs, readiness
+from scripts.hosts.keeper import Ends, LastEntry
 from scripts.runs import at_work
 from scripts.terraform import outputs, validation, workspace
 from tests.doubles.fake_terraform import FakeTerraform
@@ -17,6 +20,10 @@ from tests.unit.scripts.conftest import REGION
 
 NAME = "fruits"
 WISHED = ("aws_vpc.cluster[0]", "aws_s3_bucket.data", "aws_instance.master", "aws_instance.worker[0]")
+ENDS = Ends(
+    looked_at=1e9, held_by=(), idle_since=1e9, ends_at=1e9 + 1800, ends_kind="idle", age_ends_at=1e9 + 43_200,
+    kept_until=None, aws_stops_at=None, warning=None, ending=None, ended=None, usd=None, currency=None,
+)  # fmt: skip
 TAGS = [{"Key": "Project", "Value": "orchard"}, {"Key": "Cluster", "Value": NAME}]
 
 
@@ -78,6 +85,13 @@ def cluster(terraform: FakeTerraform, instances: list[str]) -> Cluster:
     return outputs.current()
 
 
+@pytest.fixture
+def bucket(cluster: Cluster, aws: Callable[[str], Any]) -> Bucket:
+    """The cluster's bucket, empty."""
+    aws("s3").create_bucket(Bucket=cluster.bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
+    return bucket_of(cluster)
+
+
 class FakeHosts:
     """What lifecycle does with hosts, in order; `at_work` is what goes on there, `failing` a step that fails."""
 
@@ -85,6 +99,15 @@ class FakeHosts:
         self.steps: list[str] = []
         self.at_work: list[str] = []
         self.failing: dict[str, Exception] = {}
+        self.told: list[dict[str, Any]] = []
+        self.holds: list[str] = []
+
+    @contextmanager
+    def holding(self, name: str) -> Iterator[None]:
+        """The keeper is held for the time of a block."""
+        self.holds.append(name)
+        yield
+        self.holds.append(f"{name} no more")
 
     def does(self, step: str, answer: Any = None) -> Callable[..., Any]:
         """A stand-in that notes the step and gives this answer."""
@@ -108,6 +131,9 @@ def hosts(monkeypatch: pytest.MonkeyPatch) -> FakeHosts:
     monkeypatch.setattr(readiness, "verify", fake.does("verify"))
     monkeypatch.setattr(logs, "save_to_bucket", fake.does("save the logs"))
     monkeypatch.setattr(at_work, "at_work", lambda _: fake.at_work)
+    monkeypatch.setattr(keeper, "held", lambda _, name: fake.holding(name))
+    monkeypatch.setattr(keeper, "tell", lambda _, **told: fake.told.append(told) or ENDS)
+    monkeypatch.setattr(keeper, "end", lambda _, why: fake.does(f"end the stretch: {why}", last_entry(why))())
     return fake
 
 
@@ -127,6 +153,11 @@ def described(ids: list[str]) -> dict[str, Any]:
         "iam_user_name": f"orchard-{NAME}-person",
         "tags": {},
     }
+
+
+def last_entry(why: str) -> LastEntry:
+    """What the keeper would have the ledger keep."""
+    return LastEntry(f"ledger/{NAME}/20260101T000000Z.json", {"why": why})
 
 
 def worker_names(ids: list[str]) -> list[str]:

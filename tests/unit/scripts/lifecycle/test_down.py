@@ -72,7 +72,7 @@ def test_everything_goes_but_the_bucket_whose_price_is_said(
     # No secret of the cluster's stays on this machine, and the person's own do.
     assert credentials.read_text() == "[mine]\nx = y\n"
     assert list(cluster.folder.glob("id_*")) == []
-    assert hosts.steps == ["save the logs"]
+    assert hosts.steps == ["end the stretch: make down", "save the logs"]
     # Before Terraform destroys anything, the bucket is out of its hands.
     assert terraform.calls == ["forget aws_s3_bucket.data", "destroy"]
     assert states(aws, cluster) == {"terminated"}
@@ -82,7 +82,7 @@ def test_everything_goes_but_the_bucket_whose_price_is_said(
     assert "3 resources destroyed" in said
     assert f"Swept from this machine: the cluster's key pair and the AWS profile orchard-{NAME}.\n" in said
     assert f"nothing of cluster {NAME} is left in {REGION}" in said
-    assert f"The bucket {BUCKET} stays with 1 objects and versions (3.0 MB)" in said
+    assert f"The bucket {BUCKET} stays with 2 objects and versions (3.0 MB)" in said
 
 
 def test_with_a_run_at_work_and_nobody_to_answer_nothing_is_changed(

@@ -1,29 +1,38 @@
 """`make stop` and `make start`."""
 
+import re
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from scripts.aws import schedules
+from scripts.aws.bucket import Bucket
 from scripts.cluster import Cluster
-from scripts.errors import BusyError, InputError
+from scripts.errors import BusyError, HostError
 from scripts.hosts import readiness
-from scripts.lifecycle import power
+from scripts.lifecycle import power, up
+from scripts.terraform import outputs
+from scripts.terraform.workspace import OnEvent, Plan
 from tests.doubles.fake_terraform import FakeTerraform
+from tests.unit.scripts.conftest import REGION
 from tests.unit.scripts.lifecycle.conftest import FakeHosts
 
 Aws = Callable[[str], Any]
 
 
-def test_stop_refuses_spot_workers_which_aws_cannot_stop(cluster: Cluster, terraform: FakeTerraform) -> None:
+def test_spot_workers_are_given_back_and_the_master_stops(
+    cluster: Cluster, terraform: FakeTerraform, capsys: pytest.CaptureFixture[str]
+) -> None:
     terraform.cluster_outputs["worker_spot"] = True
-    with pytest.raises(InputError) as refused:
-        power.stop()
-    assert refused.value.code == 2
-    assert str(refused.value) == (
-        "Spot workers cannot be stopped, only given back: `make scale WORKERS=0` first, or `make down`."
-    )
-    assert readiness.are_all(cluster, "running")
+    power.stop()
+    assert readiness.states(cluster) == {"master": "stopped", "worker-1": "terminated"}
+    printed = capsys.readouterr().out
+    assert "1 hosts stopped, 1 spot workers given back" in printed
+    assert "its disks cost 0.09 USD a day" in printed
+    power.stop()
+    assert "is stopped already" in capsys.readouterr().out
 
 
 def test_a_spot_cluster_without_workers_can_be_stopped(cluster: Cluster, terraform: FakeTerraform) -> None:
@@ -36,6 +45,98 @@ def test_stop_says_what_the_disks_cost_meanwhile(cluster: Cluster, capsys: pytes
     power.stop()
     assert readiness.are_all(cluster, "stopped")
     assert "While it is stopped, its disks cost 0.17 USD a day. Next: make start" in capsys.readouterr().out
+
+
+def test_stop_closes_the_ledger_and_goes_on_where_the_master_is_deaf(
+    cluster: Cluster, hosts: FakeHosts, bucket: Bucket
+) -> None:
+    power.stop()
+    assert hosts.steps == ["end the stretch: make stop"]
+    assert bucket.read_json("ledger/fruits/20260101T000000Z.json") == {"why": "make stop"}
+    hosts.failing["end the stretch: make stop"] = HostError("master cannot be reached.")
+    up.start()
+    power.stop()
+    assert readiness.are_all(cluster, "stopped")
+
+
+def test_start_makes_spot_workers_anew(
+    cluster: Cluster, terraform: FakeTerraform, hosts: FakeHosts, aws: Aws, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    terraform.cluster_outputs["worker_spot"] = True
+    power.stop()
+    # What Terraform finds when it looks: the worker is no more.
+    del terraform.state["aws_instance.worker[0]"]
+    apply = terraform.apply
+
+    def apply_for_real(planned: Plan, on_event: OnEvent) -> None:
+        apply(planned, on_event)
+        image = aws("ec2").describe_images()["Images"][0]["ImageId"]
+        [made] = aws("ec2").run_instances(ImageId=image, MinCount=1, MaxCount=1)["Instances"]
+        terraform.cluster_outputs["workers"][0]["id"] = made["InstanceId"]
+
+    monkeypatch.setattr(terraform, "apply", apply_for_real)
+    up.start()
+    assert readiness.are_all(outputs.current(), "running")
+    assert hosts.steps[1:] == ["make the key", "connect", "configure", "verify"]
+
+
+def entry(**changed: Any) -> dict[str, Any]:
+    """An entry of the ledger that its keeper has left open."""
+    return {
+        "version": 1, "cluster": "fruits", "region": REGION, "started_at": "2026-01-01T00:00:00+00:00",
+        "seen_at": "2026-01-01T01:00:00+00:00", "ended_at": None, "why": None,
+        "hosts": [], "hours": {"work": 0.5, "idle": 0.5}, "currency": None, "usd": None, "spot_saved_usd": None,
+        "disks_per_hour": None, "runs": [],
+    } | changed  # fmt: skip
+
+
+LEDGER = "ledger/fruits/20260101T000000Z.json"
+
+
+@pytest.fixture
+def off(cluster: Cluster, aws: Aws, bucket: Bucket) -> Cluster:
+    """The cluster, switched off by something else than this laptop."""
+    aws("ec2").stop_instances(InstanceIds=[host.id for host in cluster.hosts])
+    return cluster
+
+
+def test_start_says_when_and_why_the_cluster_had_stopped_by_itself(
+    off: Cluster, bucket: Bucket, capsys: pytest.CaptureFixture[str]
+) -> None:
+    why = "idle: nothing at work since 10:00 UTC"
+    bucket.write_json(LEDGER, entry(ended_at="2026-01-01T01:30:00+00:00", seen_at="2026-01-01T01:30:00+00:00", why=why))
+    up.start()
+    assert re.search(
+        r"^It had stopped by itself at .*\d\d:\d\d: nothing at work since 10:00 UTC\.$", capsys.readouterr().out, re.M
+    )
+
+
+def test_a_stop_that_no_keeper_has_seen_is_settled_by_ec2s_word(
+    off: Cluster, bucket: Bucket, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bucket.write_json(LEDGER, entry())
+    up.start()
+    assert (
+        ": its keeper said nothing; somebody stopped it elsewhere, or its hosts were lost." in capsys.readouterr().out
+    )
+    closed = bucket.read_json(LEDGER)
+    stopped = datetime.fromisoformat(closed["ended_at"])
+    assert abs(stopped - datetime.now(UTC)) < timedelta(minutes=2)
+
+
+def test_a_stop_by_aws_at_its_hour_is_told_as_such(
+    off: Cluster, bucket: Bucket, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bucket.write_json(LEDGER, entry())
+    monkeypatch.setattr(schedules, "due", lambda *_: datetime.now(UTC))
+    up.start()
+    assert ": its hosts had not stopped by themselves by the hour that AWS was given." in capsys.readouterr().out
+
+
+def test_make_stop_is_no_stop_by_itself(off: Cluster, bucket: Bucket, capsys: pytest.CaptureFixture[str]) -> None:
+    bucket.write_json(LEDGER, entry(ended_at="2026-01-01T01:00:00+00:00", why="make stop"))
+    up.start()
+    assert "by itself at" not in capsys.readouterr().out
 
 
 def test_stop_again_changes_nothing_and_says_so(cluster: Cluster, capsys: pytest.CaptureFixture[str]) -> None:
@@ -57,17 +158,19 @@ def test_start_starts_what_is_stopped_and_verifies_the_cluster(
     cluster: Cluster, terraform: FakeTerraform, hosts: FakeHosts, aws: Aws, capsys: pytest.CaptureFixture[str]
 ) -> None:
     aws("ec2").stop_instances(InstanceIds=[cluster.workers[0].id])
-    power.start()
+    up.start()
     assert readiness.are_all(cluster, "running")
     assert terraform.calls == ["refresh"]
     assert hosts.steps == ["connect", "verify"]
+    assert hosts.holds == ["start", "start no more"]
+    assert hosts.told[0]["begins_anew"]
     assert "1 hosts started" in capsys.readouterr().out
 
 
 def test_start_where_all_run_verifies_the_cluster(
     cluster: Cluster, terraform: FakeTerraform, hosts: FakeHosts, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    power.start()
+    up.start()
     assert terraform.calls == []
     assert hosts.steps == ["connect", "verify"]
     assert "all were running" in capsys.readouterr().out

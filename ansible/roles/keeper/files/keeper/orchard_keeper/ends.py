@@ -48,7 +48,7 @@ class End:
 def age_end(times: Times, limits: Limits) -> float | None:
     """When the cluster's time is up, whatever is at work."""
     end = _age(times, limits)
-    return end and end.at
+    return end.at if end else None
 
 
 def next_end(times: Times, limits: Limits) -> End | None:
