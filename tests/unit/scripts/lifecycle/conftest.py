@@ -173,6 +173,7 @@ def variables() -> dict[str, Any]:
         "worker_count": 1,
         "worker_spot": False,
         "root_volume_gb": 30,
+        "ends": {"idle_minutes": 30, "max_age_hours": 12, "deaf_minutes": 20},
         "idle_minutes": 30,
         "max_age_hours": 12,
         "cloudwatch": True,
