@@ -1,12 +1,14 @@
 """The mends of moto that nothing else proves."""
 
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from datetime import datetime, timedelta
 from typing import Any
 
 import boto3
 import pytest
 from moto import mock_aws
 from moto.ec2.models.iam_instance_profile import IamInstanceProfileAssociationBackend
+from moto.ec2.models.instances import Instance
 from moto.ec2.responses.instances import InstanceResponse
 
 from tests.doubles.aws import moto_patches
@@ -44,3 +46,26 @@ def test_an_instance_is_shown_whole_or_not_at_all(monkeypatch: pytest.MonkeyPatc
         ec2.run_instances(ImageId=image, MinCount=1, MaxCount=1, IamInstanceProfile={"Name": "nodes"})
         shown = looks[0].result()["Reservations"]
     assert ["IamInstanceProfile" in reservation["Instances"][0] for reservation in shown] == [True]
+
+
+def test_an_instance_that_is_started_again_was_launched_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    monkeypatch.setattr(Instance, "start", Instance.start)
+    moto_patches.launch_anew_at_each_start()
+    with mock_aws():
+        ec2 = boto3.client("ec2", REGION)
+        image = ec2.describe_images(Owners=["amazon"])["Images"][0]["ImageId"]
+        made = ec2.run_instances(ImageId=image, MinCount=1, MaxCount=1)["Instances"][0]["InstanceId"]
+
+        def launched() -> datetime:
+            return ec2.describe_instances(InstanceIds=[made])["Reservations"][0]["Instances"][0]["LaunchTime"]
+
+        first = launched()
+        later = first + timedelta(hours=2)
+        monkeypatch.setattr(moto_patches, "utcnow", lambda: later)
+        ec2.start_instances(InstanceIds=[made])
+        assert launched() == first
+        ec2.stop_instances(InstanceIds=[made])
+        ec2.start_instances(InstanceIds=[made])
+        assert launched() == later

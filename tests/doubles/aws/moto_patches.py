@@ -11,6 +11,7 @@ from typing import Any
 
 from moto.core.authorization import ActionAuthenticatorMixin
 from moto.core.responses import ActionResult
+from moto.core.utils import utcnow
 from moto.ec2.exceptions import EC2ClientError
 from moto.ec2.models import ec2_backends
 from moto.ec2.models.instances import Instance, StateReason
@@ -29,6 +30,7 @@ def apply() -> None:
     """Put every mend in place."""
     _report_security_groups_of_the_first_interface()
     _delete_interfaces_with_their_instance()
+    launch_anew_at_each_start()
     _change_shutdown_behaviour_without_wiping_security_groups()
     show_instances_whole()
     _describe_rules_between_groups()
@@ -73,6 +75,18 @@ def _report_security_groups_of_the_first_interface() -> None:
             self.security_groups = list(self.nics[0].group_set)
 
     Instance.__init__ = init
+
+
+def launch_anew_at_each_start() -> None:
+    """In EC2 the launch time is that of the last start; in moto it is the first one's for ever."""
+    original = Instance.start
+
+    def start(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if self._state.name == "stopped":
+            self.launch_time = utcnow()
+        return original(self, *args, **kwargs)
+
+    Instance.start = start
 
 
 def _delete_interfaces_with_their_instance() -> None:

@@ -31,14 +31,16 @@ TFVARS = """\
 def variables(
     folder: Path, cloud: Cloud, checkout: Path, spark_environment: Mapping[str, str] = MappingProxyType({}), **more: Any
 ) -> dict[str, str]:
-    """The environment variables: AWS is the cloud's double, and hosts reach their S3 there, too.
+    """The environment variables: AWS is the cloud's double, and hosts reach their S3 and their keeper's AWS there, too.
 
     Files that they name are written into `folder`; `more` are variables for Ansible, `spark_environment` is one of
     them, added to what leads to S3.
     """
     inventory = folder / "variables.yml"  # JSON is YAML, too
     spark = {"AWS_ENDPOINT_URL_S3": cloud.aws.endpoint_url, "AWS_ALLOW_HTTP": "true", **spark_environment}
-    inventory.write_text(json.dumps({"all": {"vars": more | {"spark_environment": spark}}}))
+    keeper = {"AWS_ENDPOINT_URL": cloud.aws.endpoint_url}
+    led = {"spark_environment": spark, "keeper_environment": keeper}
+    inventory.write_text(json.dumps({"all": {"vars": more | led}}))
     return {
         **cloud.aws.environment(),
         **cli_config(folder),

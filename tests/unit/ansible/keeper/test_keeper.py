@@ -296,6 +296,13 @@ def test_the_last_entry_says_why_and_what_it_came_to(world: World) -> None:
     assert entry["runs"] == [{"run_id": "r", "began_at": "b", "ended_at": None, "code": None, "pictures": 3000}]
 
 
+def test_what_went_on_before_prices_were_told_goes_by_the_first_ones(world: World) -> None:
+    world.passes(10 * MINUTE)
+    world.commands.tell({"rates": RATES.__dict__}, world.now)
+    world.passes(10 * MINUTE)
+    assert world.store.read().account.usd["idle"] == pytest.approx(20 / 60 * 0.9)
+
+
 def test_without_prices_hours_are_told_and_no_money(world: World) -> None:
     world.passes(31 * MINUTE)
     [entry] = world.bucket.values()

@@ -89,6 +89,7 @@ def limits(facts: Facts) -> Limits:
 def watch(facts: Facts) -> None:
     """Look for ever. A look that fails is told in the journal and is no end of the daemon."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr)
+    logging.getLogger("botocore").setLevel(logging.WARNING)
     look = look_of(facts)
     tell_systemd("READY=1")
     while True:

@@ -40,7 +40,7 @@ class MasterHost:
         threading.Thread(target=server.serve_forever, name="status", daemon=True).start()
 
     def boot(self) -> tuple[str, float]:
-        return own_host.boot_id(), own_host.booted_at(time.time())
+        return own_host.boot(time.time(), time.monotonic())
 
     def look(self, holds: dict[str, float], now: float) -> Look:
         facts = self._facts

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from orchard_keeper import ledger
 from orchard_keeper.aws import AwsError
@@ -25,6 +25,7 @@ PATIENCE_SECONDS = 90.0
 WORKERS_SAVE_SECONDS = 90.0
 
 log = logging.getLogger(__name__)
+Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,7 @@ class Keeper:
         self._clocks = (wall(), steady())
         self._machines: list[Machine] = []
         self._minute_at = self._ledger_at = 0.0
+        self._complaints: set[str] = set()
 
     def look(self) -> None:
         """Look once, and do what is due."""
@@ -136,11 +138,20 @@ class Keeper:
         return drift if abs(drift) > CLOCK_SET_SECONDS else 0.0
 
     def _asked_machines(self) -> list[Machine]:
+        found = self._asked(self._host.machines, "AWS does not say which instances there are")
+        return found or self._machines
+
+    def _asked(self, ask: Callable[[], Answer], complaint: str) -> Answer | None:
+        """What AWS answers; where it does not, that is told once until it does again."""
         try:
-            return self._host.machines() or self._machines
+            answer = ask()
         except AwsError as error:
-            log.warning("AWS does not say which instances there are: %s", error)
-            return self._machines
+            if complaint not in self._complaints:
+                log.warning("%s: %s", complaint, error)
+            self._complaints.add(complaint)
+            return None
+        self._complaints.discard(complaint)
+        return answer
 
     def _recognise(self, state: State) -> None:
         """Begin a new stretch where the master was started by AWS since; a reboot goes on with the old one."""
@@ -210,10 +221,7 @@ class Keeper:
 
     def _report(self, state: State, seen: Look, now: float) -> None:
         """Write metrics, and now and then the ledger."""
-        try:
-            self._host.publish_metrics(metrics(state, seen, now))
-        except AwsError as error:
-            log.warning("no metrics were written: %s", error)
+        self._asked(lambda: self._host.publish_metrics(metrics(state, seen, now)), "no metrics were written")
         if self._steady() >= self._ledger_at:
             self._ledger_at = self._steady() + LEDGER_SECONDS
             self._write_ledger(state, now)
@@ -221,13 +229,9 @@ class Keeper:
     def _write_ledger(self, state: State, now: float) -> None:
         started_at = state.launched_at or state.age_from
         state.account.requests["put"] += 1
-        try:
-            self._host.put(
-                ledger.key(self._whose.cluster, started_at),
-                ledger.entry(self._whose, state.account, started_at, now, state.ended),
-            )
-        except AwsError as error:
-            log.warning("the ledger was not written: %s", error)
+        key = ledger.key(self._whose.cluster, started_at)
+        entry = ledger.entry(self._whose, state.account, started_at, now, state.ended)
+        self._asked(lambda: self._host.put(key, entry), "the ledger was not written")
 
     # Ending
 
@@ -268,11 +272,7 @@ class Keeper:
         log.warning("the cluster stops: %s", state.ended)
         # Kept before the order is given: the host may be gone the next moment.
         self._store.write(state)
-        try:
-            machines = self._host.machines()
-        except AwsError:
-            machines = self._machines
-        for refusal in self._host.end(machines):
+        for refusal in self._host.end(self._asked_machines()):
             log.error("AWS did not end %s", refusal)
 
     def _insist(self, state: State, now: float) -> None:

@@ -43,7 +43,8 @@ class Machine:
 class Account:
     """Hours and money so far. `accounted_to` is the moment up to which they are reckoned; 0 where nothing is yet.
 
-    `hosts` are seconds by instance id beside what the instance is; `usd` is by part, in the rates' currency.
+    `hosts` are seconds by instance id beside what the instance is; `usd` is by part, in the rates' currency, and
+    `unpriced` the seconds of hosts, disks and addresses that wait for a price.
     """
 
     accounted_to: float = 0.0
@@ -54,6 +55,7 @@ class Account:
     requests: dict[str, int] = field(default_factory=lambda: {"put": 0, "get": 0})
     hosts: dict[str, dict[str, Any]] = field(default_factory=dict)
     runs: dict[str, dict[str, Any]] = field(default_factory=dict)
+    unpriced: dict[str, float] = field(default_factory=dict)
     rates: Rates | None = None
 
     @classmethod
@@ -76,18 +78,28 @@ class Account:
                 machine.id, {"name": machine.name, "type": machine.type, "spot": machine.is_spot, "seconds": 0.0}
             )
             host["seconds"] += seconds
-            self._price(seconds / HOUR, machine, "work" if is_busy else "idle")
+            self._wait_for_price(seconds, machine, "work" if is_busy else "idle")
+        if self.rates:
+            self._price(self.rates)
 
-    def _price(self, hours: float, machine: Machine, part: str) -> None:
-        rates = self.rates
-        if rates is None:
-            return
+    def _wait_for_price(self, seconds: float, machine: Machine, part: str) -> None:
+        kinds = [f"{part} {'master' if machine.is_master else 'worker'}", "disks"]
+        kinds += ["addresses"] if machine.has_address else []
+        kinds += ["spot"] if machine.is_spot else []
+        for kind in kinds:
+            self.unpriced[kind] = self.unpriced.get(kind, 0.0) + seconds
+
+    def _price(self, rates: Rates) -> None:
+        """Price what has none yet: what went on before the laptop told of prices goes by the first ones."""
+        hours = {kind: seconds / HOUR for kind, seconds in self.unpriced.items()}
+        self.unpriced.clear()
         worker = rates.worker_per_hour or 0.0
-        self.usd[part] += hours * (rates.master_per_hour if machine.is_master else worker)
-        self.usd["disks"] += hours * rates.disk_per_hour
-        self.usd["addresses"] += hours * rates.address_per_hour * machine.has_address
-        if machine.is_spot:
-            self.spot_saved += hours * ((rates.worker_on_demand_per_hour or worker) - worker)
+        for part in ("work", "idle"):
+            self.usd[part] += hours.get(f"{part} master", 0.0) * rates.master_per_hour
+            self.usd[part] += hours.get(f"{part} worker", 0.0) * worker
+        self.usd["disks"] += hours.get("disks", 0.0) * rates.disk_per_hour
+        self.usd["addresses"] += hours.get("addresses", 0.0) * rates.address_per_hour
+        self.spot_saved += hours.get("spot", 0.0) * ((rates.worker_on_demand_per_hour or worker) - worker)
 
     @property
     def requests_usd(self) -> float:

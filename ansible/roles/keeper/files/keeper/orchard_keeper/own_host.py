@@ -14,14 +14,12 @@ log = logging.getLogger(__name__)
 Facts = dict[str, Any]
 
 
-def boot_id() -> str:
-    """The kernel's name for this boot."""
-    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-
-
-def booted_at(now: float) -> float:
-    """When this host booted."""
-    return now - float(Path("/proc/uptime").read_text().split()[0])
+def boot(now: float, steady: float) -> tuple[str, float]:
+    """A name for this boot, and when it was; by the kernel's own clock, for somebody may set the other one."""
+    since = int(orchard_run.text(["systemctl", "show", "--property=UserspaceTimestampMonotonic", "--value"]))
+    kernel = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    # A container has its machine's kernel, and a boot of its own.
+    return f"{kernel} {since}", now - (steady - since / 1e6)
 
 
 def free_disk_gb(folder: str) -> float:
