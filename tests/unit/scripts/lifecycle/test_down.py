@@ -233,11 +233,17 @@ def test_a_cluster_that_is_gone_already_ran_until_its_keepers_last_word(
     cluster: Cluster, gone: None, bucket: str, terraform: FakeTerraform
 ) -> None:
     ledger_of = Bucket(bucket, REGION)
-    ledger_of.write_json(*stretch_of(cluster, (240, 120)))
+    key, entry = stretch_of(cluster, (240, 120))
+    ledger_of.write_json(key, entry)
     terraform.cluster_outputs = {}
     down.down()
     [closed] = ledger.entries(ledger_of, NAME)
     assert (closed.hours, closed.ended_at) == (2.0, closed.seen_at)
+    # Once it is said when its disks went, that stays.
+    told = entry | ended(120) | {"gone_at": ended(60)["ended_at"]}
+    ledger_of.write_json(key, told)
+    down.down()
+    assert ledger_of.read_json(key) == told
 
 
 def test_a_ledger_that_cannot_be_read_is_a_warning(
