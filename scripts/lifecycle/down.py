@@ -1,4 +1,4 @@
-"""`make down`: logs saved, the cluster taken away and looked for once more; the bucket stays unless PURGE=1."""
+"""`make down`: logs saved, the cluster taken away, looked for and summed up; the bucket stays unless PURGE=1."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from scripts.aws.resources import Resource
 from scripts.cluster import Cluster
 from scripts.errors import AwsError, BusyError, NoClusterError, OperatorError
 from scripts.hosts import host_keys, logs, tunnels
-from scripts.lifecycle import ends, plan, power
+from scripts.lifecycle import ends, life, plan, power
 from scripts.runs import at_work
 from scripts.terraform import outputs, workspace
 from scripts.terraform.diagnostics import Event
@@ -40,6 +40,7 @@ def down(purge: bool = False) -> None:
             with console.phase("Logs") as under_way:
                 _close_ledger(up_now, under_way)
                 logs.save_to_bucket(up_now, under_way)
+        until = life.ran_until(up_now) if up_now else None
         with console.phase("Destroy") as under_way:
             under_way.result = _destroy(name, under_way)
         with console.phase("Check") as under_way:
@@ -48,6 +49,7 @@ def down(purge: bool = False) -> None:
             host_keys.forget(up_now.known_hosts, up_now.hosts)
         if swept := _sweep(name):
             console.say(f"Swept from this machine: {' and '.join(swept)}.")
+        life.tell(region, name, until)
         if purge:
             _purge(region, name)
         else:

@@ -65,7 +65,9 @@ def conclude(bucket: Bucket, ended: Unit) -> None:
         step = NEXT_STEP.get(ended.code, GO_ON).format(run=ended.run_id)
         raise RunError(f"Run {ended.run_id} ended with exit code {ended.code} {took}: {step}.", ended.code)
     bad = f", {row.bad:,} could not be read" if row.bad else ""
-    console.say(f"Run {ended.run_id} is complete {took}: {row.done or 0:,} of {row.total or 0:,} pictures{bad}.")
+    console.say(
+        f"Run {ended.run_id} is complete {took}{_expected(row)}: {row.done or 0:,} of {row.total or 0:,} pictures{bad}."
+    )
     console.say(f"Next: make results RUN={ended.run_id}")
 
 
@@ -88,6 +90,10 @@ def latest(hosts: Remote, run_id: str) -> Unit:
     if run_id:
         raise NoClusterError(f"The master knows of no run {run_id}: `make runs` lists what there is.")
     raise NoClusterError("No run was begun since the master started: `make run` begins one.")
+
+
+def _expected(row: Row) -> str:
+    return "" if row.expected_seconds is None else f" ({span(row.expected_seconds)} were expected)"
 
 
 def _costing(row: Row) -> str:

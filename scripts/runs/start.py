@@ -1,7 +1,7 @@
 """Begins runs. A run is the master's own: whoever began it may go away."""
 
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from scripts.aws.bucket import Bucket, bucket_of, inputs_key
 from scripts.cluster import Cluster
 from scripts.errors import BusyError, InputError
 from scripts.hosts.ssh import Hosts
-from scripts.runs import systemd_unit
+from scripts.runs import estimate, systemd_unit
 from scripts.runs.submission import (
     DEFAULT_SIZE,
     IMAGENET,
@@ -57,8 +57,10 @@ def start(cluster: Cluster, request: RunRequest) -> str:
             submission, more = _resumed(bucket, request), (*split_arguments(request.arguments), "--resume")
         elif before := _begun_in_vain(bucket, request):
             submission, more = before, ()
+            estimate.say(hosts, bucket, submission)
         else:
             submission, more = _new(cluster, request), ()
+            submission = replace(submission, expected_seconds=estimate.say(hosts, bucket, submission))
             submission.store(bucket)
         words = submission.words_for_job(bucket.name, more)
         systemd_unit.start(hosts, submission.run_id, f"Orchard run, {submission.size}", words)

@@ -29,6 +29,7 @@ class Submission:
     """One run as it was asked for: enough to go on with it in the same words, and to tell what it cost.
 
     `price_per_hour` is the whole cluster's when the run was begun, in `currency`; None where no price was known.
+    `expected_seconds` is what was said before it began; None where that was not known.
     """
 
     run_id: str
@@ -38,6 +39,7 @@ class Submission:
     submitted_at: str
     price_per_hour: float | None
     currency: str
+    expected_seconds: float | None = None
 
     def words_for_job(self, bucket: str, more: Sequence[str] = ()) -> list[str]:
         """The job's own words; `more` comes last, and the last word of an option counts."""
@@ -96,6 +98,7 @@ def _parse(run_id: str, stored: Any) -> Submission | None:
         words = tuple(map(str, stored["words"]))
         _check_own(words)
         price = None if stored["price_per_hour"] is None else finite(stored["price_per_hour"])
+        expected = None if stored.get("expected_seconds") is None else finite(stored["expected_seconds"])
         if stored["size"] not in SIZES:
             return None
         return Submission(
@@ -106,6 +109,7 @@ def _parse(run_id: str, stored: Any) -> Submission | None:
             submitted_at=str(stored["submitted_at"]),
             price_per_hour=price,
             currency=str(stored["currency"]),
+            expected_seconds=expected,
         )
     except (TypeError, KeyError, ValueError, OverflowError, InputError):
         return None

@@ -16,12 +16,16 @@ from scripts.runs.submission import Submission, stored_submissions
 from scripts.runs.systemd_unit import Unit
 
 RUNNING = "running"
+COMPLETE = "complete"
 HEADING = ("RUN", "STATE", "SIZE", "PICTURES", "UNREADABLE", "TIME", "COST")
 
 
 @dataclass(frozen=True)
 class Row:
-    """A line of `make runs`. `seconds` are the last attempt's; `cost` is None where no price was known."""
+    """A line of `make runs`. `seconds` are the last attempt's; `cost` is None where no price was known.
+
+    `expected_seconds` are those of `make run`'s own estimate, None without one, or where the run was gone on with.
+    """
 
     run_id: str
     state: str
@@ -32,6 +36,7 @@ class Row:
     seconds: float | None
     cost: float | None
     currency: str
+    expected_seconds: float | None = None
 
 
 def show(cluster: Cluster) -> None:
@@ -82,9 +87,22 @@ def _record(found: Any) -> dict[str, Any] | None:
             "ended_at": datetime.fromisoformat(found["ended_at"]).astimezone(UTC),
             "counts": {name: int(found["counts"][name]) for name in ("listed", "features", "errors")},
             "seconds": {name: finite(seconds) for name, seconds in found["seconds"].items()},
+            **_how(found),
         }
     except (TypeError, KeyError, ValueError, AttributeError, OverflowError):
         return None
+
+
+def _how(found: dict[str, Any]) -> dict[str, Any]:
+    """On how much a run went, and how fast; what an older record does not have is nothing."""
+    settings = found.get("settings", {})
+    return {
+        "cores": int(found.get("cores", 0)),
+        "images_per_second": finite(found.get("images_per_second", 0)),
+        "attempts": int(found.get("attempts", 1)),
+        "engine": str(settings.get("engine")),
+        "precision": str(settings.get("precision")),
+    }
 
 
 def row(
@@ -111,6 +129,7 @@ def row(
         seconds=seconds,
         cost=None if per_hour is None or seconds is None else per_hour * seconds / 3600,
         currency=submission.currency if submission else "",
+        expected_seconds=submission.expected_seconds if submission and (record or {}).get("attempts", 1) == 1 else None,
     )
 
 

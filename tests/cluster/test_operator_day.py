@@ -133,7 +133,7 @@ def test_a_run_ends_and_says_what_it_came_to(operator: Operator, imagenet_weight
     assert f"Run {FIRST} (mini) has begun on the master.\n" in done.out
     assert re.search(r"^ +[\d.]+ s  Listed 300 pictures in \d+ classes$", done.out, re.MULTILINE), done.text
     assert re.search(
-        rf"^Run {FIRST} is complete after {SPAN} and {COST}: 300 of 300 pictures\.\n"
+        rf"^Run {FIRST} is complete after {SPAN} and {COST} \({SPAN} were expected\): 300 of 300 pictures\.\n"
         rf"Next: make results RUN={FIRST}\n$",
         done.out,
         re.MULTILINE,

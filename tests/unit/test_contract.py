@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime
 from io import StringIO
 from itertools import count
@@ -17,13 +17,14 @@ from pipeline import progress as narration
 from pipeline.arguments import make_parser
 from pipeline.errors import ExitCode
 from pipeline.network import weights
+from pipeline.pictures import listing
 from pipeline.run_folder import layout
 from pipeline.run_folder.record import COMPLETE, RunRecord
-from pipeline.settings import RANDOM, RUN_ID, new_run_id
+from pipeline.settings import ENGINES, PRECISIONS, RANDOM, RUN_ID, RunSettings, new_run_id
 from scripts import console
 from scripts import errors as operator_errors
 from scripts.aws import bucket
-from scripts.runs import attach, progress, results, submission, systemd_unit, table
+from scripts.runs import attach, estimate, progress, results, submission, systemd_unit, table
 
 RECORD = RunRecord(
     run_id="mine", status=COMPLETE, exit_status=0, settings={}, weights="random", master="local",
@@ -79,6 +80,24 @@ def test_the_newest_run_is_known_by_its_record(monkeypatch: pytest.MonkeyPatch) 
 def test_the_words_of_a_size_are_the_job_s_options(size: str) -> None:
     words = ["run", "--images", "s3://b/pictures", "--output", "s3://b/runs", "--run-id", "mine", "--weights", "random"]
     make_parser().parse_args([*words, *submission.SIZES[size], "--master", "spark://m:7077", "--resume"])
+
+
+def test_what_an_estimate_knows_of_the_job(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert estimate.PICTURE.pattern == listing._PICTURE_KEY
+    assert (RunSettings.engine, RunSettings.precision) == (estimate.ENGINE, estimate.PRECISION)
+    assert {engine for engine, _ in estimate.PER_CORE} == set(ENGINES)
+    assert {precision for _, precision in estimate.PER_CORE} == set(PRECISIONS)
+    settings = RunSettings("s3://b/pictures", "0", classes=("Apple*", "Pear"), limit=7, engine="tensorflow").as_json()
+    words = ["--limit", "7", "--classes", "Apple*", "Pear", "--engine", "tensorflow", "--variance", "0.9"]
+    asked = estimate.asked_of(words)
+    assert [asked.limit, list(asked.classes), asked.engine] == [settings[k] for k in ("limit", "classes", "engine")]
+    # A run like it tells its pace by its record.
+    seconds = {"total": 30.0, "features": 20.0}
+    mine = replace(RECORD, settings=settings, cores=8, images_per_second=15.0, seconds=seconds)
+    monkeypatch.setattr(bucket.Bucket, "run_ids", lambda _: ["mine"])
+    monkeypatch.setattr(bucket.Bucket, "read_many", lambda *_: [as_stored(mine)])
+    pace = estimate.pace_of(bucket.Bucket("fruit", "eu-west-3"), asked, 8, 300)
+    assert pace == estimate.Pace(15.0, 10.0, "as in run mine")
 
 
 def test_weights_that_are_no_file() -> None:

@@ -1,15 +1,18 @@
 """`make down`: what goes, what stays, and when nothing is touched."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from scripts.aws import resource_removal
+from scripts.aws import ledger, resource_removal
+from scripts.aws.bucket import Bucket
 from scripts.cluster import Cluster
 from scripts.errors import AwsError, BusyError
 from scripts.lifecycle import down
 from tests.doubles.fake_terraform import FakeTerraform
+from tests.unit.scripts.aws.ledger_entries import ENTRY, of_time
 from tests.unit.scripts.conftest import REGION
 from tests.unit.scripts.lifecycle.conftest import NAME, TAGS, FakeHosts
 
@@ -153,3 +156,104 @@ def test_a_cluster_that_is_half_made_is_taken_down_without_its_hosts(
     terraform.state = {"aws_vpc.cluster[0]": "vpc-1"}
     down.down()
     assert (terraform.state, hosts.steps) == ({}, [])
+
+
+def stretch_of(cluster: Cluster, minutes_ago: tuple[int, int], **more: Any) -> tuple[str, dict[str, Any]]:
+    """A stretch of this cluster's that began and was last seen so many minutes ago; open, unless it is said."""
+    started, seen = (datetime.now(UTC) - timedelta(minutes=ago) for ago in minutes_ago)
+    key, entry = of_time(f"{started:%Y-%m-%dT%H:%M}", f"{seen:%Y-%m-%dT%H:%M}", ENTRY)
+    return key, entry | {"hosts": [ENTRY["hosts"][0] | {"id": cluster.master.id}]} | more
+
+
+def ended(minutes_ago: int) -> dict[str, str]:
+    at = datetime.now(UTC) - timedelta(minutes=minutes_ago)
+    return {"ended_at": f"{at:%Y-%m-%dT%H:%M:00+00:00}", "why": "idle for 30 minutes"}
+
+
+@pytest.fixture
+def gone(cluster: Cluster, terraform: FakeTerraform, aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cluster that goes with Terraform's state; every question is answered yes."""
+    end_with_the_state(terraform, cluster, aws, monkeypatch)
+    monkeypatch.setenv("YES", "1")
+
+
+def test_it_ends_with_the_clusters_whole_life_and_closes_what_is_open(
+    cluster: Cluster, gone: None, bucket: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ledger_of = Bucket(bucket, REGION)
+    # Stopped for two hours in between; seen an hour ago, and at the hour's average since then.
+    ledger_of.write_json(*stretch_of(cluster, (480, 360), **ended(360)))
+    key, entry = stretch_of(cluster, (240, 60))
+    ledger_of.write_json(key, entry)
+    down.down()
+    [_, closed] = ledger.entries(ledger_of, NAME)
+    assert (closed.why, closed.work_hours) == ("make down", 1.5)
+    assert closed.idle_hours == pytest.approx(0.5 + 1, abs=0.05)
+    assert closed.gone_at is not None
+    said = capsys.readouterr().out.splitlines()
+    life = next(number for number, line in enumerate(said) if line.startswith(f"Cluster {NAME} from "))
+    assert said[life].endswith(": 5.0 hours up, 3.0 at work and 2.0 idle.")
+    assert said[life + 1].startswith("  work 6.00 USD, idling 4.0")
+    assert "storage (disks) 0.70 USD" in said[life + 1]
+    assert said[life + 2].startswith("  Spot saved 2.0")
+    assert said[life + 4].startswith(f"The bucket {bucket} stays")
+
+
+def test_it_is_said_before_a_purge_and_once_more_where_the_cluster_is_gone_already(
+    cluster: Cluster, gone: None, bucket: str, terraform: FakeTerraform, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Bucket(bucket, REGION).write_json(*stretch_of(cluster, (240, 60)))
+    down.down()
+    first = capsys.readouterr().out
+    terraform.cluster_outputs = {}
+    down.down(purge=True)
+    again = capsys.readouterr().out
+    [life] = [line for line in first.splitlines() if line.startswith(f"Cluster {NAME} from ")]
+    assert life in again
+    assert again.index(life) < again.index(f"bucket {bucket} deleted")
+
+
+def test_hosts_that_were_stopped_before_cost_their_disks_alone_since_then(
+    cluster: Cluster, gone: None, bucket: str, aws: Aws, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger_of = Bucket(bucket, REGION)
+    ledger_of.write_json(*stretch_of(cluster, (240, 120)))
+    stopped = datetime.now(UTC) - timedelta(minutes=60)
+    monkeypatch.setattr(ledger, "stopped_at", lambda _: stopped)
+    aws("ec2").stop_instances(InstanceIds=[host.id for host in cluster.hosts])
+    down.down()
+    [closed] = ledger.entries(ledger_of, NAME)
+    assert closed.ended_at == stopped.replace(microsecond=0)
+    assert closed.hours == pytest.approx(3, abs=0.05)
+    assert closed.gone_at is not None
+    assert (closed.gone_at - closed.ended_at).total_seconds() == pytest.approx(3600, abs=120)
+
+
+def test_a_cluster_that_is_gone_already_ran_until_its_keepers_last_word(
+    cluster: Cluster, gone: None, bucket: str, terraform: FakeTerraform
+) -> None:
+    ledger_of = Bucket(bucket, REGION)
+    key, entry = stretch_of(cluster, (240, 120))
+    ledger_of.write_json(key, entry)
+    terraform.cluster_outputs = {}
+    down.down()
+    [closed] = ledger.entries(ledger_of, NAME)
+    assert (closed.hours, closed.ended_at) == (2.0, closed.seen_at)
+    # Once it is said when its disks went, that stays.
+    told = entry | ended(120) | {"gone_at": ended(60)["ended_at"]}
+    ledger_of.write_json(key, told)
+    down.down()
+    assert ledger_of.read_json(key) == told
+
+
+def test_a_ledger_that_cannot_be_read_is_a_warning(
+    cluster: Cluster, gone: None, bucket: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(*_: Any) -> None:
+        raise AwsError("AWS would not list it.")
+
+    monkeypatch.setattr(ledger, "entries", refuse)
+    down.down()
+    said = capsys.readouterr()
+    assert said.err == "What the cluster has cost is not known: AWS would not list it.\n"
+    assert f"The bucket {bucket} stays" in said.out

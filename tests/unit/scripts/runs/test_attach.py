@@ -1,11 +1,13 @@
 """What a run came to, in words and as an exit code; which run is meant where none is named."""
 
+from dataclasses import asdict
 from typing import Any
 
 import pytest
 
 from scripts.errors import NoClusterError
 from scripts.runs import attach
+from scripts.runs.submission import Submission
 from scripts.runs.systemd_unit import Unit
 from tests.doubles.fake_hosts import FakeHosts, cluster_of
 
@@ -18,17 +20,17 @@ RECORD = {
 
 
 class FakeBucket:
-    """A bucket with the record of one run, or none."""
+    """A bucket with the record of one run and what it was asked, or neither."""
 
-    def __init__(self, record: dict[str, Any] | None = None) -> None:
-        self.record = record
+    def __init__(self, record: dict[str, Any] | None = None, asked: dict[str, Any] | None = None) -> None:
+        self.record, self.asked = record, asked
 
     def read_many(self, keys: list[str]) -> list[Any]:
-        return [self.record if key.endswith("/run.json") else None for key in keys]
+        return [self.record if key.endswith("/run.json") else self.asked for key in keys]
 
 
-def conclude(code: int, record: dict[str, Any] | None = None) -> None:
-    attach.conclude(FakeBucket(record), Unit("r", False, code, 1000.0, 1040.0))
+def conclude(code: int, record: dict[str, Any] | None = None, asked: dict[str, Any] | None = None) -> None:
+    attach.conclude(FakeBucket(record, asked), Unit("r", False, code, 1000.0, 1040.0))
 
 
 def test_a_run_that_ended_well_is_summed_up_with_the_next_command(capsys: pytest.CaptureFixture[str]) -> None:
@@ -36,6 +38,16 @@ def test_a_run_that_ended_well_is_summed_up_with_the_next_command(capsys: pytest
     assert capsys.readouterr().out == (
         "Run r is complete after 40 s: 298 of 300 pictures, 2 could not be read.\nNext: make results RUN=r\n"
     )
+
+
+def test_what_was_said_before_stands_beside_what_it_took(capsys: pytest.CaptureFixture[str]) -> None:
+    asked = asdict(Submission("r", "mini", (), "imagenet", "2026-01-01T00:00:00+00:00", 9.0, "USD", 65.0))
+    conclude(0, RECORD, asked)
+    # One that was gone on with did only what was missing: nothing was said of that.
+    conclude(0, RECORD | {"attempts": 2}, asked)
+    first, _, again, _ = capsys.readouterr().out.splitlines()
+    assert first.startswith("Run r is complete after 40 s and 0.10 USD (1 min 5 s were expected): 298 of 300 pictures")
+    assert again.startswith("Run r is complete after 40 s and 0.10 USD: 298 of 300 pictures")
 
 
 @pytest.mark.parametrize(

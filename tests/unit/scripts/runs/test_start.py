@@ -38,6 +38,7 @@ def hosts(monkeypatch: pytest.MonkeyPatch) -> FakeHosts:
     fake.answer_run(CLUSTER.master, "list", [])
     monkeypatch.setattr(start, "Hosts", fake)
     monkeypatch.setattr(start.prices, "of", lambda _: None)
+    monkeypatch.setattr(start.estimate, "say", lambda *_: 35.0)
     return fake
 
 
@@ -63,6 +64,7 @@ def test_a_run_is_kept_in_the_bucket_and_goes_on_in_the_same_words(
     job = f"start r --description 'Orchard run, apples' -- {WHERE} --run-id r --weights random --classes 'Apple*'"
     assert begun(hosts, f"{job} --components 9", "apples", "--components 9", "r", "random") == "r"
     assert bucket.objects["submissions/r.json"]["words"] == ("--classes", "Apple*", "--components", "9")
+    assert bucket.objects["submissions/r.json"]["expected_seconds"] == 35.0
     bucket.objects["runs/r/inputs.parquet"] = None
     begun(hosts, f"{job} --components 9 --max-bad 0.05 --resume", "", "--max-bad 0.05", "r")
     assert capsys.readouterr().out == (
@@ -89,6 +91,20 @@ def test_a_run_that_ended_before_its_list_begins_again_in_the_same_words(hosts: 
     begun(hosts, f"{job} --components 9", "", "", "r")
     # Other words are another run: nothing of the first is there.
     begun(hosts, f"{job} --components 8", "full", "--components 8", "r", "random")
+
+
+def test_what_it_will_take_is_said_of_a_run_that_begins_and_not_of_one_that_goes_on(
+    hosts: FakeHosts, bucket: FakeBucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(start.estimate, "say", lambda _hosts, _bucket, submission: said.append(submission.size))
+    job = f"start r --description 'Orchard run, full' -- {WHERE} --run-id r --weights random"
+    begun(hosts, job, "full", "", "r", "random")
+    begun(hosts, job, "", "", "r")
+    assert said == ["full", "full"]
+    bucket.objects["runs/r/inputs.parquet"] = None
+    begun(hosts, f"{job} --resume", "", "", "r")
+    assert said == ["full", "full"]
 
 
 @pytest.mark.parametrize("words", ["--run-id other", "--output=s3://elsewhere", "--images x", "--master local"])
@@ -123,6 +139,7 @@ def test_what_is_no_runs_name_reaches_no_host(hosts: FakeHosts, bucket: FakeBuck
         {"price_per_hour": float("inf")},
         {"price_per_hour": 10**400},
         {"price_per_hour": "much"},
+        {"expected_seconds": float("nan")},
     ],
 )
 def test_what_somebody_else_put_in_a_submissions_place_is_none(
