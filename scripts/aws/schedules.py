@@ -1,6 +1,7 @@
 """When AWS itself stops the hosts: the schedules of the cluster's group, moved on and read. Terraform makes them."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -52,13 +53,18 @@ def due(region: str, cluster_name: str) -> datetime | None:
 
 def _schedules(scheduler: Any, cluster_name: str) -> Iterator[dict[str, Any]]:
     group = f"{PROJECT}-{cluster_name}"
+    for name in _names(scheduler, group):
+        # What is listed may be gone when asked.
+        with suppress(scheduler.exceptions.ResourceNotFoundException):
+            yield scheduler.get_schedule(GroupName=group, Name=name)
+
+
+def _names(scheduler: Any, group: str) -> list[str]:
     try:
-        for page in scheduler.get_paginator("list_schedules").paginate(GroupName=group):
-            for listed in page["Schedules"]:
-                yield scheduler.get_schedule(GroupName=group, Name=listed["Name"])
+        pages = scheduler.get_paginator("list_schedules").paginate(GroupName=group)
+        return [listed["Name"] for page in pages for listed in page["Schedules"]]
     except scheduler.exceptions.ResourceNotFoundException:
-        # No group, or gone since it was listed: a cluster that is on its way out.
-        return
+        return []
 
 
 def _time(schedule: dict[str, Any]) -> datetime:

@@ -36,6 +36,14 @@ mock_provider "aws" {
   mock_resource "aws_s3_bucket" {
     defaults = { arn = "arn:aws:s3:::orchard-test" }
   }
+
+  mock_resource "aws_iam_role" {
+    defaults = { arn = "arn:aws:iam::123456789012:role/orchard-test" }
+  }
+
+  mock_resource "aws_sns_topic" {
+    defaults = { arn = "arn:aws:sns:eu-west-1:123456789012:orchard-test" }
+  }
 }
 
 variables {
@@ -154,6 +162,82 @@ run "budget_with_an_address" {
   }
 }
 
+run "alarms_with_an_address" {
+  command = plan
+
+  variables {
+    budget_email  = "person@example.com"
+    max_age_hours = 160
+  }
+
+  assert {
+    condition     = aws_sns_topic_subscription.mail[0].endpoint == "person@example.com" && length(aws_cloudwatch_metric_alarm.workers_missing) == 1
+    error_message = "alarms go to the address"
+  }
+
+  assert {
+    # CloudWatch looks back no further: its alarms' periods times their number are at most 604800 seconds.
+    condition     = aws_cloudwatch_metric_alarm.too_old[0].period * aws_cloudwatch_metric_alarm.too_old[0].evaluation_periods <= 604800
+    error_message = "the longest age limit fits into the week of CloudWatch"
+  }
+}
+
+run "without_cloudwatch" {
+  command = plan
+
+  variables {
+    cloudwatch   = false
+    budget_email = "person@example.com"
+  }
+
+  assert {
+    condition     = length(aws_cloudwatch_dashboard.cluster) + length(aws_sns_topic.alarms) + length(aws_sns_topic_subscription.mail) + length(aws_cloudwatch_metric_alarm.too_old) + length(aws_cloudwatch_metric_alarm.workers_missing) == 0
+    error_message = "nothing in CloudWatch, and no topic that nothing speaks to"
+  }
+
+  assert {
+    condition     = !contains(flatten([for statement in data.aws_iam_policy_document.keeper.statement : statement.actions]), "cloudwatch:PutMetricData")
+    error_message = "no right to write metrics that nobody reads"
+  }
+}
+
+run "without_an_age_limit" {
+  command = plan
+
+  variables {
+    max_age_hours = 0
+    budget_email  = "person@example.com"
+  }
+
+  assert {
+    condition     = aws_scheduler_schedule.master.state == "DISABLED" && aws_scheduler_schedule.workers[0].state == "DISABLED"
+    error_message = "no schedule stops a cluster that may grow old"
+  }
+
+  assert {
+    condition     = length(aws_cloudwatch_metric_alarm.too_old) == 0
+    error_message = "nothing is too old"
+  }
+}
+
+run "spot_workers_are_terminated" {
+  command = plan
+
+  variables {
+    worker_spot = true
+  }
+
+  assert {
+    condition     = endswith(aws_scheduler_schedule.master.target[0].arn, ":ec2:stopInstances") && endswith(aws_scheduler_schedule.workers[0].target[0].arn, ":ec2:terminateInstances")
+    error_message = "a one-time spot instance cannot be stopped"
+  }
+
+  assert {
+    condition     = one(data.aws_iam_policy_document.scheduler.statement).actions == toset(["ec2:StopInstances", "ec2:TerminateInstances"])
+    error_message = "the schedules' role may terminate where it has to"
+  }
+}
+
 run "a_jump_host" {
   command = plan
 
@@ -264,6 +348,16 @@ run "defaults" {
   }
 
   assert {
+    condition     = aws_scheduler_schedule.master.state == "ENABLED" && length(aws_scheduler_schedule.workers) == 1 && one(data.aws_iam_policy_document.scheduler.statement).actions == toset(["ec2:StopInstances"])
+    error_message = "AWS itself stops what grows too old, and its schedules may do nothing else"
+  }
+
+  assert {
+    condition     = length(aws_cloudwatch_dashboard.cluster) == 1 && length(aws_sns_topic.alarms) + length(aws_cloudwatch_metric_alarm.too_old) + length(aws_cloudwatch_metric_alarm.workers_missing) == 0
+    error_message = "a dashboard, and no alarm without an address"
+  }
+
+  assert {
     condition     = length(aws_budgets_budget.monthly) == 0
     error_message = "no budget without an address"
   }
@@ -289,6 +383,11 @@ run "zero_workers" {
   assert {
     condition     = length(aws_instance.worker) == 0 && output.workers == []
     error_message = "no worker, and the outputs still hold"
+  }
+
+  assert {
+    condition     = length(aws_scheduler_schedule.workers) + length(aws_cloudwatch_metric_alarm.workers_missing) == 0
+    error_message = "no schedule for nobody, and nobody is missing"
   }
 
   assert {

@@ -1,4 +1,6 @@
-"""What the person's key and the nodes' role may do, proven by calls: IAM's answers, not the policies' text."""
+"""What the person's key, the nodes' role and the schedules' role may do, by calls: IAM's answers, not the policies'
+text.
+"""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
@@ -13,9 +15,17 @@ from tests.terraform.conftest import Make
 
 NAME = "guarded"
 OTHERS_BUCKET = "somebody-elses-bucket"
+HOSTS = 9  # one for each test that takes one, and one that stays
+OTHERS = {
+    "another cluster's": {"Project": "orchard", "Cluster": "other"},
+    "another project's": {"Project": "else", "Cluster": NAME},
+    "nobody's": {"Name": "a-host"},
+}
 POLICIES = [
     "aws_iam_user_policy.person",
     "aws_iam_role_policy.nodes",
+    "aws_iam_role_policy.keeper",
+    "aws_iam_role_policy.scheduler",
     "aws_s3_bucket_policy.tls_only",
     "aws_s3_bucket_versioning.data",
 ]
@@ -30,17 +40,18 @@ class Guarded:
     aws: AwsDouble
     bucket: str
     credentials: dict[str, dict[str, str]]
-    instances: dict[str, str]
+    mine: list[str]
+    others: dict[str, str]
 
     def client_of(self, who: str) -> ClientOf:
-        """A maker of clients that act as the person or as a node."""
+        """A maker of clients that act as the person, a node or a schedule."""
         return lambda service: self.aws.client(service, **self.credentials[who])
 
 
 def begin_early(make_configuration: Make, _: AwsDouble) -> Guarded:
-    """The bucket, the person's user and the nodes' role in an AWS that then enforces their policies."""
+    """The bucket, the person's user and the roles in an AWS that then enforces their policies."""
     aws = AwsDouble().start()
-    cluster = make_configuration(aws, NAME)
+    cluster = make_configuration(aws, NAME, worker_spot=True)
     cluster.init()
     cluster.apply(*(f"-target={address}" for address in POLICIES))
     bucket = cluster.outputs()["bucket"]
@@ -48,10 +59,15 @@ def begin_early(make_configuration: Make, _: AwsDouble) -> Guarded:
     s3.create_bucket(Bucket=OTHERS_BUCKET, CreateBucketConfiguration={"LocationConstraint": aws.region})
     s3.put_object(Bucket=bucket, Key="there.txt", Body=b"there")
     s3.put_object(Bucket=OTHERS_BUCKET, Key="theirs.txt", Body=b"theirs")
-    credentials = {"person": key_of_the_person(aws), "node": session_of_a_node(aws)}
-    guarded = Guarded(aws, bucket, credentials, {"mine": launch(aws, NAME), "other": launch(aws, "other")})
+    credentials = {
+        "person": key_of_the_person(aws),
+        "node": session_of(aws, "nodes"),
+        "schedule": session_of(aws, "scheduler"),
+    }
+    mine = [launch(aws, Project="orchard", Cluster=NAME) for _ in range(HOSTS)]
+    others = {whose: launch(aws, **tags) for whose, tags in OTHERS.items()}
     aws.enforce_policies()
-    return guarded
+    return Guarded(aws, bucket, credentials, mine, others)
 
 
 def key_of_the_person(aws: AwsDouble) -> dict[str, str]:
@@ -60,10 +76,10 @@ def key_of_the_person(aws: AwsDouble) -> dict[str, str]:
     return {"aws_access_key_id": key["AccessKeyId"], "aws_secret_access_key": key["SecretAccessKey"]}
 
 
-def session_of_a_node(aws: AwsDouble) -> dict[str, str]:
-    """What the instance profile hands to a node."""
-    role = f"arn:aws:iam::{ACCOUNT}:role/orchard-{NAME}-nodes"
-    session = aws.client("sts").assume_role(RoleArn=role, RoleSessionName="node")["Credentials"]
+def session_of(aws: AwsDouble, role: str) -> dict[str, str]:
+    """What the instance profile hands to a node, and what the scheduler takes for a schedule."""
+    arn = f"arn:aws:iam::{ACCOUNT}:role/orchard-{NAME}-{role}"
+    session = aws.client("sts").assume_role(RoleArn=arn, RoleSessionName="test")["Credentials"]
     return {
         "aws_access_key_id": session["AccessKeyId"],
         "aws_secret_access_key": session["SecretAccessKey"],
@@ -71,9 +87,9 @@ def session_of_a_node(aws: AwsDouble) -> dict[str, str]:
     }
 
 
-def launch(aws: AwsDouble, cluster_name: str) -> str:
-    """An instance that carries a cluster's tags."""
-    tags = [{"Key": "Project", "Value": "orchard"}, {"Key": "Cluster", "Value": cluster_name}]
+def launch(aws: AwsDouble, **tagged: str) -> str:
+    """An instance that carries these tags."""
+    tags = [{"Key": key, "Value": value} for key, value in tagged.items()]
     launched = aws.client("ec2").run_instances(
         ImageId="ami-0deb12amd64new0002",
         MinCount=1,
@@ -102,8 +118,15 @@ def bucket(guarded: Guarded) -> str:
 
 
 @pytest.fixture
-def instances(guarded: Guarded) -> dict[str, str]:
-    return guarded.instances
+def mine(guarded: Guarded) -> str:
+    """A host of this cluster that runs."""
+    return guarded.mine.pop()
+
+
+@pytest.fixture(params=OTHERS)
+def others(request: pytest.FixtureRequest, guarded: Guarded) -> str:
+    """A host that is not this cluster's."""
+    return guarded.others[request.param]
 
 
 def refused(call: Callable[..., Any], **arguments: Any) -> bool:
@@ -150,11 +173,78 @@ def test_the_bucket_itself_cannot_be_changed(client: ClientOf, bucket: str) -> N
     assert refused(s3.delete_bucket, Bucket=bucket)
 
 
-def test_machines_are_out_of_reach(client: ClientOf, instances: dict[str, str]) -> None:
+def test_no_host_is_started_launched_or_changed(client: ClientOf, mine: str) -> None:
     ec2 = client("ec2")
-    assert refused(ec2.describe_instances)
-    assert refused(ec2.terminate_instances, InstanceIds=[instances["mine"]])
+    assert refused(ec2.start_instances, InstanceIds=[mine])
+    assert refused(ec2.reboot_instances, InstanceIds=[mine])
     assert refused(ec2.run_instances, ImageId="ami-0deb12amd64new0002", MinCount=1, MaxCount=1)
+    # Tags bound the rights below: who could set them could end what is not theirs.
+    assert refused(ec2.create_tags, Resources=[mine], Tags=[{"Key": "Cluster", "Value": NAME}])
+    assert refused(ec2.modify_instance_attribute, InstanceId=mine, Attribute="userData", Value="")
+
+
+def test_the_person_neither_sees_nor_ends_hosts(guarded: Guarded, mine: str) -> None:
+    ec2 = guarded.client_of("person")("ec2")
+    assert refused(ec2.describe_instances)
+    assert refused(ec2.stop_instances, InstanceIds=[mine])
+    assert refused(ec2.terminate_instances, InstanceIds=[mine])
+
+
+def state_of(guarded: Guarded, instance_id: str) -> str:
+    """What a node sees."""
+    described = guarded.client_of("node")("ec2").describe_instances(InstanceIds=[instance_id])
+    state: str = described["Reservations"][0]["Instances"][0]["State"]["Name"]
+    return state
+
+
+@pytest.mark.parametrize("who", ["node", "schedule"])
+@pytest.mark.parametrize(("call", "state"), [("stop_instances", "stopped"), ("terminate_instances", "terminated")])
+def test_a_host_of_this_cluster_is_ended(guarded: Guarded, mine: str, who: str, call: str, state: str) -> None:
+    getattr(guarded.client_of(who)("ec2"), call)(InstanceIds=[mine])
+    assert state_of(guarded, mine) == state
+
+
+@pytest.mark.parametrize("who", ["node", "schedule"])
+@pytest.mark.parametrize("call", ["stop_instances", "terminate_instances"])
+def test_a_host_that_is_not_this_cluster_s_is_not_ended_alone_or_among_ours(
+    guarded: Guarded, others: str, who: str, call: str
+) -> None:
+    end, kept = getattr(guarded.client_of(who)("ec2"), call), guarded.mine[0]
+    assert refused(end, InstanceIds=[others])
+    assert refused(end, InstanceIds=[kept, others])
+    assert state_of(guarded, others) == state_of(guarded, kept) == "running"
+
+
+def test_a_node_writes_metrics_of_orchard_and_no_others(guarded: Guarded) -> None:
+    cloudwatch = guarded.client_of("node")("cloudwatch")
+    metrics = [{"MetricName": "WorkersAlive", "Value": 2.0}]
+    cloudwatch.put_metric_data(Namespace="Orchard", MetricData=metrics)
+    assert refused(cloudwatch.put_metric_data, Namespace="AWS/EC2", MetricData=metrics)
+    assert refused(cloudwatch.put_metric_data, Namespace="Orchard/Other", MetricData=metrics)
+    assert refused(cloudwatch.delete_alarms, AlarmNames=["any"])
+
+
+@pytest.mark.parametrize("who", ["person", "schedule"])
+def test_nobody_else_writes_metrics(guarded: Guarded, who: str) -> None:
+    put = guarded.client_of(who)("cloudwatch").put_metric_data
+    assert refused(put, Namespace="Orchard", MetricData=[{"MetricName": "WorkersAlive", "Value": 2.0}])
+
+
+def test_a_schedule_may_do_nothing_else(guarded: Guarded, bucket: str, mine: str) -> None:
+    client = guarded.client_of("schedule")
+    assert refused(client("ec2").describe_instances)
+    assert refused(client("ec2").start_instances, InstanceIds=[mine])
+    assert refused(client("ec2").run_instances, ImageId="ami-0deb12amd64new0002", MinCount=1, MaxCount=1)
+    assert refused(client("s3").list_objects_v2, Bucket=bucket)
+    assert refused(client("s3").get_object, Bucket=bucket, Key="there.txt")
+    assert refused(client("iam").list_users)
+
+
+def test_nobody_moves_the_time_at_which_aws_ends_the_cluster(guarded: Guarded) -> None:
+    for who in guarded.credentials:
+        scheduler = guarded.client_of(who)("scheduler")
+        assert refused(scheduler.list_schedules), who
+        assert refused(scheduler.delete_schedule_group, Name=f"orchard-{NAME}"), who
 
 
 def test_identities_are_out_of_reach(client: ClientOf) -> None:
@@ -162,12 +252,6 @@ def test_identities_are_out_of_reach(client: ClientOf) -> None:
     assert refused(iam.list_users)
     assert refused(iam.create_access_key, UserName=f"orchard-{NAME}-person")
     assert refused(iam.create_user, UserName="intruder")
-
-
-def test_neither_stops_machines_or_writes_metrics(client: ClientOf, instances: dict[str, str]) -> None:
-    metrics = [{"MetricName": "pictures", "Value": 1.0}]
-    assert refused(client("ec2").stop_instances, InstanceIds=[instances["mine"]])
-    assert refused(client("cloudwatch").put_metric_data, Namespace="Orchard", MetricData=metrics)
 
 
 def test_what_nothing_of_ours_asks_for_is_refused(client: ClientOf, bucket: str) -> None:

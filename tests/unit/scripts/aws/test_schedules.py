@@ -71,7 +71,7 @@ def test_a_time_of_another_zone_is_written_in_utc(group: Callable[..., None]) ->
 def test_another_cluster_whose_name_begins_alike_is_left_alone(group: Callable[..., None]) -> None:
     group()
     group("fruits-two")
-    schedules.move(REGION, NAME, LATER)
+    assert schedules.move(REGION, NAME, LATER) == 2
     assert schedules.due(REGION, NAME) == LATER
     assert schedules.due(REGION, "fruits-two") == FIRST
 
@@ -81,12 +81,34 @@ def test_without_a_group_nothing_is_moved_and_nothing_is_due(aws: Aws) -> None:
     assert schedules.due(REGION, NAME) is None
 
 
-def test_a_group_that_goes_while_it_is_read_is_no_group(
+def test_what_is_listed_and_gone_keeps_no_other_from_being_moved(
+    aws: Aws, group: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    group()
+    scheduler = clients.client("scheduler", REGION)
+    get = scheduler.get_schedule
+
+    def get_schedule(GroupName: str, Name: str) -> Any:  # noqa: N803  as boto3 has it
+        return get(GroupName=GroupName, Name="never-made" if Name == "workers" else Name)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(scheduler, "get_schedule", get_schedule)
+        assert schedules.move(REGION, NAME, LATER) == 1
+    assert described(aws, "master")["ScheduleExpression"] == "at(2099-11-27T09:30:15)"
+
+
+def test_a_group_that_aws_does_not_list_is_no_group(
     group: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     group()
     scheduler = clients.client("scheduler", REGION)
-    monkeypatch.setattr(scheduler, "get_schedule", lambda **_: scheduler.get_schedule_group(Name="gone"))
+    missing = scheduler.exceptions.ResourceNotFoundException({"Error": {"Code": "ResourceNotFoundException"}}, "List")
+
+    class Pages:
+        def paginate(self, **_: Any) -> None:
+            raise missing
+
+    monkeypatch.setattr(scheduler, "get_paginator", lambda _: Pages())
     assert schedules.move(REGION, NAME, LATER) == 0
 
 
