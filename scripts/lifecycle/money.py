@@ -1,13 +1,16 @@
 """What a cluster costs, in words: before it is made, while it runs, and by what that is bounded."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from botocore.exceptions import BotoCoreError, ClientError
+
 from scripts import tfvars
-from scripts.aws import prices
+from scripts.aws import prices, resources
 from scripts.aws.prices import Price
 from scripts.cluster import Cluster
+from scripts.errors import OperatorError
 
 NOT_KNOWN = "not known for these instance types: see aws.amazon.com/ec2/pricing"
 # What prices and their bounds depend on, beside what Cluster has.
@@ -73,6 +76,46 @@ def cloudwatch(settings: Mapping[str, Any]) -> list[str]:
         f"{_sum(each['dashboard_per_month'])} for the dashboard{alarms}; AWS gives an account 10 metrics, 3 dashboards "
         "and 10 alarms free, which may cover it (cloudwatch = false leaves it out)."
     ]
+
+
+def of_what_runs(region: str, cluster_name: str) -> list[str]:
+    """One line on the cluster's instances that run and what they cost, asked of AWS by their tags.
+
+    None where nothing runs, or AWS does not tell: it is said beside an error that has its own sentence.
+    """
+    try:
+        running = [host for host in resources.instances(region, cluster_name) if _runs(host)]
+        price = of_instances(region, running, resources.disk_gigabytes(region, cluster_name))
+    except (ClientError, BotoCoreError, OperatorError):
+        return []
+    if not running:
+        return []
+    named = ", ".join(f"{resources.host_name(host, cluster_name)} ({host['InstanceType']})" for host in running)
+    costs = f"{_sum(price.per_hour)} an hour by {price.source}" if price else f"price {NOT_KNOWN}"
+    return [f"Running now: {named}; {costs}. `make down` takes it all away."]
+
+
+def of_instances(region: str, described: Sequence[Mapping[str, Any]], disk_gigabytes: int) -> Price | None:
+    """What those of the instances that run cost, and the disks of all; None where a type's price is not known."""
+    running = [host for host in described if _runs(host)]
+    of_each = [_of_instance(region, host) for host in running]
+    known = [price for price in of_each if price]
+    if len(known) < len(of_each):
+        return None
+    addresses = sum(1 for host in running if host.get("PublicIpAddress")) * prices.of_address(region)
+    per_hour = sum(price.per_hour for price in known) + addresses + prices.of_disks(region, 1, disk_gigabytes)
+    sources = dict.fromkeys(price.source for price in known)
+    return Price(per_hour, prices.currency(), ", ".join(sources) or "their disks alone")
+
+
+def _runs(described: Mapping[str, Any]) -> bool:
+    return described["State"]["Name"] in ("pending", "running")
+
+
+def _of_instance(region: str, described: Mapping[str, Any]) -> Price | None:
+    on_spot = described.get("InstanceLifecycle") == "spot"
+    kind = str(described["InstanceType"])
+    return (prices.of_spot(region, kind) if on_spot else None) or prices.of_instance(region, kind)
 
 
 def _ends(settings: Mapping[str, Any], workers: int, spot: bool) -> Ends:

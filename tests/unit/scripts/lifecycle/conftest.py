@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from scripts import console, processes, tfvars
-from scripts.aws import own_address, prices
+from scripts.aws import own_address, prices, quotas
 from scripts.cluster import Cluster
 from scripts.hosts import ansible, host_keys, logs, readiness
 from scripts.runs import at_work
@@ -35,6 +35,7 @@ def checkout(aws: Callable[[str], Any], tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(processes, "need", lambda program: program)
     monkeypatch.setattr(own_address, "own_address", lambda: "203.0.113.7")
     monkeypatch.setattr(prices, "_ask_api", lambda *_: None)
+    monkeypatch.setattr(quotas, "_allowed", lambda *_: 64)
     # Between two looks of a wait: what is waited for comes when it is looked for.
     monkeypatch.setattr("tenacity.nap.time.sleep", lambda _: None)
     console.begin("test", verbose=False)
@@ -76,6 +77,17 @@ def cluster(terraform: FakeTerraform, instances: list[str]) -> Cluster:
     terraform.exists()
     terraform.state |= dict(zip(("aws_instance.master", "aws_instance.worker[0]"), instances, strict=True))
     return outputs.current()
+
+
+@pytest.fixture
+def named(cluster: Cluster, aws: Callable[[str], Any]) -> Cluster:
+    """The cluster, its instances and disks tagged as Terraform tags them."""
+    for host in cluster.hosts:
+        tags = [*TAGS, {"Key": "Name", "Value": f"orchard-{NAME}-{host.name}"}]
+        disks = aws("ec2").describe_volumes(Filters=[{"Name": "attachment.instance-id", "Values": [host.id]}])
+        ids = [host.id, *(volume["VolumeId"] for volume in disks["Volumes"])]
+        aws("ec2").create_tags(Resources=ids, Tags=tags)
+    return cluster
 
 
 class FakeHosts:
@@ -134,8 +146,9 @@ def worker_names(ids: list[str]) -> list[str]:
 
 
 def variables() -> dict[str, Any]:
-    """The settings that the price depends on."""
+    """The settings that the price and the account's answers depend on."""
     return {
+        "cluster_name": NAME,
         "region": REGION,
         "master_instance_type": "m6i.large",
         "worker_instance_type": "c6i.2xlarge",
