@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from scripts import console
-from scripts.aws import quotas
+from scripts.aws import account, quotas
 
 
 def check(settings: Mapping[str, Any]) -> None:
@@ -12,6 +12,7 @@ def check(settings: Mapping[str, Any]) -> None:
 
     `settings` are a plan's variables, or the answers of `init`. Raises InputError or AwsError with what to do.
     """
+    account.check(settings)
     for answer in quotas.check(settings):
         if not answer.is_whole:
             console.say(f"Quota: {answer.text}.")
@@ -19,4 +20,5 @@ def check(settings: Mapping[str, Any]) -> None:
 
 def say(settings: Mapping[str, Any]) -> None:
     """The same, with a line for what was looked at."""
+    account.check(settings)
     console.say(f"  {'quota':<14}{'; '.join(answer.text for answer in quotas.check(settings))}")

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from scripts.aws import clients, own_address, prices, quotas
+from scripts.aws import account, clients, own_address, prices, quotas
 from scripts.errors import AwsError
 from tests.doubles.aws.double import AwsDouble
 
@@ -16,6 +16,7 @@ SETTINGS = {
     "worker_instance_type": "c6i.2xlarge",
     "worker_count": 2,
     "worker_spot": False,
+    "budget_email": "me@example.com",
 }
 
 
@@ -54,3 +55,14 @@ def test_quotas_are_told() -> None:
     assert answer.text == "18 on-demand vCPUs needed, your quota is 64"
     with pytest.raises(AwsError, match="80 spot vCPUs are needed in eu-west-1 and your quota is 64: ask for more"):
         quotas.check(SETTINGS | {"worker_spot": True, "worker_count": 10})
+
+
+def test_the_account_is_paid_for_and_may_have_budgets() -> None:
+    assert account.plan_of_account() == "PAID"
+    account.check(SETTINGS)
+
+
+def test_without_a_right_on_budgets_none_is_asked_for(aws: AwsDouble) -> None:
+    aws.fail("budgets:DescribeBudgets", code="AccessDeniedException")
+    with pytest.raises(AwsError, match=r"no right on the account's budgets \(AccessDeniedException\)"):
+        account.check(SETTINGS)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from scripts import console, processes, tfvars
-from scripts.aws import own_address, prices, quotas
+from scripts.aws import account, own_address, prices, quotas
 from scripts.cluster import Cluster
 from scripts.hosts import ansible, host_keys, logs, readiness
 from scripts.runs import at_work
@@ -36,6 +36,7 @@ def checkout(aws: Callable[[str], Any], tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(own_address, "own_address", lambda: "203.0.113.7")
     monkeypatch.setattr(prices, "_ask_api", lambda *_: None)
     monkeypatch.setattr(quotas, "_allowed", lambda *_: 64)
+    monkeypatch.setattr(account, "plan_of_account", lambda: "PAID")
     # Between two looks of a wait: what is waited for comes when it is looked for.
     monkeypatch.setattr("tenacity.nap.time.sleep", lambda _: None)
     console.begin("test", verbose=False)

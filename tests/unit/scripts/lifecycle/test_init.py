@@ -105,6 +105,7 @@ ANSWERS = {
     "worker_instance_type": "c6i.2xlarge",
     "worker_count": 2,
     "worker_spot": False,
+    "budget_email": None,
 }
 
 

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from scripts.aws import quotas
+from scripts.aws import account, quotas
 from scripts.cluster import Cluster
-from scripts.errors import AwsError, BusyError, MissingError
+from scripts.errors import AwsError, BusyError, InputError, MissingError
 from scripts.lifecycle import plan, up
 from tests.doubles.fake_terraform import FakeTerraform
 from tests.unit.scripts.conftest import REGION
@@ -99,3 +99,13 @@ def test_a_quota_that_cannot_be_read_is_said_and_stops_nothing(
     said = capsys.readouterr().out
     assert "Quota: 10 on-demand vCPUs needed; your quota could not be read (AccessDeniedException).\n" in said
     assert "Next: make up" in said
+
+
+def test_what_the_account_may_not_have_is_refused_before_anything_is_made(
+    terraform: FakeTerraform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(account, "plan_of_account", lambda: "FREE")
+    for begin in (plan.plan, up.up):
+        with pytest.raises(InputError, match="Your account is on AWS's free plan, which starts "):
+            begin()
+    assert (terraform.state, terraform.calls) == ({}, ["plan", "plan"])
