@@ -7,7 +7,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from scripts import tfvars
-from scripts.aws import prices, resources
+from scripts.aws import prices, resources, subnet
 from scripts.aws.prices import Price
 from scripts.cluster import Cluster
 from scripts.errors import OperatorError
@@ -27,11 +27,11 @@ class Ends:
 
 
 def before(settings: Mapping[str, Any]) -> list[str]:
-    """The price of the cluster that a plan's variables lead to, its bound, and what CloudWatch adds."""
+    """The price of the cluster that a plan's variables lead to, its bound, what CloudWatch and a NAT gateway add."""
     price = prices.of_settings(settings)
     disks = prices.of_disks(settings["region"], 1, int(settings["root_volume_gb"]))
     ends = _ends(settings, int(settings["worker_count"]), bool(settings["worker_spot"]))
-    return [f"Price: {price or NOT_KNOWN}", bound(price, ends, disks), *cloudwatch(settings)]
+    return [f"Price: {price or NOT_KNOWN}", bound(price, ends, disks), *cloudwatch(settings), *nat(settings)]
 
 
 def of_running(cluster: Cluster) -> list[str]:
@@ -116,6 +116,23 @@ def _of_instance(region: str, described: Mapping[str, Any]) -> Price | None:
     on_spot = described.get("InstanceLifecycle") == "spot"
     kind = str(described["InstanceType"])
     return (prices.of_spot(region, kind) if on_spot else None) or prices.of_instance(region, kind)
+
+
+def nat(settings: Mapping[str, Any]) -> list[str]:
+    """What pictures cost on their way through a given subnet's NAT gateway, in one sentence; none where none does.
+
+    A gateway endpoint for S3 has no charge of its own (aws.amazon.com/privatelink/pricing and Amazon VPC's guide,
+    "Gateway endpoints").
+    """
+    given = settings["existing_subnet_id"]
+    if not given or not subnet.reaches_s3_through_nat(settings["region"], given):
+        return []
+    known = prices.of_nat(settings["region"])
+    charges = f"{_sum(100 * known[0])} for 100 GB (by {known[1]})" if known else "for each GB"
+    return [
+        f"Subnet {given} reaches S3 through a NAT gateway, which charges {charges} on the way: a gateway endpoint for "
+        "S3 in its route table is free."
+    ]
 
 
 def _ends(settings: Mapping[str, Any], workers: int, spot: bool) -> Ends:
