@@ -64,7 +64,13 @@ def every_instance(region: str, states: list[str]) -> list[dict[str, Any]]:
 def instances(region: str, cluster_name: str) -> list[dict[str, Any]]:
     """EC2's descriptions of the cluster's instances that are not gone, sorted by name. Raises what boto3 raises."""
     ec2 = clients.client("ec2", region, clients.IN_A_HURRY)
-    return sorted(_described(ec2, _by_tags(cluster_name), NOT_GONE), key=lambda found: host_name(found, cluster_name))
+
+    def by_name(described: dict[str, Any]) -> tuple[int, str]:
+        # The shorter before the longer: worker-2 before worker-10.
+        name = host_name(described, cluster_name)
+        return len(name), name
+
+    return sorted(_described(ec2, _by_tags(cluster_name), NOT_GONE), key=by_name)
 
 
 def host_name(described: dict[str, Any], cluster_name: str) -> str:

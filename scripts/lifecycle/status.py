@@ -181,6 +181,7 @@ class Rest:
     price_per_hour: float | None
     currency: str
     next: str
+    rehearsal: str | None = None
 
 
 def ask_for_rest(region: str, name: str) -> Rest:
@@ -197,6 +198,7 @@ def ask_for_rest(region: str, name: str) -> Rest:
         price_per_hour=price.per_hour if price else None,
         currency=prices.currency(),
         next="`make up` goes on with it, `make down` takes it away.",
+        rehearsal=clients.rehearsal(region),
     )
 
 
@@ -206,6 +208,7 @@ def lines_of_rest(rest: Rest) -> list[str]:
     if rest.price_per_hour is not None:
         per_hour = f"{money(rest.price_per_hour, rest.currency)} an hour"
     return [
+        *([rest.rehearsal] if rest.rehearsal else []),
         f"Cluster {rest.cluster} in {rest.region} is not whole; AWS has these hosts of it:",
         *(f"  {line}" for line in console.columns(map(_cells, rest.hosts))),
         f"Price: {per_hour}.",

@@ -135,6 +135,14 @@ def test_of_a_cluster_that_is_not_whole_the_instances_are_listed_with_price_and_
     assert step == "Next: `make up` goes on with it, `make down` takes it away."
 
 
+def test_a_rehearsal_of_half_a_cluster_is_said_first(
+    half_made: Cluster, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(status.clients, "rehearsal", lambda *_: "REHEARSAL: not AWS.")
+    status.show_what_there_is(as_json=False)
+    assert capsys.readouterr().out.startswith("REHEARSAL: not AWS.\nCluster fruits in eu-west-1 is not whole")
+
+
 def test_programs_are_told_of_it_too(half_made: Cluster, capsys: pytest.CaptureFixture[str]) -> None:
     status.show_what_there_is(as_json=True)
     found = json.loads(capsys.readouterr().out)
