@@ -78,12 +78,13 @@ def cloudwatch(settings: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def of_what_runs(region: str, cluster_name: str) -> list[str]:
+def of_what_runs(cluster_name: str) -> list[str]:
     """One line on the cluster's instances that run and what they cost, asked of AWS by their tags.
 
-    None where nothing runs, or AWS does not tell: it is said beside an error that has its own sentence.
+    None where nothing runs, or nobody tells: it is said beside an error that has its own sentence.
     """
     try:
+        region = str(tfvars.setting("region"))
         running = [host for host in resources.instances(region, cluster_name) if _runs(host)]
         price = of_instances(region, running, resources.disk_gigabytes(region, cluster_name))
     except (ClientError, BotoCoreError, OperatorError):

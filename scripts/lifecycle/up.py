@@ -27,7 +27,7 @@ def converge(name: str, admin_cidr: str = "") -> Cluster:
     try:
         return _converge(name, admin_cidr)
     except BaseException as error:
-        for line in money.of_what_runs(tfvars.setting("region"), name):
+        for line in money.of_what_runs(name):
             error.add_note(line)
         raise
 

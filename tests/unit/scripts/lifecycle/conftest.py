@@ -30,6 +30,7 @@ def checkout(aws: Callable[[str], Any], tmp_path: Path, monkeypatch: pytest.Monk
     (terraform / "terraform.tfvars").write_text(f'cluster_name = "{NAME}"\nowner = "me"\nworker_count = 1\n')
     monkeypatch.setenv("ORCHARD_TERRAFORM", str(terraform))
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.delenv("YES", raising=False)
     monkeypatch.setattr(console, "LOGS", tmp_path / "logs")
     monkeypatch.setattr(processes, "need", lambda program: program)

@@ -1,5 +1,7 @@
 """`make up`: converges from wherever the last time stopped."""
 
+from pathlib import Path
+
 import pytest
 from botocore.exceptions import ClientError
 
@@ -7,7 +9,7 @@ from scripts.aws import resources
 from scripts.aws.clients import client
 from scripts.cluster import Cluster
 from scripts.errors import AwsError, ConfigurationError, InputError
-from scripts.hosts import readiness
+from scripts.hosts import ansible, readiness
 from scripts.lifecycle import money, up
 from scripts.terraform import validation
 from tests.doubles.fake_terraform import FakeTerraform
@@ -104,7 +106,7 @@ def test_hosts_are_called_by_their_names_and_only_those_that_run_are_paid_for(na
     client("ec2", REGION).stop_instances(InstanceIds=[named.master.id])
     disks, address = 2 * 8 * 0.088 / 730, 0.005
     price = f"{0.107 + address + disks:.2f}"
-    [line] = money.of_what_runs(REGION, "fruits")
+    [line] = money.of_what_runs("fruits")
     assert line.startswith(f"Running now: worker-1 (m6i.large); {price} USD an hour by a table copied on ")
 
 
@@ -128,3 +130,15 @@ def test_where_aws_does_not_tell_what_runs_the_error_stays_as_it_is(
     with pytest.raises(ConfigurationError) as failure:
         up.up()
     assert notes_of(failure.value) == []
+
+
+def test_settings_that_broke_meanwhile_do_not_hide_the_error(
+    cluster: Cluster, running: None, checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def break_and_fail(*_: object) -> int:
+        (checkout / "terraform" / "terraform.tfvars").write_text("{")
+        raise ConfigurationError("worker-1 could not be configured.")
+
+    monkeypatch.setattr(ansible, "configure", break_and_fail)
+    with pytest.raises(ConfigurationError):
+        up.up()
