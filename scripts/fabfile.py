@@ -148,7 +148,7 @@ def results_(run: str = "", folder: str = "results") -> None:
 @task({"json": "print it for programs"})
 def status_(json: bool = False) -> None:
     """Say what there is: hosts, workers alive, runs, time and cost."""
-    status.show(outputs.current(), json)
+    status.show_what_there_is(json)
 
 
 @task({"json": "print it for programs"})

@@ -33,23 +33,28 @@ def task(help: dict[str, str] | None = None) -> Callable[[Callable[..., None]], 
 
 
 def with_sentences(work: Callable[[], None]) -> None:
-    """Do the work; let nothing but OperatorErrors out."""
+    """Do the work; let nothing but OperatorErrors out. An exception's notes follow its sentence, a line each."""
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     try:
         work()
-    except KeyboardInterrupt:
-        raise StoppedError("Stopped; the same command again goes on.") from None
+    except KeyboardInterrupt as stopped:
+        raise StoppedError(_with_notes("Stopped; the same command again goes on.", stopped)) from None
     except invoke.exceptions.Exit as error:
         # Fabric prints the sentence itself, and it may quote a host or a name in the bucket.
-        error.message = error.message and console.visible(error.message)
+        error.message = error.message and console.visible(_with_notes(error.message, error))
         raise
     except Exception as error:
         console.log(traceback.format_exc())
-        raise OperatorError(
+        sentence = (
             f"Something went wrong that Orchard does not know ({type(error).__name__}: {console.visible(str(error))}): "
             f"see {console.log_file()}."
-        ) from error
+        )
+        raise OperatorError(_with_notes(sentence, error)) from error
+
+
+def _with_notes(sentence: str, error: BaseException) -> str:
+    return "\n".join([sentence, *getattr(error, "__notes__", [])])
 
 
 def _interrupt(*_: object) -> None:

@@ -8,6 +8,8 @@ locals {
     for role, type in local.instance_types :
     role => contains(data.aws_ec2_instance_type.of[role].supported_architectures, "arm64") ? "arm64" : "x86_64"
   }
+  # Beyond its credits a burstable type (t3, t4g) goes on at full speed for a surcharge, unless told to be standard.
+  burstable = { for role, type in data.aws_ec2_instance_type.of : role => type.burstable_performance_supported }
   ami = {
     for role, architecture in local.architecture :
     role => var.ami_id == null ? data.aws_ami.debian[architecture].id : var.ami_id
@@ -64,6 +66,14 @@ resource "aws_instance" "master" {
   instance_initiated_shutdown_behavior = "stop"
   tags                                 = { Name = "${local.prefix}-master", Role = "master" }
 
+  dynamic "credit_specification" {
+    for_each = local.burstable.master ? [1] : []
+
+    content {
+      cpu_credits = "standard"
+    }
+  }
+
   metadata_options {
     http_endpoint               = "enabled"
     http_tokens                 = "required"
@@ -77,6 +87,9 @@ resource "aws_instance" "master" {
     delete_on_termination = true
     tags                  = merge(local.tags, { Name = "${local.prefix}-master" })
   }
+
+  # A budget that may not be made is to fail before anything is paid for.
+  depends_on = [aws_budgets_budget.monthly]
 
   lifecycle {
     # A newer Debian, or a stop (which gives the public address back), is no reason to replace a running host.
@@ -124,6 +137,14 @@ resource "aws_instance" "worker" {
     }
   }
 
+  dynamic "credit_specification" {
+    for_each = local.burstable.worker ? [1] : []
+
+    content {
+      cpu_credits = "standard"
+    }
+  }
+
   metadata_options {
     http_endpoint               = "enabled"
     http_tokens                 = "required"
@@ -137,6 +158,9 @@ resource "aws_instance" "worker" {
     delete_on_termination = true
     tags                  = merge(local.tags, { Name = "${local.prefix}-worker-${count.index + 1}" })
   }
+
+  # A budget that may not be made is to fail before anything is paid for.
+  depends_on = [aws_budgets_budget.monthly]
 
   lifecycle {
     # What worker_kind decides is read back in other words (0.2 as 0.200000) and is not to replace a host.

@@ -1,1 +1,1 @@
-"""What is asked of AWS itself: clients, its errors as sentences, the bucket, prices, resources by their tags."""
+"""What is asked of AWS itself: clients, its errors as sentences, the bucket, prices, quotas, resources by tags."""

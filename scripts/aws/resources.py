@@ -15,6 +15,7 @@ from scripts.aws.bucket import Bucket
 from scripts.aws.errors import aws_errors_as_sentences
 
 PROJECT = "orchard"
+NOT_GONE = ["pending", "running", "shutting-down", "stopping", "stopped"]
 # What a tag filter finds: call, the list in its answer, the name of an item.
 TAGGED = (
     ("volume", "describe_volumes", "Volumes", "VolumeId"),
@@ -59,6 +60,41 @@ def shutting_down(region: str, cluster_name: str) -> list[Resource]:
         return list(_instances(clients.client("ec2", region), _by_tags(cluster_name), ["shutting-down"]))
 
 
+def tags_of(cluster_name: str) -> dict[str, str]:
+    """What everything of a cluster is tagged with."""
+    return {"Project": PROJECT, "Cluster": cluster_name}
+
+
+def every_instance(region: str, states: list[str]) -> list[dict[str, Any]]:
+    """EC2's descriptions of the region's instances in these states, whoever's. Raises what boto3 raises."""
+    return list(_described(clients.client("ec2", region), [], states))
+
+
+def instances(region: str, cluster_name: str) -> list[dict[str, Any]]:
+    """EC2's descriptions of the cluster's instances that are not gone, sorted by name. Raises what boto3 raises."""
+    ec2 = clients.client("ec2", region, clients.IN_A_HURRY)
+
+    def by_name(described: dict[str, Any]) -> tuple[int, str]:
+        # The shorter before the longer: worker-2 before worker-10.
+        name = host_name(described, cluster_name)
+        return len(name), name
+
+    return sorted(_described(ec2, _by_tags(cluster_name), NOT_GONE), key=by_name)
+
+
+def host_name(described: dict[str, Any], cluster_name: str) -> str:
+    """`master`, `worker-1` and so on by the instance's tag, its id where it has none."""
+    name = _tags(described.get("Tags", [])).get("Name", "")
+    return name.removeprefix(_prefix(cluster_name)) or str(described["InstanceId"])
+
+
+def disk_gigabytes(region: str, cluster_name: str) -> int:
+    """Sizes of the cluster's disks together. Raises what boto3 raises."""
+    ec2 = clients.client("ec2", region, clients.IN_A_HURRY)
+    pages = ec2.get_paginator("describe_volumes").paginate(Filters=_by_tags(cluster_name))
+    return sum(int(volume["Size"]) for page in pages for volume in page["Volumes"])
+
+
 def buckets(region: str, cluster_name: str) -> list[str]:
     """The cluster's buckets: those of its name that carry its tags."""
     s3 = clients.client("s3", region)
@@ -81,7 +117,7 @@ def buckets_of_project(region: str) -> list[Bucket]:
 
 def _in_ec2(ec2: Any, cluster_name: str) -> Iterator[Resource]:
     filters = _by_tags(cluster_name)
-    yield from _instances(ec2, filters, ["pending", "running", "shutting-down", "stopping", "stopped"])
+    yield from _instances(ec2, filters, NOT_GONE)
     for kind, call, listed, identity in TAGGED:
         for page in ec2.get_paginator(call).paginate(Filters=filters):
             # A deleted endpoint is listed for a while; nothing else has a state of this name.
@@ -95,15 +131,18 @@ def _in_ec2(ec2: Any, cluster_name: str) -> Iterator[Resource]:
 
 
 def _instances(ec2: Any, filters: list[dict[str, Any]], states: list[str]) -> Iterator[Resource]:
+    return (Resource("instance", instance["InstanceId"]) for instance in _described(ec2, filters, states))
+
+
+def _described(ec2: Any, filters: list[dict[str, Any]], states: list[str]) -> Iterator[dict[str, Any]]:
     in_state = {"Name": "instance-state-name", "Values": states}
     for page in ec2.get_paginator("describe_instances").paginate(Filters=[*filters, in_state]):
         for reservation in page["Reservations"]:
-            yield from (Resource("instance", instance["InstanceId"]) for instance in reservation["Instances"])
+            yield from reservation["Instances"]
 
 
 def _by_tags(cluster_name: str) -> list[dict[str, Any]]:
-    tags = {"Project": PROJECT, "Cluster": cluster_name}
-    return [{"Name": f"tag:{key}", "Values": [value]} for key, value in tags.items()]
+    return [{"Name": f"tag:{key}", "Values": [value]} for key, value in tags_of(cluster_name).items()]
 
 
 def _in_iam(iam: Any, cluster_name: str) -> Iterator[Resource]:

@@ -5,17 +5,12 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from scripts import console, processes, tfvars
 from scripts.aws import clients
-from scripts.errors import InputError, MissingError, OperatorError
-from scripts.lifecycle import plan
+from scripts.errors import MissingError, OperatorError
+from scripts.lifecycle import plan, preflight
 from scripts.terraform import validation
 
-UNKNOWN_TYPE = "InvalidInstanceType"
-# Quotas of EC2 in vCPUs, by their codes in Service Quotas.
-ON_DEMAND_QUOTA, SPOT_QUOTA = "L-1216C47A", "L-34B43A08"
 HEADER = """\
 # What the cluster is, written by `make init`; terraform.tfvars.example names every setting there is.
 # SSH is opened to the address you come from; to open it to more, add admin_cidrs = ["203.0.113.0/24"].
@@ -61,7 +56,10 @@ def init(**given: str) -> None:
 
 
 def check(answers: dict[str, Any]) -> None:
-    """Look at tools, credentials and quotas; say what to do for each thing missing, all at once."""
+    """Look at tools and credentials, and say what to do for each thing missing, all at once; then at the account.
+
+    Raises MissingError for the first, and what `preflight` raises for the second.
+    """
     console.say("Checks:")
     missing = []
     for name, look in (("tools", _tools), ("terraform", _terraform), ("credentials", _credentials)):
@@ -72,7 +70,7 @@ def check(answers: dict[str, Any]) -> None:
             missing.append(str(error))
     if missing:
         raise MissingError("\n".join(missing))
-    console.say(f"  {'quota':<14}{_quota(answers)}")
+    preflight.say(answers)
 
 
 def _answer(question: Question, given: str, there: dict[str, Any]) -> Any:
@@ -110,46 +108,3 @@ def _numbers(version: str) -> list[int]:
 
 def _credentials(answers: dict[str, Any]) -> str:
     return f"account {clients.account(answers['region'])}"
-
-
-def _quota(answers: dict[str, Any]) -> str:
-    """A hint, and no more: whoever may not read quotas may still have them."""
-    region, spot = answers["region"], answers["worker_spot"]
-    wanted = {answers["master_instance_type"]: 1}
-    wanted[answers["worker_instance_type"]] = wanted.get(answers["worker_instance_type"], 0) + answers["worker_count"]
-    try:
-        types = clients.client("ec2", region).describe_instance_types(InstanceTypes=list(wanted))["InstanceTypes"]
-        cpus = {found["InstanceType"]: found["VCpuInfo"]["DefaultVCpus"] for found in types}
-        workers = cpus[answers["worker_instance_type"]] * answers["worker_count"]
-        master = cpus[answers["master_instance_type"]]
-        needs = {ON_DEMAND_QUOTA: master, SPOT_QUOTA: workers} if spot else {ON_DEMAND_QUOTA: master + workers}
-    except (ClientError, BotoCoreError) as error:
-        if _short(error) != UNKNOWN_TYPE:
-            return f"could not be read ({_short(error)})"
-        raise InputError(
-            f"AWS does not know these instance types in {region} ({UNKNOWN_TYPE}): choose others."
-        ) from None
-    return "; ".join(_compared(region, code, count) for code, count in needs.items() if count)
-
-
-def _compared(region: str, code: str, needed: int) -> str:
-    market = "spot" if code == SPOT_QUOTA else "on-demand"
-    try:
-        answer = clients.client("service-quotas", region, clients.IN_A_HURRY).get_service_quota(
-            ServiceCode="ec2", QuotaCode=code
-        )
-    except (ClientError, BotoCoreError) as error:
-        return f"{needed} {market} vCPUs needed; your quota could not be read ({_short(error)})"
-    has = int(answer["Quota"]["Value"])
-    if has < needed:
-        return (
-            f"{needed} {market} vCPUs needed and your quota is {has}: ask for more under Service Quotas (EC2, {code}), "
-            "or choose fewer workers or smaller types"
-        )
-    return f"{needed} {market} vCPUs needed, your quota is {has}"
-
-
-def _short(error: Exception) -> str:
-    if isinstance(error, ClientError):
-        return str(error.response.get("Error", {}).get("Code", "no code"))
-    return type(error).__name__

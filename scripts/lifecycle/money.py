@@ -1,13 +1,16 @@
 """What a cluster costs, in words: before it is made, while it runs, and by what that is bounded."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from botocore.exceptions import BotoCoreError, ClientError
+
 from scripts import tfvars
-from scripts.aws import prices
+from scripts.aws import prices, resources, subnet
 from scripts.aws.prices import Price
 from scripts.cluster import Cluster
+from scripts.errors import OperatorError
 
 NOT_KNOWN = "not known for these instance types: see aws.amazon.com/ec2/pricing"
 # What prices and their bounds depend on, beside what Cluster has.
@@ -24,11 +27,11 @@ class Ends:
 
 
 def before(settings: Mapping[str, Any]) -> list[str]:
-    """The price of the cluster that a plan's variables lead to, its bound, and what CloudWatch adds."""
+    """The price of the cluster that a plan's variables lead to, its bound, what CloudWatch and a NAT gateway add."""
     price = prices.of_settings(settings)
     disks = prices.of_disks(settings["region"], 1, int(settings["root_volume_gb"]))
     ends = _ends(settings, int(settings["worker_count"]), bool(settings["worker_spot"]))
-    return [f"Price: {price or NOT_KNOWN}", bound(price, ends, disks), *cloudwatch(settings)]
+    return [f"Price: {price or NOT_KNOWN}", bound(price, ends, disks), *cloudwatch(settings), *nat(settings)]
 
 
 def of_running(cluster: Cluster) -> list[str]:
@@ -72,6 +75,64 @@ def cloudwatch(settings: Mapping[str, Any]) -> list[str]:
         f"CloudWatch adds up to {_sum(each['metric_per_month'])} a month for each metric, "
         f"{_sum(each['dashboard_per_month'])} for the dashboard{alarms}; AWS gives an account 10 metrics, 3 dashboards "
         "and 10 alarms free, which may cover it (cloudwatch = false leaves it out)."
+    ]
+
+
+def of_what_runs(cluster_name: str) -> list[str]:
+    """One line on the cluster's instances that run and what they cost, asked of AWS by their tags.
+
+    None where nothing runs, or nobody tells: it is said beside an error that has its own sentence.
+    """
+    try:
+        region = str(tfvars.setting("region"))
+        running = [host for host in resources.instances(region, cluster_name) if _runs(host)]
+        price = of_instances(region, running, resources.disk_gigabytes(region, cluster_name))
+    except (ClientError, BotoCoreError, OperatorError):
+        return []
+    if not running:
+        return []
+    named = ", ".join(f"{resources.host_name(host, cluster_name)} ({host['InstanceType']})" for host in running)
+    costs = f"{_sum(price.per_hour)} an hour by {price.source}" if price else f"price {NOT_KNOWN}"
+    return [f"Running now: {named}; {costs}. `make down` takes it all away."]
+
+
+def of_instances(region: str, described: Sequence[Mapping[str, Any]], disk_gigabytes: int) -> Price | None:
+    """What those of the instances that run cost, and the disks of all; None where a type's price is not known."""
+    running = [host for host in described if _runs(host)]
+    of_each = [_of_instance(region, host) for host in running]
+    known = [price for price in of_each if price]
+    if len(known) < len(of_each):
+        return None
+    addresses = sum(1 for host in running if host.get("PublicIpAddress")) * prices.of_address(region)
+    per_hour = sum(price.per_hour for price in known) + addresses + prices.of_disks(region, 1, disk_gigabytes)
+    sources = dict.fromkeys(price.source for price in known)
+    return Price(per_hour, prices.currency(), ", ".join(sources) or "their disks alone")
+
+
+def _runs(described: Mapping[str, Any]) -> bool:
+    return described["State"]["Name"] in ("pending", "running")
+
+
+def _of_instance(region: str, described: Mapping[str, Any]) -> Price | None:
+    on_spot = described.get("InstanceLifecycle") == "spot"
+    kind = str(described["InstanceType"])
+    return (prices.of_spot(region, kind) if on_spot else None) or prices.of_instance(region, kind)
+
+
+def nat(settings: Mapping[str, Any]) -> list[str]:
+    """What pictures cost on their way through a given subnet's NAT gateway, in one sentence; none where none does.
+
+    A gateway endpoint for S3 has no charge of its own (aws.amazon.com/privatelink/pricing and Amazon VPC's guide,
+    "Gateway endpoints").
+    """
+    given = settings["existing_subnet_id"]
+    if not given or not subnet.reaches_s3_through_nat(settings["region"], given):
+        return []
+    known = prices.of_nat(settings["region"])
+    charges = f"{_sum(100 * known[0])} for 100 GB (by {known[1]})" if known else "for each GB"
+    return [
+        f"Subnet {given} reaches S3 through a NAT gateway, which charges {charges} on the way: a gateway endpoint for "
+        "S3 in its route table is free."
     ]
 
 

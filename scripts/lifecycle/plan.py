@@ -6,7 +6,7 @@ from scripts import console, lock, processes, tfvars
 from scripts.aws import clients, own_address, resources
 from scripts.errors import BusyError
 from scripts.hosts import host_keys
-from scripts.lifecycle import money
+from scripts.lifecycle import money, preflight
 from scripts.terraform import validation, workspace
 from scripts.terraform.workspace import Plan, Terraform
 
@@ -21,6 +21,7 @@ def plan(admin_cidr: str = "") -> None:
         host_keys.ensure_pair(name)
         planned = plan_for(name, admin_cidr)
         under_way.result = counts(planned)
+    preflight.check(planned.variables)
     for line in groups(planned):
         console.say(f"  {line}")
     for line in money.before(planned.variables):

@@ -5,20 +5,22 @@ import time
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from scripts import console
-from scripts.aws import clients, prices
+from scripts import console, tfvars
+from scripts.aws import clients, prices, resources
 from scripts.aws.errors import aws_errors_as_sentences
 from scripts.aws.prices import Price
 from scripts.cluster import Cluster
-from scripts.errors import ConfigurationError, HostError, MissingError
+from scripts.errors import ConfigurationError, HostError, MissingError, NoClusterError
 from scripts.hosts import keeper
 from scripts.hosts.keeper import Ends
 from scripts.hosts.spark_master import MasterState, master_state
 from scripts.hosts.ssh import Hosts
 from scripts.lifecycle import ends
+from scripts.lifecycle.money import of_instances as price_of_instances
 from scripts.runs import systemd_unit
 from scripts.runs.progress import Progress, last_progress, span
 from scripts.runs.table import money
+from scripts.terraform import outputs
 
 RUNNING = "running"
 
@@ -66,6 +68,22 @@ class Status:
     currency: str
     ends: Ends | None = None
     rehearsal: str | None = None
+
+
+def show_what_there_is(as_json: bool) -> None:
+    """`show` the cluster that is up; where Terraform has no whole one, the instances that AWS has of its name.
+
+    Raises NoClusterError where there are none either.
+    """
+    try:
+        cluster = outputs.current()
+    except NoClusterError:
+        rest = ask_for_rest(str(tfvars.setting("region")), str(tfvars.read()["cluster_name"]))
+        if not rest.hosts:
+            raise
+        console.say(json.dumps(asdict(rest), indent=1) if as_json else "\n".join(lines_of_rest(rest)))
+        return
+    show(cluster, as_json)
 
 
 def show(cluster: Cluster, as_json: bool) -> None:
@@ -157,6 +175,64 @@ def lines(status: Status) -> list[str]:
         )
         said.append(f"Price: {money(status.price_per_hour, status.currency)} an hour{so_far}.")
     return said
+
+
+@dataclass(frozen=True)
+class Rest:
+    """What AWS has of a cluster that Terraform has no whole one of; `price_per_hour` is None where it is not known."""
+
+    cluster: str
+    region: str
+    state: str
+    hosts: tuple[HostStatus, ...]
+    price_per_hour: float | None
+    currency: str
+    next: str
+    rehearsal: str | None = None
+
+
+def ask_for_rest(region: str, name: str) -> Rest:
+    """Ask EC2 for what carries the cluster's tags. Raises AwsError or MissingError."""
+    with aws_errors_as_sentences("describe the hosts"):
+        found = resources.instances(region, name)
+        gigabytes = resources.disk_gigabytes(region, name)
+    price = price_of_instances(region, found, gigabytes)
+    return Rest(
+        cluster=name,
+        region=region,
+        state="not whole",
+        hosts=tuple(_host_of_rest(host, name) for host in found),
+        price_per_hour=price.per_hour if price else None,
+        currency=prices.currency(),
+        next="`make up` goes on with it, `make down` takes it away.",
+        rehearsal=clients.rehearsal(region),
+    )
+
+
+def lines_of_rest(rest: Rest) -> list[str]:
+    """The same as a person reads it."""
+    per_hour = "not known for these instance types"
+    if rest.price_per_hour is not None:
+        per_hour = f"{money(rest.price_per_hour, rest.currency)} an hour"
+    return [
+        *([rest.rehearsal] if rest.rehearsal else []),
+        f"Cluster {rest.cluster} in {rest.region} is not whole; AWS has these hosts of it:",
+        *(f"  {line}" for line in console.columns(map(_cells, rest.hosts))),
+        f"Price: {per_hour}.",
+        f"Next: {rest.next}",
+    ]
+
+
+def _host_of_rest(described: dict[str, Any], cluster_name: str) -> HostStatus:
+    return HostStatus(
+        name=resources.host_name(described, cluster_name),
+        id=described["InstanceId"],
+        state=described["State"]["Name"],
+        type=described["InstanceType"],
+        public_ip=described.get("PublicIpAddress"),
+        private_ip=described.get("PrivateIpAddress", "-"),
+        is_alive=None,
+    )
 
 
 def _cells(host: HostStatus) -> tuple[str, ...]:

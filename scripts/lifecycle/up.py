@@ -3,7 +3,7 @@
 from scripts import console, lock, tfvars
 from scripts.cluster import Cluster
 from scripts.hosts import ansible, host_keys, readiness
-from scripts.lifecycle import ends, plan, power, summary
+from scripts.lifecycle import ends, money, plan, power, preflight, summary
 from scripts.terraform import outputs, workspace
 from scripts.terraform.diagnostics import Event
 from scripts.terraform.workspace import Plan
@@ -46,11 +46,24 @@ def _switch_on(cluster: Cluster) -> Cluster:
 
 
 def converge(name: str, admin_cidr: str = "") -> Cluster:
-    """Make the cluster as the settings say, whatever is there of it. The lock is held."""
+    """Make the cluster as the settings say, whatever is there of it. The lock is held.
+
+    Whatever ends it early says what runs by then, and is paid for.
+    """
+    try:
+        return _converge(name, admin_cidr)
+    except BaseException as error:
+        for line in money.of_what_runs(name):
+            error.add_note(line)
+        raise
+
+
+def _converge(name: str, admin_cidr: str) -> Cluster:
     with console.phase("Plan") as under_way:
         key = host_keys.ensure_pair(name)
         planned = plan.plan_for(name, admin_cidr)
         under_way.result = f"{plan.counts(planned)}; {key}"
+    preflight.check(planned.variables)
     with console.phase("Machines") as under_way:
         under_way.result = apply(name, planned, under_way)
         cluster = outputs.current()

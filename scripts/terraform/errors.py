@@ -38,6 +38,13 @@ ADVICE = {
         "ask for more under Service Quotas, or set fewer workers in terraform.tfvars, then `make up` again",
     ),
 }
+# As RunInstances says it of a type or an image, under a code that has many other meanings.
+NOT_ON_FREE_PLAN = "not eligible for Free Tier"
+FREE_PLAN = (
+    "your account is on AWS's free plan, which does not have it",
+    "choose a type that the plan has, m7i-flex.large among them, or upgrade to the paid plan in the AWS console "
+    "(Billing), then `make up` again",
+)
 INSTANCE = re.compile(r"aws_instance\.(?P<role>master|worker)(?:\[(?P<index>\d+)\])?")
 CODE = re.compile(r"api error (?P<code>[A-Za-z.]+)(?:: (?P<message>.*))?", re.DOTALL)
 # As the provider's AWS library says that a login has expired or was never made.
@@ -112,8 +119,9 @@ def of_aws(diagnostic: Diagnostic) -> OperatorError | None:
             "administrator for rights on EC2, S3 and IAM.",
             [diagnostic],
         )
-    if code in ADVICE and (instance := INSTANCE.search(diagnostic.address)):
-        reason, advice = ADVICE[code]
+    known = FREE_PLAN if NOT_ON_FREE_PLAN in text else ADVICE.get(code)
+    if known and (instance := INSTANCE.search(diagnostic.address)):
+        reason, advice = known
         return TerraformError(f"{_host(instance)} could not be started: {reason} ({code}); {advice}.", [diagnostic])
     return None
 

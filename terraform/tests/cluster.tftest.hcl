@@ -18,7 +18,7 @@ mock_provider "aws" {
   }
 
   mock_data "aws_ec2_instance_type" {
-    defaults = { supported_architectures = ["x86_64"] }
+    defaults = { supported_architectures = ["x86_64"], burstable_performance_supported = false }
   }
 
   mock_data "aws_ami" {
@@ -126,6 +126,29 @@ run "arm_workers" {
   assert {
     condition     = one([for filter in data.aws_ami.debian["arm64"].filter : filter.values if filter.name == "name"]) == toset(["debian-12-arm64-*"])
     error_message = "Debian's arm64 image for arm64 types"
+  }
+}
+
+run "a_burstable_master" {
+  command = plan
+
+  variables {
+    master_instance_type = "t3.large"
+  }
+
+  override_data {
+    target = data.aws_ec2_instance_type.of["master"]
+    values = { supported_architectures = ["x86_64"], burstable_performance_supported = true }
+  }
+
+  assert {
+    condition     = [for credits in aws_instance.master.credit_specification : credits.cpu_credits] == ["standard"]
+    error_message = "a burstable host buys no surplus of CPU"
+  }
+
+  assert {
+    condition     = alltrue([for worker in aws_instance.worker : length(worker.credit_specification) == 0])
+    error_message = "other types take no credits"
   }
 }
 

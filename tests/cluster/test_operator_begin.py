@@ -100,11 +100,17 @@ def test_a_worker_that_aws_has_no_room_for_is_named_and_half_a_cluster_goes_down
     operator.cloud.aws.fail(
         "ec2:RunInstances", code="VcpuLimitExceeded", match=f"orchard-{operator.cluster_name}-worker-2", times=50
     )
-    assert operator.refused(4, "up") == (
+    failed = operator.type("up", check=False)
+    assert failed.code == 4, failed.text
+    sentence, running = failed.err.strip().splitlines()[-2:]
+    assert sentence == (
         "worker-2 could not be started: your account's quota of vCPUs does not reach (VcpuLimitExceeded); ask for more "
         "under Service Quotas (EC2, Running On-Demand Standard instances), or set fewer workers or a smaller type in "
         "terraform.tfvars, then `make up` again."
     )
+    assert running.startswith("Running now: master (m6i.large), worker-1 (c6i.2xlarge); 0.49 USD an hour by "), running
+    listed = operator.type("status").out
+    assert f"Cluster {operator.cluster_name} in eu-west-1 is not whole; AWS has these hosts of it:\n" in listed
     operator.cloud.aws.forget_faults()
     assert operator.refused(7, "stop") == (
         "Cluster story is half made: `make up` goes on with it, `make down` takes it away."

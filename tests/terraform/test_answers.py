@@ -4,17 +4,19 @@ from collections.abc import Iterator
 
 import pytest
 
-from scripts.aws import clients, own_address, prices
-from scripts.lifecycle import init
+from scripts.aws import account, clients, own_address, prices, quotas
+from scripts.errors import AwsError
 from tests.doubles.aws.double import AwsDouble
 
 REGION = "eu-west-1"
 SETTINGS = {
+    "cluster_name": "fruits",
     "region": REGION,
     "master_instance_type": "m6i.large",
     "worker_instance_type": "c6i.2xlarge",
     "worker_count": 2,
     "worker_spot": False,
+    "budget_email": "me@example.com",
 }
 
 
@@ -49,6 +51,18 @@ def test_a_type_without_a_price_has_none() -> None:
 
 
 def test_quotas_are_told() -> None:
-    assert init._quota(SETTINGS) == "18 on-demand vCPUs needed, your quota is 64"
-    spot = SETTINGS | {"worker_spot": True, "worker_count": 10}
-    assert "80 spot vCPUs needed and your quota is 64: ask for more" in init._quota(spot)
+    [answer] = quotas.check(SETTINGS)
+    assert answer.text == "18 on-demand vCPUs needed, your quota is 64"
+    with pytest.raises(AwsError, match="80 spot vCPUs are needed in eu-west-1 and your quota is 64: ask for more"):
+        quotas.check(SETTINGS | {"worker_spot": True, "worker_count": 10})
+
+
+def test_the_account_is_paid_for_and_may_have_budgets() -> None:
+    assert account.plan_of_account() == "PAID"
+    account.check(SETTINGS)
+
+
+def test_without_a_right_on_budgets_none_is_asked_for(aws: AwsDouble) -> None:
+    aws.fail("budgets:DescribeBudgets", code="AccessDeniedException")
+    with pytest.raises(AwsError, match=r"no right on the account's budgets \(AccessDeniedException\)"):
+        account.check(SETTINGS)

@@ -164,7 +164,17 @@ def test_the_prices_are_the_tables() -> None:
     disk = gigabytes * here["gp3_per_gb_month"] / HOURS_IN_A_MONTH
     hour = master + workers * worker + (1 + workers) * (here["public_ipv4_per_hour"] + disk)
     page = text_of("cluster-and-cost.md")
-    assert f"copied on {prices['copied_on']}" in page
+    assert f"(instances copied on {prices['copied_on']})" in page
+    assert f"us-east-1, copied on {prices['copied_on']} from a" in page
     assert f"| worker {worker_type} | {worker} an hour each | {workers * worker:.3f} |" in page
     assert f"**{hour:.3f}** ({24 * hour:.2f} a day)" in page
     assert f"{hour:.2f} USD an hour as set by default" in README.read_text()
+    most, day = hour * tfvars.default("max_age_hours"), 24 * (1 + workers) * disk
+    bound = f"at most {most:.2f} USD if you forget it; stopped,\n    its disks cost {day:.2f} USD a day."
+    assert bound in page
+    cloudwatch = prices["cloudwatch"]
+    assert f"each metric costs up to {cloudwatch['metric_per_month']:.2f} a month" in page
+    assert f"{cloudwatch['dashboard_per_month']:.2f}, each of two alarms {cloudwatch['alarm_per_month']:.2f};" in page
+    assert f"for 100 GB: {100 * here['nat_per_gb']:.2f} in eu-west-1" in page
+    types = sum(len(region["instance_per_hour"]) for region in prices["regions"].values())
+    assert f"has {types} types' prices in {', '.join(list(prices['regions'])[:-1])} and us-east-1, copied on" in page

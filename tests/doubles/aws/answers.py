@@ -1,4 +1,4 @@
-"""What moto does not answer: AWS's price list, EC2's quotas and spot prices, who is written to about a budget."""
+"""What moto does not answer: prices, plan and quotas of the account, who is written to about a budget."""
 
 import json
 from datetime import UTC, datetime
@@ -46,6 +46,11 @@ def get_products(request: dict[str, Any]) -> bytes:
         "terms": {"OnDemand": {"OFFER": {"priceDimensions": {"RATE": dimension}}}},
     }
     return json.dumps({"FormatVersion": "aws_v1", "PriceList": [json.dumps(product)] if price else []}).encode()
+
+
+def get_account_plan_state() -> bytes:
+    """An account that is paid for, and may start every type."""
+    return json.dumps({"accountPlanType": "PAID", "accountPlanStatus": "ACTIVE"}).encode()
 
 
 def _quota(self: Any, service_code: str, quota_code: str) -> dict[str, Any]:

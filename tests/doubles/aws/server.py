@@ -89,6 +89,8 @@ class FaultyApplication:
             return _error(service, Fault(call, unknown, "it is not described yet"), start_response)
         if call == "pricing:GetProducts":
             return _give(start_response, answers.get_products(json.loads(body)), "application/x-amz-json-1.1")
+        if call == "freetier:GetAccountPlanState":
+            return _give(start_response, answers.get_account_plan_state(), "application/x-amz-json-1.0")
         if service != "ec2":
             return self._application(environ, start_response)
         return self._ask_ec2(call, environ, start_response)

@@ -46,6 +46,26 @@ def test_a_signal_ends_with_130(number: signal.Signals) -> None:
     assert (stopped.value.code, str(stopped.value)) == (130, "Stopped; the same command again goes on.")
 
 
+@pytest.mark.parametrize(
+    ("error", "code", "sentence"),
+    [
+        (HostError("worker-1 cannot be reached."), 5, "worker-1 cannot be reached."),
+        (KeyboardInterrupt(), 130, "Stopped; the same command again goes on."),
+        (KeyError("oops"), 1, "Something went wrong that Orchard does not know (KeyError: 'oops'): see "),
+    ],
+)
+def test_an_errors_notes_follow_its_own_sentence_and_leave_its_code(
+    error: BaseException, code: int, sentence: str
+) -> None:
+    error.add_note("Running now: master.\x1b")
+    with pytest.raises(OperatorError) as failure:
+        with_sentences(lambda: end(error))
+    first, second = str(failure.value).splitlines()
+    assert first.startswith(sentence)
+    assert console.visible(second) == "Running now: master.\\x1b"
+    assert failure.value.code == code
+
+
 def test_every_task_can_be_verbose_and_names_its_log() -> None:
     seen: list[tuple[str, bool, Path]] = []
 

@@ -74,3 +74,13 @@ def test_every_other_refusal_is_a_sentence(aws: Aws, monkeypatch: pytest.MonkeyP
     refuse(monkeypatch, service, "get_schedule_group", code)
     with pytest.raises(AwsError, match=f"AWS would not say what there is of the cluster \\({code}: not you\\)"):
         resources.of_cluster(REGION, "fruits")
+
+
+def test_instances_are_in_the_order_of_their_names_and_only_this_clusters(aws: Aws) -> None:
+    image = aws("ec2").describe_images()["Images"][0]["ImageId"]
+    for name, tags in (("worker-10", TAGS), ("worker-2", TAGS), ("master", TAGS), ("stranger", [])):
+        tagged = [{"ResourceType": "instance", "Tags": [*tags, {"Key": "Name", "Value": f"orchard-fruits-{name}"}]}]
+        aws("ec2").run_instances(ImageId=image, MinCount=1, MaxCount=1, TagSpecifications=tagged)
+    found = resources.instances("eu-west-1", "fruits")
+    assert [resources.host_name(host, "fruits") for host in found] == ["master", "worker-2", "worker-10"]
+    assert len(resources.every_instance("eu-west-1", ["running"])) == 4

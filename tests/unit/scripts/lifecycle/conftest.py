@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from scripts import console, processes, tfvars
-from scripts.aws import own_address, prices
+from scripts.aws import account, own_address, prices, quotas
 from scripts.aws.bucket import Bucket, bucket_of
 from scripts.cluster import Cluster
 from scripts.hosts import ansible, host_keys, keeper, logs, readiness
@@ -37,11 +37,14 @@ def checkout(aws: Callable[[str], Any], tmp_path: Path, monkeypatch: pytest.Monk
     (terraform / "terraform.tfvars").write_text(f'cluster_name = "{NAME}"\nowner = "me"\nworker_count = 1\n')
     monkeypatch.setenv("ORCHARD_TERRAFORM", str(terraform))
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.delenv("YES", raising=False)
     monkeypatch.setattr(console, "LOGS", tmp_path / "logs")
     monkeypatch.setattr(processes, "need", lambda program: program)
     monkeypatch.setattr(own_address, "own_address", lambda: "203.0.113.7")
     monkeypatch.setattr(prices, "_ask_api", lambda *_: None)
+    monkeypatch.setattr(quotas, "_allowed", lambda *_: 64)
+    monkeypatch.setattr(account, "plan_of_account", lambda: "PAID")
     # Between two looks of a wait: what is waited for comes when it is looked for.
     monkeypatch.setattr("tenacity.nap.time.sleep", lambda _: None)
     console.begin("test", verbose=False)
@@ -90,6 +93,17 @@ def bucket(cluster: Cluster, aws: Callable[[str], Any]) -> Bucket:
     """The cluster's bucket, empty."""
     aws("s3").create_bucket(Bucket=cluster.bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
     return bucket_of(cluster)
+
+
+@pytest.fixture
+def named(cluster: Cluster, aws: Callable[[str], Any]) -> Cluster:
+    """The cluster, its instances and disks tagged as Terraform tags them."""
+    for host in cluster.hosts:
+        tags = [*TAGS, {"Key": "Name", "Value": f"orchard-{NAME}-{host.name}"}]
+        disks = aws("ec2").describe_volumes(Filters=[{"Name": "attachment.instance-id", "Values": [host.id]}])
+        ids = [host.id, *(volume["VolumeId"] for volume in disks["Volumes"])]
+        aws("ec2").create_tags(Resources=ids, Tags=tags)
+    return cluster
 
 
 class FakeHosts:
@@ -165,8 +179,9 @@ def worker_names(ids: list[str]) -> list[str]:
 
 
 def variables() -> dict[str, Any]:
-    """The settings that the price depends on."""
+    """The settings that the price and the account's answers depend on."""
     return {
+        "cluster_name": NAME,
         "region": REGION,
         "master_instance_type": "m6i.large",
         "worker_instance_type": "c6i.2xlarge",

@@ -2,14 +2,12 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError, EndpointConnectionError
 
 from scripts import processes, tfvars
-from scripts.aws import clients
-from scripts.errors import InputError, MissingError
+from scripts.aws import clients, quotas
+from scripts.errors import AwsError, InputError, MissingError
 from scripts.lifecycle import init
 from scripts.processes import Done
 from scripts.terraform import validation
@@ -101,11 +99,13 @@ def terraform_version(monkeypatch: pytest.MonkeyPatch, version: str) -> None:
 
 
 ANSWERS = {
+    "cluster_name": "fruits",
     "region": "eu-west-1",
     "master_instance_type": "m6i.large",
     "worker_instance_type": "c6i.2xlarge",
     "worker_count": 2,
     "worker_spot": False,
+    "budget_email": None,
 }
 
 
@@ -125,58 +125,17 @@ def test_everything_that_is_missing_is_named_at_once(
     assert capsys.readouterr().out.count("missing") == 2
 
 
-class Quotas:
-    """Service Quotas that allow so many vCPUs, or cannot be read where that is None."""
-
-    def __init__(self, allowed: float | None) -> None:
-        self.allowed = allowed
-
-    def get_service_quota(self, **_: str) -> dict[str, Any]:
-        if self.allowed is None:
-            raise EndpointConnectionError(endpoint_url="https://servicequotas")
-        return {"Quota": {"Value": self.allowed}}
-
-
-@pytest.mark.parametrize(
-    ("allowed", "sentence"),
-    [
-        (64.0, "18 on-demand vCPUs needed, your quota is 64"),
-        (5.0, "18 on-demand vCPUs needed and your quota is 5: ask for more under Service Quotas (EC2, L-1216C47A), "),
-        (None, "18 on-demand vCPUs needed; your quota could not be read (EndpointConnectionError)"),
-    ],
-)
-def test_the_quota_is_compared_with_what_the_settings_need(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], allowed: float | None, sentence: str
-) -> None:
-    terraform_version(monkeypatch, "1.11.4")
-    of_moto = clients.client
-
-    def client(service: str, *more: Any) -> Any:
-        return Quotas(allowed) if service == "service-quotas" else of_moto(service, *more)
-
-    monkeypatch.setattr(clients, "client", client)
-    init.check(ANSWERS)
-    assert sentence in capsys.readouterr().out
-
-
-def test_an_instance_type_that_aws_does_not_know_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    terraform_version(monkeypatch, "1.11.4")
-    with pytest.raises(InputError, match="AWS does not know these instance types in eu-west-1 "):
-        init.check(ANSWERS | {"worker_instance_type": "c99.tiny"})
-
-
-def test_what_keeps_aws_from_telling_of_types_is_not_the_types_fault(
+def test_the_quota_is_said_once_tools_and_credentials_are_there(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     terraform_version(monkeypatch, "1.11.4")
-    of_moto = clients.client
-
-    class Throttled:
-        def describe_instance_types(self, **_: Any) -> None:
-            raise ClientError({"Error": {"Code": "RequestLimitExceeded"}}, "DescribeInstanceTypes")
-
-    monkeypatch.setattr(
-        clients, "client", lambda service, *more: Throttled() if service == "ec2" else of_moto(service, *more)
-    )
     init.check(ANSWERS)
-    assert "could not be read (RequestLimitExceeded)" in capsys.readouterr().out
+    assert "  quota         18 on-demand vCPUs needed, your quota is 64\n" in capsys.readouterr().out
+
+
+def test_a_quota_that_does_not_reach_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    terraform_version(monkeypatch, "1.11.4")
+    monkeypatch.setattr(quotas, "_allowed", lambda *_: 5)
+    with pytest.raises(AwsError) as refused:
+        init.check(ANSWERS)
+    assert refused.value.code == 4

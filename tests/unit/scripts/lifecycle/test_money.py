@@ -82,3 +82,27 @@ def test_a_type_without_a_price_is_said_and_not_guessed() -> None:
 def test_a_running_cluster_is_told_the_same_as_the_plan(cluster: Cluster) -> None:
     price, *rest = money.of_running(cluster)
     assert [f"Price: {price}", *rest] == money.before(variables())
+
+
+@pytest.mark.parametrize(
+    ("price", "charges"), [((0.048, "a table"), "4.80 USD for 100 GB (by a table)"), (None, "for each GB")]
+)
+def test_a_given_subnet_whose_pictures_pass_a_nat_gateway_is_named_with_the_way_out(
+    monkeypatch: pytest.MonkeyPatch, price: tuple[float, str] | None, charges: str
+) -> None:
+    monkeypatch.setattr(money.subnet, "reaches_s3_through_nat", lambda *_: True)
+    monkeypatch.setattr(prices, "of_nat", lambda _: price)
+    [*_, said] = money.before(variables() | {"existing_subnet_id": "subnet-0theirs"})
+    assert said == (
+        f"Subnet subnet-0theirs reaches S3 through a NAT gateway, which charges {charges} on the way: a gateway "
+        "endpoint for S3 in its route table is free."
+    )
+
+
+def test_a_subnet_of_the_clusters_own_and_one_with_an_endpoint_need_no_such_sentence(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(money.subnet, "reaches_s3_through_nat", lambda *_: False)
+    assert money.nat(variables() | {"existing_subnet_id": "subnet-0theirs"}) == []
+    monkeypatch.setattr(money.subnet, "reaches_s3_through_nat", lambda *_: True)
+    assert money.nat(variables()) == []

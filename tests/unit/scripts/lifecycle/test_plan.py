@@ -5,10 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
+from scripts.aws import account, quotas
 from scripts.cluster import Cluster
-from scripts.errors import BusyError, MissingError
-from scripts.lifecycle import plan
+from scripts.errors import AwsError, BusyError, InputError, MissingError
+from scripts.lifecycle import plan, up
 from tests.doubles.fake_terraform import FakeTerraform
 from tests.unit.scripts.conftest import REGION
 from tests.unit.scripts.lifecycle.conftest import NAME, TAGS
@@ -74,3 +76,36 @@ def test_without_credentials_nothing_is_planned(
         plan.plan()
     assert refused.value.code == 3
     assert terraform.calls == []
+
+
+def test_a_quota_that_does_not_reach_is_refused_before_anything_is_made(
+    terraform: FakeTerraform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(quotas, "_allowed", lambda *_: 9)
+    for begin in (plan.plan, up.up):
+        with pytest.raises(AwsError, match="10 on-demand vCPUs are needed in eu-west-1 and your quota is 9: ask"):
+            begin()
+    assert (terraform.state, terraform.calls) == ({}, ["plan", "plan"])
+
+
+def test_a_quota_that_cannot_be_read_is_said_and_stops_nothing(
+    terraform: FakeTerraform, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(*_: str) -> int:
+        raise ClientError({"Error": {"Code": "AccessDeniedException"}}, "GetServiceQuota")
+
+    monkeypatch.setattr(quotas, "_allowed", refuse)
+    plan.plan()
+    said = capsys.readouterr().out
+    assert "Quota: 10 on-demand vCPUs needed; your quota could not be read (AccessDeniedException).\n" in said
+    assert "Next: make up" in said
+
+
+def test_what_the_account_may_not_have_is_refused_before_anything_is_made(
+    terraform: FakeTerraform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(account, "plan_of_account", lambda: "FREE")
+    for begin in (plan.plan, up.up):
+        with pytest.raises(InputError, match="Your account is on AWS's free plan, which starts "):
+            begin()
+    assert (terraform.state, terraform.calls) == ({}, ["plan", "plan"])

@@ -9,12 +9,13 @@ import pytest
 
 from scripts.aws.prices import Price
 from scripts.cluster import Cluster
-from scripts.errors import HostError
+from scripts.errors import HostError, NoClusterError
 from scripts.hosts.spark_master import MasterState
 from scripts.lifecycle import status
 from scripts.lifecycle.status import RunStatus, lines, status_of
 from scripts.runs.progress import Progress
 from tests.doubles.fake_hosts import cluster_of
+from tests.doubles.fake_terraform import FakeTerraform
 
 STARTED = datetime(2026, 1, 1, tzinfo=UTC)
 NOW = STARTED.timestamp() + 7200
@@ -113,3 +114,62 @@ def test_hosts_that_are_stopped_are_not_asked(
     printed = capsys.readouterr()
     assert printed.out.startswith("Cluster fruits in eu-west-1: stopped; workers alive: unknown\n")
     assert printed.err == ""
+
+
+@pytest.fixture
+def half_made(named: Cluster, terraform: FakeTerraform) -> Cluster:
+    """Instances that run, and a Terraform that tells nothing of workers."""
+    terraform.is_half_made = True
+    return named
+
+
+def test_of_a_cluster_that_is_not_whole_the_instances_are_listed_with_price_and_next_step(
+    half_made: Cluster, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status.show_what_there_is(as_json=False)
+    first, master, worker, price, step = capsys.readouterr().out.splitlines()
+    assert first == "Cluster fruits in eu-west-1 is not whole; AWS has these hosts of it:"
+    assert master.split()[:3] == ["master", "running", "m6i.large"]
+    assert worker.split()[:3] == ["worker-1", "running", "m6i.large"]
+    assert price == "Price: 0.23 USD an hour."
+    assert step == "Next: `make up` goes on with it, `make down` takes it away."
+
+
+def test_a_rehearsal_of_half_a_cluster_is_said_first(
+    half_made: Cluster, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(status.clients, "rehearsal", lambda *_: "REHEARSAL: not AWS.")
+    status.show_what_there_is(as_json=False)
+    assert capsys.readouterr().out.startswith("REHEARSAL: not AWS.\nCluster fruits in eu-west-1 is not whole")
+
+
+def test_programs_are_told_of_it_too(half_made: Cluster, capsys: pytest.CaptureFixture[str]) -> None:
+    status.show_what_there_is(as_json=True)
+    found = json.loads(capsys.readouterr().out)
+    assert (found["cluster"], found["state"], [host["id"] for host in found["hosts"]]) == (
+        "fruits",
+        "not whole",
+        [host.id for host in half_made.hosts],
+    )
+    assert found["price_per_hour"] == pytest.approx(0.214 + 0.01 + 16 * 0.088 / 730)
+
+
+def test_what_another_laptop_made_is_listed_too(
+    terraform: FakeTerraform, instances: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    status.show_what_there_is(as_json=False)
+    said = capsys.readouterr().out
+    assert all(identity in said for identity in instances)
+
+
+def test_where_nothing_is_there_at_all_no_cluster_is_up(terraform: FakeTerraform) -> None:
+    with pytest.raises(NoClusterError, match=r"No cluster is up by the name fruits: run `make up`\."):
+        status.show_what_there_is(as_json=False)
+
+
+def test_a_whole_cluster_is_shown_as_ever(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(status, "Hosts", Unreachable)
+    status.show_what_there_is(as_json=False)
+    assert capsys.readouterr().out.startswith("Cluster fruits in eu-west-1: running for ")

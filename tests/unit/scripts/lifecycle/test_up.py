@@ -1,12 +1,16 @@
 """`make up`: converges from wherever the last time stopped."""
 
-import pytest
+from pathlib import Path
 
+import pytest
+from botocore.exceptions import ClientError
+
+from scripts.aws import resources
 from scripts.aws.clients import client
 from scripts.cluster import Cluster
 from scripts.errors import AwsError, ConfigurationError, InputError
-from scripts.hosts import readiness
-from scripts.lifecycle import up
+from scripts.hosts import ansible, readiness
+from scripts.lifecycle import money, up
 from scripts.terraform import validation
 from tests.doubles.fake_terraform import FakeTerraform
 from tests.unit.scripts.conftest import REGION
@@ -78,3 +82,63 @@ def test_settings_that_terraform_refuses_end_it_before_anything_is_made(
     with pytest.raises(InputError):
         up.up()
     assert (terraform.calls, hosts.steps) == ([], [])
+
+
+def notes_of(error: BaseException) -> list[str]:
+    """What follows the error's own sentence."""
+    return getattr(error, "__notes__", [])
+
+
+@pytest.mark.parametrize("error", [ConfigurationError("worker-1 could not be configured."), KeyboardInterrupt()])
+def test_what_runs_by_then_and_its_price_follow_whatever_ends_it(
+    cluster: Cluster, hosts: FakeHosts, running: None, error: BaseException
+) -> None:
+    hosts.failing = {"configure": error}
+    with pytest.raises(type(error)) as ended:
+        up.up()
+    [note] = notes_of(ended.value)
+    ids = [host.id for host in cluster.hosts]
+    assert note.startswith(f"Running now: {', '.join(f'{name} (m6i.large)' for name in sorted(ids))}; 0.2")
+    assert note.endswith(". `make down` takes it all away.")
+
+
+def test_hosts_are_called_by_their_names_and_only_those_that_run_are_paid_for(named: Cluster) -> None:
+    client("ec2", REGION).stop_instances(InstanceIds=[named.master.id])
+    disks, address = 2 * 8 * 0.088 / 730, 0.005
+    price = f"{0.107 + address + disks:.2f}"
+    [line] = money.of_what_runs("fruits")
+    assert line.startswith(f"Running now: worker-1 (m6i.large); {price} USD an hour by a table copied on ")
+
+
+def test_an_up_that_made_nothing_says_nothing_of_what_runs(
+    terraform: FakeTerraform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    terraform.fails_at = WISHED[0]
+    with pytest.raises(AwsError) as failure:
+        up.up()
+    assert notes_of(failure.value) == []
+
+
+def test_where_aws_does_not_tell_what_runs_the_error_stays_as_it_is(
+    cluster: Cluster, hosts: FakeHosts, running: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: str) -> None:
+        raise ClientError({"Error": {"Code": "UnauthorizedOperation"}}, "DescribeInstances")
+
+    monkeypatch.setattr(resources, "instances", refuse)
+    hosts.failing = {"configure": ConfigurationError("worker-1 could not be configured.")}
+    with pytest.raises(ConfigurationError) as failure:
+        up.up()
+    assert notes_of(failure.value) == []
+
+
+def test_settings_that_broke_meanwhile_do_not_hide_the_error(
+    cluster: Cluster, running: None, checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def break_and_fail(*_: object) -> int:
+        (checkout / "terraform" / "terraform.tfvars").write_text("{")
+        raise ConfigurationError("worker-1 could not be configured.")
+
+    monkeypatch.setattr(ansible, "configure", break_and_fail)
+    with pytest.raises(ConfigurationError):
+        up.up()

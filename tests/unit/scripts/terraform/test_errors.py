@@ -48,6 +48,20 @@ def refused(code: str, message: str = "no") -> str:
             "`make up` again in some minutes, or choose another type in terraform.tfvars.",
         ),
         (
+            event(
+                refused(
+                    "InvalidParameterCombination",
+                    "The specified instance type is not eligible for Free Tier. For a list of Free Tier instance "
+                    "types, run 'describe-instance-types' with the filter 'free-tier-eligible=true'.",
+                ),
+                address="aws_instance.master",
+            ),
+            AwsError,
+            "The master could not be started: your account is on AWS's free plan, which does not have it "
+            "(InvalidParameterCombination); choose a type that the plan has, m7i-flex.large among them, or upgrade to "
+            "the paid plan in the AWS console (Billing), then `make up` again.",
+        ),
+        (
             event(refused("UnauthorizedOperation"), address="aws_vpc.cluster[0]"),
             AwsError,
             "Your AWS credentials do not allow what aws_vpc.cluster[0] needs (UnauthorizedOperation): ask your "
