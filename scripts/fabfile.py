@@ -7,7 +7,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from scripts.hosts import logs, shell, tunnels
-from scripts.lifecycle import costs, credentials, down, ends, init, plan, power, scale, status, up
+from scripts.lifecycle import credentials, down, ends, init, plan, power, scale, status, up
+from scripts.money import costs
 from scripts.runs import attach, results, start, table, upload
 from scripts.runs.submission import DEFAULT_SIZE, SIZES
 from scripts.tasks import task

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from scripts import console
-from scripts.aws import clients, ledger
+from scripts.aws import clients
 from scripts.aws.errors import aws_errors_as_sentences
 from scripts.cluster import Cluster, Host
 from scripts.console import Phase
@@ -14,6 +14,7 @@ from scripts.errors import AwsError, ConfigurationError, HostError, HostKeyError
 from scripts.hosts import host_keys, spark_master
 from scripts.hosts.spark_master import MasterState
 from scripts.hosts.ssh import Hosts, Remote
+from scripts.money import ledger
 from scripts.waiting import wait_until
 
 SSH_SECONDS = 300

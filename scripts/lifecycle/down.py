@@ -5,14 +5,15 @@ from typing import Any
 import boto3
 
 from scripts import console, lock, processes, tfvars
-from scripts.aws import clients, prices, resource_removal, resources
+from scripts.aws import clients, resource_removal, resources
 from scripts.aws.errors import aws_errors_as_sentences
 from scripts.aws.profile import credentials_file, profile_name, remove_profile
 from scripts.aws.resources import Resource
 from scripts.cluster import Cluster
 from scripts.errors import AwsError, BusyError, NoClusterError, OperatorError
 from scripts.hosts import host_keys, logs, tunnels
-from scripts.lifecycle import ends, life, plan, power
+from scripts.lifecycle import ends, plan, power
+from scripts.money import life, prices
 from scripts.runs import at_work
 from scripts.terraform import outputs, workspace
 from scripts.terraform.diagnostics import Event

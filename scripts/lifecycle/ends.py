@@ -8,13 +8,14 @@ from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 
 from scripts import console
-from scripts.aws import prices, schedules
+from scripts.aws import schedules
 from scripts.aws.bucket import bucket_of
 from scripts.cluster import Cluster
 from scripts.errors import InputError, OperatorError
 from scripts.hosts import keeper
 from scripts.hosts.keeper import Ends
 from scripts.hosts.ssh import Hosts
+from scripts.money import prices
 from scripts.terraform import outputs
 
 # AWS stops the hosts so long after the age limit: by then their own keeper has.

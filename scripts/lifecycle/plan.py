@@ -6,7 +6,8 @@ from scripts import console, lock, processes, tfvars
 from scripts.aws import clients, own_address, resources
 from scripts.errors import BusyError
 from scripts.hosts import host_keys
-from scripts.lifecycle import money, preflight
+from scripts.lifecycle import preflight
+from scripts.money import bounds
 from scripts.terraform import validation, workspace
 from scripts.terraform.workspace import Plan, Terraform
 
@@ -24,7 +25,7 @@ def plan(admin_cidr: str = "") -> None:
     preflight.check(planned.variables)
     for line in groups(planned):
         console.say(f"  {line}")
-    for line in money.before(planned.variables):
+    for line in bounds.before(planned.variables):
         console.say(line)
     console.say("Next: make up")
 

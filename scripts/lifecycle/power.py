@@ -4,14 +4,15 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from scripts import console, lock, tfvars
-from scripts.aws import clients, ledger, prices, schedules
+from scripts.aws import clients, schedules
 from scripts.aws.bucket import bucket_of
 from scripts.aws.errors import aws_errors_as_sentences
-from scripts.aws.ledger import Stretch
 from scripts.cluster import Cluster
 from scripts.errors import OperatorError
 from scripts.hosts import readiness
 from scripts.lifecycle import ends
+from scripts.money import ledger, prices
+from scripts.money.ledger import Stretch
 from scripts.runs import at_work
 from scripts.terraform import outputs, workspace
 

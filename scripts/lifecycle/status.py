@@ -6,9 +6,8 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from scripts import console, tfvars
-from scripts.aws import clients, prices, resources
+from scripts.aws import clients, resources
 from scripts.aws.errors import aws_errors_as_sentences
-from scripts.aws.prices import Price
 from scripts.cluster import Cluster
 from scripts.errors import ConfigurationError, HostError, MissingError, NoClusterError
 from scripts.hosts import keeper
@@ -16,10 +15,12 @@ from scripts.hosts.keeper import Ends
 from scripts.hosts.spark_master import MasterState, master_state
 from scripts.hosts.ssh import Hosts
 from scripts.lifecycle import ends
-from scripts.lifecycle.money import of_instances as price_of_instances
+from scripts.money import prices
+from scripts.money.amounts import money
+from scripts.money.bounds import of_instances as price_of_instances
+from scripts.money.prices import Price
 from scripts.runs import systemd_unit
 from scripts.runs.progress import Progress, last_progress, span
-from scripts.runs.table import money
 from scripts.terraform import outputs
 
 RUNNING = "running"

@@ -2,7 +2,7 @@
 
 from scripts import console
 from scripts.cluster import Cluster
-from scripts.lifecycle import money
+from scripts.money import bounds
 
 
 def say(cluster: Cluster) -> None:
@@ -11,7 +11,7 @@ def say(cluster: Cluster) -> None:
     for host in cluster.hosts:
         console.say(f"{host.name:<{console.NAME_WIDTH}}{host.address:<16} {host.private_ip:<16} {host.id}")
     console.say(f"{'bucket':<{console.NAME_WIDTH}}s3://{cluster.bucket}")
-    price, *more = money.of_running(cluster)
+    price, *more = bounds.of_running(cluster)
     console.say(f"{'price':<{console.NAME_WIDTH}}{price}")
     for line in more:
         console.say(f"{'':<{console.NAME_WIDTH}}{line}")

@@ -3,7 +3,8 @@
 from scripts import console, lock, tfvars
 from scripts.cluster import Cluster
 from scripts.hosts import ansible, host_keys, readiness
-from scripts.lifecycle import ends, money, plan, power, preflight, summary
+from scripts.lifecycle import ends, plan, power, preflight, summary
+from scripts.money import bounds
 from scripts.terraform import outputs, workspace
 from scripts.terraform.diagnostics import Event
 from scripts.terraform.workspace import Plan
@@ -53,7 +54,7 @@ def converge(name: str, admin_cidr: str = "") -> Cluster:
     try:
         return _converge(name, admin_cidr)
     except BaseException as error:
-        for line in money.of_what_runs(name):
+        for line in bounds.of_what_runs(name):
             error.add_note(line)
         raise
 

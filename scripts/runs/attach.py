@@ -7,11 +7,12 @@ from scripts.aws.bucket import Bucket, bucket_of
 from scripts.cluster import Cluster
 from scripts.errors import NoClusterError, OperatorError
 from scripts.hosts.ssh import Hosts, Remote
+from scripts.money.amounts import money
 from scripts.runs import systemd_unit
 from scripts.runs.follow import follow
 from scripts.runs.progress import span
 from scripts.runs.systemd_unit import Unit
-from scripts.runs.table import Row, money, rows
+from scripts.runs.table import Row, rows
 
 # What to do about each of the job's own exit codes; the sentence for the cause is the job's.
 NEXT_STEP = {

@@ -13,9 +13,10 @@ from scripts import console
 from scripts.aws.bucket import PICTURES, Bucket
 from scripts.hosts import spark_master
 from scripts.hosts.ssh import Remote
+from scripts.money.amounts import money
 from scripts.runs.progress import span
 from scripts.runs.submission import Submission
-from scripts.runs.table import COMPLETE, money, read_records
+from scripts.runs.table import COMPLETE, read_records
 
 # The job's own rule for what is a picture by its name; a test holds the two together.
 PICTURE = re.compile(r"(?i)(^|/)[^./][^/]*\.(jpg|jpeg|png|bmp|gif|webp|tif|tiff|avif)$")

@@ -6,11 +6,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from scripts import console
-from scripts.aws import prices
 from scripts.aws.bucket import Bucket, bucket_of, inputs_key
 from scripts.cluster import Cluster
 from scripts.errors import BusyError, InputError
 from scripts.hosts.ssh import Hosts
+from scripts.money import prices
 from scripts.runs import estimate, systemd_unit
 from scripts.runs.submission import (
     DEFAULT_SIZE,

@@ -10,6 +10,7 @@ from scripts import console
 from scripts.aws.bucket import Bucket, bucket_of, record_key
 from scripts.cluster import Cluster
 from scripts.hosts.ssh import Hosts
+from scripts.money.amounts import money
 from scripts.runs import systemd_unit
 from scripts.runs.progress import Progress, finite, last_progress, span
 from scripts.runs.submission import Submission, stored_submissions
@@ -160,8 +161,3 @@ def _cells(row: Row) -> tuple[str, ...]:
         "-" if row.seconds is None else span(row.seconds),
         "-" if row.cost is None else money(row.cost, row.currency),
     )
-
-
-def money(amount: float, currency: str) -> str:
-    """An amount for people."""
-    return f"less than 0.01 {currency}" if 0 < amount < 0.01 else f"{amount:,.2f} {currency}"

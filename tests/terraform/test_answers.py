@@ -4,8 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from scripts.aws import account, clients, own_address, prices, quotas
+from scripts.aws import account, clients, own_address, quotas
 from scripts.errors import AwsError
+from scripts.money import prices
 from tests.doubles.aws.double import AwsDouble
 
 REGION = "eu-west-1"

@@ -156,7 +156,7 @@ def test_every_test_that_the_security_model_names_is_there() -> None:
 
 
 def test_the_prices_are_the_tables() -> None:
-    prices = json.loads((ROOT / "scripts" / "aws" / "prices.json").read_text())
+    prices = json.loads((ROOT / "scripts" / "money" / "prices.json").read_text())
     here = prices["regions"][tfvars.default("region")]
     workers, gigabytes = tfvars.default("worker_count"), tfvars.default("root_volume_gb")
     master_type, worker_type = tfvars.default("master_instance_type"), tfvars.default("worker_instance_type")

@@ -10,7 +10,7 @@ from moto.core.responses import ActionResult
 from moto.ec2.responses.spot_instances import SpotInstances
 from moto.servicequotas.models import ServiceQuotasBackend
 
-TABLE = Path(__file__).resolve().parents[3] / "scripts" / "aws" / "prices.json"
+TABLE = Path(__file__).resolve().parents[3] / "scripts" / "money" / "prices.json"
 # In vCPUs, as an account that has been in use for a while has them.
 QUOTAS = {
     "L-1216C47A": ("Running On-Demand Standard (A, C, D, H, I, M, R, T, Z) instances", 64.0),

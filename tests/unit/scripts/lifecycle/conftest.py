@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 
 from scripts import console, processes, tfvars
-from scripts.aws import account, own_address, prices, quotas
+from scripts.aws import account, own_address, quotas
 from scripts.aws.bucket import Bucket, bucket_of
 from scripts.cluster import Cluster
 from scripts.hosts import ansible, host_keys, keeper, logs, readiness
 from scripts.hosts.keeper import Ends, LastEntry
+from scripts.money import prices
 from scripts.runs import at_work
 from scripts.terraform import outputs, validation, workspace
 from tests.doubles.fake_terraform import FakeTerraform

@@ -6,15 +6,16 @@ from typing import Any
 
 import pytest
 
-from scripts.aws import ledger, resource_removal
+from scripts.aws import resource_removal
 from scripts.aws.bucket import Bucket
 from scripts.cluster import Cluster
 from scripts.errors import AwsError, BusyError
 from scripts.lifecycle import down
+from scripts.money import ledger
 from tests.doubles.fake_terraform import FakeTerraform
-from tests.unit.scripts.aws.ledger_entries import ENTRY, of_time
 from tests.unit.scripts.conftest import REGION
 from tests.unit.scripts.lifecycle.conftest import NAME, TAGS, FakeHosts
+from tests.unit.scripts.money.ledger_entries import ENTRY, of_time
 
 BUCKET = f"orchard-{NAME}-1"
 

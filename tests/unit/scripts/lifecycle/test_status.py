@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from scripts.aws.prices import Price
 from scripts.cluster import Cluster
 from scripts.errors import HostError, NoClusterError
 from scripts.hosts.spark_master import MasterState
 from scripts.lifecycle import status
 from scripts.lifecycle.status import RunStatus, lines, status_of
+from scripts.money.prices import Price
 from scripts.runs.progress import Progress
 from tests.doubles.fake_hosts import cluster_of
 from tests.doubles.fake_terraform import FakeTerraform

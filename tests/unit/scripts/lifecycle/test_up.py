@@ -10,7 +10,8 @@ from scripts.aws.clients import client
 from scripts.cluster import Cluster
 from scripts.errors import AwsError, ConfigurationError, InputError
 from scripts.hosts import ansible, readiness
-from scripts.lifecycle import money, up
+from scripts.lifecycle import up
+from scripts.money import bounds
 from scripts.terraform import validation
 from tests.doubles.fake_terraform import FakeTerraform
 from tests.unit.scripts.conftest import REGION
@@ -106,7 +107,7 @@ def test_hosts_are_called_by_their_names_and_only_those_that_run_are_paid_for(na
     client("ec2", REGION).stop_instances(InstanceIds=[named.master.id])
     disks, address = 2 * 8 * 0.088 / 730, 0.005
     price = f"{0.107 + address + disks:.2f}"
-    [line] = money.of_what_runs("fruits")
+    [line] = bounds.of_what_runs("fruits")
     assert line.startswith(f"Running now: worker-1 (m6i.large); {price} USD an hour by a table copied on ")
 
 

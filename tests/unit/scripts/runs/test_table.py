@@ -4,10 +4,11 @@ from typing import Any
 
 import pytest
 
+from scripts.money.amounts import money
 from scripts.runs.progress import Progress
 from scripts.runs.submission import Submission
 from scripts.runs.systemd_unit import Unit
-from scripts.runs.table import Row, money, read_records, row, table
+from scripts.runs.table import Row, read_records, row, table
 
 SUBMISSION = Submission("r", "mini", ("--limit", "300"), "imagenet", "2026-01-01T00:00:00+00:00", 0.9, "USD")
 RUNNING = Unit("r", True, None, 1000.0, None)

@@ -12,7 +12,7 @@ HOUR = 3600.0
 class Rates:
     """Prices in `currency`: an hour of each host, of one host's disk, of one public address; a thousand requests.
 
-    As the laptop tells them (scripts/aws/prices.py, Rates): the workers' are None where their type has no known price.
+    As the laptop tells them (scripts/money/prices.py): the workers' are None where their type has no known price.
     """
 
     master_per_hour: float

@@ -5,11 +5,10 @@ from typing import Any
 
 import pytest
 
-from scripts.aws import ledger
-from scripts.aws.ledger import Stretch
-from scripts.lifecycle import reckoning
-from scripts.lifecycle.reckoning import Amounts
-from tests.unit.scripts.aws.ledger_entries import CLOSED, ENTRY, of_time
+from scripts.money import ledger, reckoning
+from scripts.money.ledger import Stretch
+from scripts.money.reckoning import Amounts
+from tests.unit.scripts.money.ledger_entries import CLOSED, ENTRY, of_time
 
 OTHER_MASTER = {"hosts": [CLOSED["hosts"][0] | {"id": "i-2"}]}
 

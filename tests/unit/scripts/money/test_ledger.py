@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from scripts.aws import ledger
 from scripts.aws.bucket import Bucket
-from tests.unit.scripts.aws.ledger_entries import CLOSED, ENTRY, KEY, STARTED, of_time
+from scripts.money import ledger
 from tests.unit.scripts.conftest import REGION
+from tests.unit.scripts.money.ledger_entries import CLOSED, ENTRY, KEY, STARTED, of_time
 
 Aws = Callable[[str], Any]
 

@@ -11,7 +11,8 @@ import pytest
 from botocore.stub import Stubber
 
 from scripts import remembered
-from scripts.aws import clients, prices
+from scripts.aws import clients
+from scripts.money import prices
 from tests.doubles.fake_hosts import cluster_of
 
 SETTINGS = {
@@ -25,6 +26,11 @@ SETTINGS = {
 TABLE = json.loads(prices.TABLE.read_text())
 COPIED = f"a table copied on {TABLE['copied_on']}"
 DISKS = 90 * 0.088 / 730
+
+
+@pytest.fixture(autouse=True)
+def checkout() -> None:
+    """None: there the price list is silent, and here it is what is under test."""
 
 
 @pytest.fixture

@@ -3,12 +3,12 @@
 from datetime import UTC, datetime
 
 from scripts import console
-from scripts.aws import clients, ledger, resources
+from scripts.aws import clients, resources
 from scripts.aws.bucket import Bucket
 from scripts.aws.errors import aws_errors_as_sentences
 from scripts.cluster import Cluster
 from scripts.errors import AwsError, MissingError
-from scripts.lifecycle import reckoning
+from scripts.money import ledger, reckoning
 
 
 def ran_until(cluster: Cluster) -> datetime | None:

@@ -12,9 +12,9 @@ from botocore.exceptions import ClientError
 from scripts.aws import clients
 from scripts.aws.bucket import Bucket
 from scripts.errors import AwsError, InputError
-from scripts.lifecycle import costs
-from tests.unit.scripts.aws.ledger_entries import CLOSED, ENTRY, of_time
+from scripts.money import costs
 from tests.unit.scripts.conftest import REGION
+from tests.unit.scripts.money.ledger_entries import CLOSED, ENTRY, of_time
 
 Aws = Callable[[str], Any]
 

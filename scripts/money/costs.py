@@ -9,14 +9,14 @@ from typing import Any
 import boto3
 
 from scripts import console, tfvars
-from scripts.aws import clients, ledger, resources
+from scripts.aws import clients, resources
 from scripts.aws.bucket import LEDGER, Bucket
 from scripts.aws.errors import aws_errors_as_sentences
-from scripts.aws.ledger import Stretch
 from scripts.errors import AwsError, InputError
-from scripts.lifecycle import reckoning
-from scripts.lifecycle.reckoning import USD, Amounts, day
-from scripts.runs.table import money
+from scripts.money import ledger, reckoning
+from scripts.money.amounts import money
+from scripts.money.ledger import Stretch
+from scripts.money.reckoning import USD, Amounts, day
 
 ALIVE = ["pending", "running", "stopping", "stopped"]
 # A keeper writes every ten minutes.

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 from scripts import console
-from scripts.aws.ledger import Stretch, Usd
-from scripts.runs.table import money
+from scripts.money.amounts import money
+from scripts.money.ledger import Stretch, Usd
 
 USD = "USD"
 NOT_A_BILL = (

@@ -2,12 +2,10 @@
 
 import pytest
 
-from scripts.aws import prices
-from scripts.aws.prices import Price
 from scripts.cluster import Cluster
-from scripts.lifecycle import money
-from scripts.lifecycle.money import Ends, bound
-from tests.unit.scripts.lifecycle.conftest import variables
+from scripts.money import bounds, prices
+from scripts.money.bounds import Ends, bound
+from scripts.money.prices import Price
 
 PRICE = Price(0.8625, "USD", "a table")
 DISK = 30 * 0.088 / 730
@@ -54,7 +52,7 @@ def test_without_a_price_the_ends_are_said_without_a_sum() -> None:
 
 
 def test_before_it_is_made_the_price_its_bound_and_cloudwatch_are_said() -> None:
-    price, bounded, cloudwatch = money.before(variables())
+    price, bounded, cloudwatch = bounds.before(variables())
     assert price.startswith("Price: 0.49 USD an hour, 11.74 USD a day (by a table copied on ")
     assert "at most 5.87 USD if you forget it; stopped, its disks cost 0.17 USD a day." in bounded
     assert cloudwatch == (
@@ -64,24 +62,24 @@ def test_before_it_is_made_the_price_its_bound_and_cloudwatch_are_said() -> None
 
 
 def test_alarms_are_named_where_there_are_any_and_nothing_where_cloudwatch_is_off() -> None:
-    [*_, cloudwatch] = money.before(variables() | {"budget_email": "me@example.com"})
+    [*_, cloudwatch] = bounds.before(variables() | {"budget_email": "me@example.com"})
     assert ", 0.10 USD for each of two alarms; AWS gives" in cloudwatch
-    assert len(money.before(variables() | {"cloudwatch": False})) == 2
+    assert len(bounds.before(variables() | {"cloudwatch": False})) == 2
 
 
 def test_spot_workers_leave_no_disks_behind() -> None:
-    _, bounded, _ = money.before(variables() | {"worker_spot": True})
+    _, bounded, _ = bounds.before(variables() | {"worker_spot": True})
     assert bounded.endswith("stopped, its disk costs 0.09 USD a day.")
 
 
 def test_a_type_without_a_price_is_said_and_not_guessed() -> None:
-    price, *_ = money.before(variables() | {"master_instance_type": "x9.huge"})
+    price, *_ = bounds.before(variables() | {"master_instance_type": "x9.huge"})
     assert price == "Price: not known for these instance types: see aws.amazon.com/ec2/pricing"
 
 
 def test_a_running_cluster_is_told_the_same_as_the_plan(cluster: Cluster) -> None:
-    price, *rest = money.of_running(cluster)
-    assert [f"Price: {price}", *rest] == money.before(variables())
+    price, *rest = bounds.of_running(cluster)
+    assert [f"Price: {price}", *rest] == bounds.before(variables())
 
 
 @pytest.mark.parametrize(
@@ -90,9 +88,9 @@ def test_a_running_cluster_is_told_the_same_as_the_plan(cluster: Cluster) -> Non
 def test_a_given_subnet_whose_pictures_pass_a_nat_gateway_is_named_with_the_way_out(
     monkeypatch: pytest.MonkeyPatch, price: tuple[float, str] | None, charges: str
 ) -> None:
-    monkeypatch.setattr(money.subnet, "reaches_s3_through_nat", lambda *_: True)
+    monkeypatch.setattr(bounds.subnet, "reaches_s3_through_nat", lambda *_: True)
     monkeypatch.setattr(prices, "of_nat", lambda _: price)
-    [*_, said] = money.before(variables() | {"existing_subnet_id": "subnet-0theirs"})
+    [*_, said] = bounds.before(variables() | {"existing_subnet_id": "subnet-0theirs"})
     assert said == (
         f"Subnet subnet-0theirs reaches S3 through a NAT gateway, which charges {charges} on the way: a gateway "
         "endpoint for S3 in its route table is free."
@@ -102,7 +100,7 @@ def test_a_given_subnet_whose_pictures_pass_a_nat_gateway_is_named_with_the_way_
 def test_a_subnet_of_the_clusters_own_and_one_with_an_endpoint_need_no_such_sentence(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(money.subnet, "reaches_s3_through_nat", lambda *_: False)
-    assert money.nat(variables() | {"existing_subnet_id": "subnet-0theirs"}) == []
-    monkeypatch.setattr(money.subnet, "reaches_s3_through_nat", lambda *_: True)
-    assert money.nat(variables()) == []
+    monkeypatch.setattr(bounds.subnet, "reaches_s3_through_nat", lambda *_: False)
+    assert bounds.nat(variables() | {"existing_subnet_id": "subnet-0theirs"}) == []
+    monkeypatch.setattr(bounds.subnet, "reaches_s3_through_nat", lambda *_: True)
+    assert bounds.nat(variables()) == []

@@ -7,10 +7,11 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from scripts import tfvars
-from scripts.aws import prices, resources, subnet
-from scripts.aws.prices import Price
+from scripts.aws import resources, subnet
 from scripts.cluster import Cluster
 from scripts.errors import OperatorError
+from scripts.money import prices
+from scripts.money.prices import Price
 
 NOT_KNOWN = "not known for these instance types: see aws.amazon.com/ec2/pricing"
 # What prices and their bounds depend on, beside what Cluster has.
