@@ -278,8 +278,8 @@ variable "idle_minutes" {
   default     = 30
 
   validation {
-    condition     = var.idle_minutes == 0 || (var.idle_minutes >= 1 && var.idle_minutes <= 1440)
-    error_message = "idle_minutes is a number of minutes from 1 to 1440, or 0 to never stop an idle cluster."
+    condition     = var.idle_minutes == 0 || (var.idle_minutes >= 0.5 && var.idle_minutes <= 1440)
+    error_message = "idle_minutes is a number of minutes from 0.5 to 1440, or 0 to never stop an idle cluster."
   }
 }
 
@@ -301,8 +301,8 @@ variable "deaf_minutes" {
   default     = 20
 
   validation {
-    condition     = var.deaf_minutes == 0 || (var.deaf_minutes >= 1 && var.deaf_minutes <= 1440)
-    error_message = "deaf_minutes is a number of minutes from 1 to 1440, or 0 to never power off a worker."
+    condition     = var.deaf_minutes == 0 || (var.deaf_minutes >= 0.5 && var.deaf_minutes <= 1440)
+    error_message = "deaf_minutes is a number of minutes from 0.5 to 1440, or 0 to never power off a worker."
   }
 }
 

@@ -1,7 +1,10 @@
 """`make up` and `make start`: to a cluster that works, converging from wherever the last time stopped."""
 
+from contextlib import suppress
+
 from scripts import console, lock, tfvars
 from scripts.cluster import Cluster
+from scripts.errors import NoClusterError
 from scripts.hosts import ansible, host_keys, readiness
 from scripts.lifecycle import ends, plan, power, preflight, summary
 from scripts.money import bounds
@@ -60,6 +63,8 @@ def converge(name: str, admin_cidr: str = "") -> Cluster:
 
 
 def _converge(name: str, admin_cidr: str) -> Cluster:
+    with suppress(NoClusterError):
+        power.say_how_it_stopped(outputs.current())
     with console.phase("Plan") as under_way:
         key = host_keys.ensure_pair(name)
         planned = plan.plan_for(name, admin_cidr)
@@ -68,7 +73,6 @@ def _converge(name: str, admin_cidr: str) -> Cluster:
     with console.phase("Machines") as under_way:
         under_way.result = apply(name, planned, under_way)
         cluster = outputs.current()
-        power.say_how_it_stopped(cluster)
         if power.start_stopped(cluster, under_way):
             cluster = outputs.current()
     readiness.connect(cluster)

@@ -43,9 +43,9 @@ WRONG = {
     "a key of no ARN": ({"bucket_kms_key_arn": "alias/mine"}, "bucket_kms_key_arn is the ARN of a key"),
     "versions kept no day": ({"old_versions_days": 0}, "old_versions_days is a whole number of days"),
     "runs expired before they began": ({"runs_expire_days": -1}, "runs_expire_days is a whole number of days"),
-    "an idle second": ({"idle_minutes": 0.02}, "idle_minutes is a number of minutes from 1 to 1440"),
+    "an idle second": ({"idle_minutes": 0.02}, "idle_minutes is a number of minutes from 0.5 to 1440"),
     "an age beyond the alarm's week": ({"max_age_hours": 168}, "max_age_hours is a number of hours from 0.1 to 160"),
-    "deaf for a negative time": ({"deaf_minutes": -1}, "deaf_minutes is a number of minutes from 1 to 1440"),
+    "deaf for a negative time": ({"deaf_minutes": -1}, "deaf_minutes is a number of minutes from 0.5 to 1440"),
     "an address without a domain": ({"budget_email": "me"}, "budget_email is an e-mail address"),
     "a budget of nothing": ({"budget_usd_per_month": 0}, "budget_usd_per_month is a positive number"),
 }

@@ -74,8 +74,8 @@ def test_an_end_is_announced_once_ten_minutes_before(world: World) -> None:
     assert world.told == []
     world.passes(10 * MINUTE)
     assert world.told == [
-        "Cluster fruits stops at 10:30 UTC: nothing at work since 10:00 UTC. `make keep HOURS=2` on your laptop, or "
-        "`keep 2` on the master, puts it off."
+        "Cluster fruits stops at 10:30 UTC: nothing at work since 10:00 UTC. `make keep`, or `keep` on the master, "
+        "puts it off."
     ]
     assert world.status["warning"] == world.told[0]
 
@@ -121,7 +121,7 @@ def test_at_the_age_limit_a_run_is_ended_kindly_before_the_logs_are_saved(world:
     world.passes(12 * HOUR - 15 * MINUTE, step=300)
     assert world.told == []
     world.passes(13 * MINUTE)
-    assert "stops at 22:00 UTC: at the end of its time, which began 10:00 UTC. A run is ended kindly" in world.told[0]
+    assert "stops at 22:00 UTC: its 12 hours are over." in world.told[0]
     assert not world.is_over
     world.passes(3 * MINUTE)
     assert world.done == ["stop the runs", *ENDED]

@@ -11,6 +11,7 @@ import pytest
 
 import orchard_run
 from orchard_keeper import own_host, work
+from orchard_keeper.host import Served
 from orchard_keeper.work import Activity, Follower, RunProgress
 
 NOW = 1_764_151_200.0
@@ -185,3 +186,14 @@ def test_a_run_is_followed_to_its_end_and_asked_no_more(monkeypatch: pytest.Monk
     follower.follow({}, run | {"is_running": False})
     assert cursors == ["", "after 1"]
     assert follower.latest("a").done == 2
+
+
+def test_workers_say_of_their_terminals_and_logs_as_they_ask() -> None:
+    served = Served()
+    for path in ("/worker-1/0", "/worker-2/1764151000", "/worker-3/9999999999/saved", "/../x", "/worker-4/x", "/"):
+        served.hear(path)
+    assert served.inputs(NOW) == [
+        Activity("input at a terminal of worker-2", 1764151000),
+        Activity("input at a terminal of worker-3", NOW),
+    ]
+    assert served.saved == {"worker-3"}

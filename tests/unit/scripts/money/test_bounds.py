@@ -6,6 +6,7 @@ from scripts.cluster import Cluster
 from scripts.money import bounds, prices
 from scripts.money.bounds import Ends, bound
 from scripts.money.prices import Price
+from tests.unit.scripts.lifecycle.conftest import variables
 
 PRICE = Price(0.8625, "USD", "a table")
 DISK = 30 * 0.088 / 730

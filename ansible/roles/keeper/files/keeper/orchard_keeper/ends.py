@@ -75,9 +75,7 @@ def _age(times: Times, limits: Limits) -> End | None:
     at = max(times.age_from + seconds, times.kept_until)
     if times.aws_stops_at is not None and times.aws_stops_at > times.age_from:
         at = min(at, times.aws_stops_at - AHEAD_OF_AWS_SECONDS)
-    return End(
-        max(at, times.booted_at + notice), AGE, f"at the end of its time, which began {clock(times.age_from)}", notice
-    )
+    return End(max(at, times.booted_at + notice), AGE, f"its {limits.max_age_hours:g} hours are over", notice)
 
 
 def _notice(limit_seconds: float) -> float:

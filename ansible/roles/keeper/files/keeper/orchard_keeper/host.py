@@ -18,7 +18,9 @@ from orchard_keeper.work import Activity, Follower, RunProgress, Spark
 
 RUN_ENDS_SECONDS = 150.0  # a unit's TimeoutStopSec is 120
 PAUSE_SECONDS = 1.0
-SAVED = re.compile(r"/saved/([a-z0-9-]{1,40})")
+# What a worker says as it asks: its name, the last input at a terminal of it (seconds of the epoch, 0 for none), and
+# whether its logs of this ending are saved.
+ASKED = re.compile(r"/([a-z0-9-]{1,40})/([0-9]{1,12})(/saved)?")
 
 log = logging.getLogger(__name__)
 Facts = dict[str, Any]
@@ -30,7 +32,7 @@ class MasterHost:
     def __init__(self, facts: Facts, aws: Aws) -> None:
         self._facts, self._aws = facts, aws
         self._follower = Follower()
-        self._served = _Served()
+        self._served = Served()
         self._workers_alive = 0
 
     def serve(self) -> None:
@@ -57,6 +59,7 @@ class MasterHost:
             *work.told("Spark has a task", look_at_spark, now),
             *work.told("a notebook computes", lambda: work.of_kernels(facts, now), now),
             *work.told("anybody is at a terminal", lambda: work.of_terminals(now), now),
+            *self._served.inputs(now),
         ]
         self._workers_alive = spark.workers_alive
         going = [self._follower.latest(run["run_id"]) for run in runs if run["is_running"]]
@@ -120,23 +123,35 @@ class MasterHost:
         return runs
 
 
-class _Served:
-    """The status as workers ask for it, and which of them have saved their logs."""
+class Served:
+    """The status as workers ask for it, when there was input at their terminals, and which have saved their logs."""
 
     def __init__(self) -> None:
         self.status: dict[str, Any] = {}
         self.saved: set[str] = set()
+        self._inputs: dict[str, int] = {}
+
+    def inputs(self, now: float) -> list[Activity]:
+        """Input at the workers' terminals."""
+        found = self._inputs.copy().items()
+        return [Activity(f"input at a terminal of {name}", min(at, now)) for name, at in found if at]
+
+    def hear(self, path: str) -> None:
+        """Take in what a worker says of itself as it asks."""
+        if found := ASKED.fullmatch(path):
+            self._inputs[found[1]] = int(found[2])
+            if found[3]:
+                self.saved.add(found[1])
 
     def handler(self) -> type[BaseHTTPRequestHandler]:
-        """Answers GET: the status, and `/saved/NAME`, by which a worker says that its logs are in the bucket."""
+        """Answers GET with the status, whatever is asked."""
         served = self
 
         class Handler(BaseHTTPRequestHandler):
             timeout = 10
 
             def do_GET(self) -> None:
-                if found := SAVED.fullmatch(self.path):
-                    served.saved.add(found[1])
+                served.hear(self.path)
                 body = published.text(served.status).encode()
                 self.send_response(200)
                 self.send_header("Content-Type", "application/json")

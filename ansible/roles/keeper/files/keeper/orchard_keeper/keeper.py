@@ -213,10 +213,10 @@ class Keeper:
             self._host.tell_terminals(f"Cluster {self._whose.cluster} goes on.")
 
     def _sentence(self, end: End) -> str:
-        kindly = " A run is ended kindly and can go on later." if end.kind == AGE else ""
+        # Below 140 characters for most names: JupyterLab cuts what is longer.
         return (
-            f"Cluster {self._whose.cluster} stops at {clock(end.at)}: {end.why}.{kindly} `make keep HOURS=2` on your "
-            "laptop, or `keep 2` on the master, puts it off."
+            f"Cluster {self._whose.cluster} stops at {clock(end.at)}: {end.why}. `make keep`, or `keep` on the master, "
+            "puts it off."
         )
 
     def _report(self, state: State, seen: Look, now: float) -> None:

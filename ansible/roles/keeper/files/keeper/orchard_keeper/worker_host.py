@@ -2,13 +2,14 @@
 
 import re
 import socket
+import time
 from contextlib import suppress
 from typing import Any
 
 import orchard_run
 from orchard_keeper import own_host
 from orchard_keeper.own_host import Facts
-from orchard_keeper.work import printable
+from orchard_keeper.work import of_terminals, printable
 
 SECONDS = 5
 SSH_PORT = 22
@@ -26,7 +27,7 @@ class RealWorkerHost:
         return any(self._takes(port) for port in (self._facts["ports"]["master"], SSH_PORT))
 
     def master_status(self) -> dict[str, Any] | None:
-        status = orchard_run.asked(f"{self._url}/", SECONDS)
+        status = orchard_run.asked(self._asking(), SECONDS)
         return status if isinstance(status, dict) else None
 
     def tell_terminals(self, sentence: str) -> None:
@@ -37,10 +38,15 @@ class RealWorkerHost:
             own_host.save_logs(self._facts, prefix)
 
     def say_saved(self) -> None:
-        orchard_run.asked(f"{self._url}/saved/{self._facts['host']}", SECONDS)
+        orchard_run.asked(f"{self._asking()}/saved", SECONDS)
 
     def power_off(self) -> None:
         own_host.power_off()
+
+    def _asking(self) -> str:
+        """The master's page, with what is to be said of this host's terminals."""
+        inputs = [terminal.at for terminal in of_terminals(time.time())]
+        return f"{self._url}/{self._facts['host']}/{int(max(inputs, default=0))}"
 
     def _takes(self, port: int) -> bool:
         with suppress(OSError), socket.create_connection((self._facts["master_address"], port), timeout=SECONDS):
