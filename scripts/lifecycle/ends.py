@@ -28,7 +28,7 @@ def keep(hours: str) -> None:
     """Put all ends off for so many hours. Raises InputError for what is no such number."""
     wanted = _hours(hours)
     cluster = outputs.current()
-    stops_at = _move_aws(cluster, wanted)
+    stops_at = move_aws(cluster, wanted)
     with Hosts(cluster) as hosts:
         if stops_at:
             keeper.tell(hosts, aws_stops_at=stops_at)
@@ -39,7 +39,7 @@ def keep(hours: str) -> None:
 @contextmanager
 def put_off(cluster: Cluster, task: str) -> Iterator[None]:
     """While a command is at work on the cluster, neither its keeper nor AWS ends it."""
-    _move_aws(cluster)
+    move_aws(cluster)
     with keeper.held(cluster, task):
         yield
 
@@ -47,10 +47,18 @@ def put_off(cluster: Cluster, task: str) -> Iterator[None]:
 def begin_anew(cluster: Cluster) -> None:
     """The cluster's time begins now: tell AWS and the keeper, and the keeper what an hour costs."""
     with console.phase("Ends") as under_way, Hosts(cluster) as hosts:
-        stops_at = _move_aws(cluster)
+        stops_at = move_aws(cluster)
         rates = prices.rates(cluster)
         found = keeper.tell(hosts, rates=rates and asdict(rates), aws_stops_at=stops_at, begins_anew=True)
         under_way.result = in_words(cluster, found)
+
+
+def move_aws(cluster: Cluster, hours: float = 0.0) -> float | None:
+    """Move AWS's own hour behind the age limit as from now, or behind so many hours; gives it, None without one."""
+    if not cluster.ends.max_age_hours:
+        return None
+    at = datetime.now(UTC) + timedelta(hours=max(hours, cluster.ends.max_age_hours)) + AFTER_AGE
+    return at.timestamp() if schedules.move(cluster.region, cluster.name, at) else None
 
 
 def save_last_entry(cluster: Cluster, why: str, under_way: console.Phase) -> None:
@@ -108,14 +116,6 @@ def _kept(found: Ends) -> str:
 
 def _of_aws(found: Ends) -> str:
     return f" AWS itself stops its hosts at {moment(found.aws_stops_at)}." if found.aws_stops_at else ""
-
-
-def _move_aws(cluster: Cluster, hours: float = 0.0) -> float | None:
-    """Move AWS's own hour behind the age limit as from now, or behind so many hours; gives it, None without one."""
-    if not cluster.ends.max_age_hours:
-        return None
-    at = datetime.now(UTC) + timedelta(hours=max(hours, cluster.ends.max_age_hours)) + AFTER_AGE
-    return at.timestamp() if schedules.move(cluster.region, cluster.name, at) else None
 
 
 def _hours(given: str) -> float:

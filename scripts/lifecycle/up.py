@@ -64,7 +64,10 @@ def converge(name: str, admin_cidr: str = "") -> Cluster:
 
 def _converge(name: str, admin_cidr: str) -> Cluster:
     with suppress(NoClusterError):
-        power.say_how_it_stopped(outputs.current())
+        before = outputs.current()
+        power.say_how_it_stopped(before)
+        # What Terraform changes of a schedule whose hour is past might stop the hosts at once.
+        ends.move_aws(before)
     with console.phase("Plan") as under_way:
         key = host_keys.ensure_pair(name)
         planned = plan.plan_for(name, admin_cidr)

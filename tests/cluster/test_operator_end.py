@@ -1,7 +1,13 @@
-"""A cluster's end in the operator's hands: fewer and more workers under a job, and down. After test_operator_day."""
+"""A cluster's end: fewer and more workers under a job, the ends that it makes itself, and down. After test_operator_day."""
 
+import json
 import re
-from collections.abc import Callable
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -79,19 +85,150 @@ def test_down_asks_while_a_job_is_at_work(operator: Operator, rounds: Callable[[
     rounds()
 
 
-def test_down_saves_the_logs_and_leaves_the_bucket_only(operator: Operator, whole: None) -> None:
-    # A host that cannot be reached keeps nobody from taking the cluster down.
-    faults.cut_power(operator.host("worker-1"))
+# By itself
+
+MINUTES = 0.7  # with nothing at work, and without the master
+# A kernel of JupyterLab's own that computes until it is told that it is enough. As the user of notebooks.
+COMPUTE = """
+import json, pathlib, sys, urllib.request
+from jupyter_client import BlockingKernelClient
+base, token = "http://127.0.0.1:8888/api/kernels", pathlib.Path(sys.argv[1]).read_text()
+asked = urllib.request.Request(base, data=b"{}", headers={"Authorization": "token " + token})
+kernel = json.load(urllib.request.urlopen(asked))["id"]
+[file] = pathlib.Path.home().glob(f".local/share/jupyter/runtime/kernel-{kernel}.json")
+client = BlockingKernelClient(connection_file=str(file))
+client.load_connection_file()
+client.start_channels()
+client.wait_for_ready(timeout=60)
+client.execute("import pathlib, time\nwhile not pathlib.Path('enough').exists(): time.sleep(0.1)")
+client.get_iopub_msg(timeout=30)
+"""
+
+
+def keeper_says(operator: Operator) -> dict[str, Any]:
+    """The status that the keeper has written on the master."""
+    said = operator.shell.run(operator.host("master"), "cat /run/orchard-keeper/status.json").stdout
+    return json.loads(said) if said else {}
+
+
+def states(operator: Operator) -> dict[str, str]:
+    """Each host's state in EC2."""
+    pages = operator.cloud.aws.client("ec2").get_paginator("describe_instances").paginate()
+    found = [instance for page in pages for group in page["Reservations"] for instance in group["Instances"]]
+    names = {i["InstanceId"]: next(t["Value"] for t in i["Tags"] if t["Key"] == "Name") for i in found}
+    return {names[i["InstanceId"]].rpartition("story-")[2]: i["State"]["Name"] for i in found if "Tags" in i}
+
+
+def ledger(operator: Operator) -> list[dict[str, Any]]:
+    """The entries of the ledger, the oldest first."""
+    s3 = operator.cloud.aws.client("s3")
+    listed = s3.list_objects_v2(Bucket=operator.bucket, Prefix="ledger/story/").get("Contents", [])
+    return [json.load(s3.get_object(Bucket=operator.bucket, Key=item["Key"])["Body"]) for item in listed]
+
+
+@contextmanager
+def terminal(operator: Operator, name: str) -> Iterator[Callable[[], str]]:
+    """A terminal on a host at which nobody types; gives what it has shown so far."""
+    shown: list[bytes] = []
+    process = subprocess.Popen(
+        [*operator.shell.words(operator.host(name), "bash")[:-1], "-tt"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    assert process.stdout
+    reader = threading.Thread(target=lambda: shown.extend(iter(lambda: process.stdout.read1(4096), b"")), daemon=True)
+    reader.start()
+    yield lambda: b"".join(shown).decode(errors="replace")
+    process.kill()
+    process.wait()
+    reader.join()
+
+
+def test_a_kernel_that_computes_holds_the_cluster_and_a_silent_one_lets_it_stop_by_itself(
+    operator: Operator, whole: None
+) -> None:
+    settings = {"idle_minutes": MINUTES, "deaf_minutes": MINUTES, "max_age_hours": 3}
+    with operator.tfvars.open("a") as file:
+        file.writelines(f"{name} = {value}\n" for name, value in settings.items())
+    assert "It stops by itself after 0.7 idle minutes, after 3 hours at the latest" in operator.type("up").out
+    master = operator.host("master")
+    home = "cd /var/lib/jupyter && sudo -u jupyter HOME=/var/lib/jupyter"
+    compute = f"{home} /opt/orchard/venv/bin/python - /etc/orchard/jupyter/login"
+    operator.shell.must(master, compute, text=COMPUTE)
+    with terminal(operator, "worker-1") as shown:
+        since = keeper_says(operator)["at"]
+        wait_until(lambda: keeper_says(operator)["at"] > since + MINUTES * 60 + 15, "the limit to be over", 120)
+        assert keeper_says(operator)["held_by"] == ["kernel of no notebook"]
+        assert keeper_says(operator)["warning"] is None
+        assert "Held by kernel of no notebook." in operator.type("status").out
+        operator.shell.must(master, f"{home} touch enough")
+        wait_until(lambda: "Cluster story stops at " in shown(), "the announcement on a worker's terminal", 120)
+        wait_until(lambda: set(states(operator).values()) == {"stopped"}, "the hosts to stop", 180)
+    operator.cloud.wait_until_in_step()
+    assert not operator.host("master").container.is_running
+    [*_, entry] = ledger(operator)
+    assert re.fullmatch(r"idle: nothing at work since \d\d:\d\d UTC", entry["why"])
+    assert entry["usd"]["work"] > entry["usd"]["idle"] > 0
+    hours = (datetime.fromisoformat(entry["ended_at"]) - datetime.fromisoformat(entry["started_at"])) / timedelta(
+        hours=1
+    )
+    assert sum(entry["hours"].values()) == pytest.approx(hours, rel=0.02)
+    contents = operator.cloud.aws.client("s3").list_objects_v2(Bucket=operator.bucket, Prefix="logs/")["Contents"]
+    kept = {re.sub(r"^logs/\w+/", "", item["Key"]) for item in contents}
+    assert {"master/events.tar.gz", "worker-1/executors.tar.gz", "worker-1/journal.txt.gz"} <= kept
+
+
+def test_start_says_why_it_had_stopped_and_brings_it_back(operator: Operator) -> None:
+    done = operator.type("start")
+    assert re.search(
+        r"^It had stopped by itself at \d\d:\d\d: nothing at work since \d\d:\d\d UTC\.$", done.out, re.MULTILINE
+    )
+    assert operator.alive() == 1
+    assert re.search(r"^Ends +\d+ s  by itself after 0\.7 idle minutes, ", done.out, re.MULTILINE)
+    kept = operator.type("keep", "--hours", "1")
+    assert re.match(
+        r"Nothing ends cluster story before \d\d:\d\d\. AWS itself stops its hosts at \d\d:\d\d\.$", kept.out
+    )
+    said = operator.shell.must(operator.host("master"), "keep 2")
+    assert re.match(r"Nothing ends this cluster before \d\d:\d\d UTC\.", said)
+
+
+def test_a_worker_whose_master_is_gone_switches_itself_off(operator: Operator) -> None:
+    faults.cut_power(operator.host("master"))
+    wait_until(lambda: states(operator)["worker-1"] == "stopped", "the worker to switch itself off", 180)
+    assert states(operator)["master"] == "running"
+
+
+def test_where_every_host_is_deaf_aws_stops_them_at_its_hour(operator: Operator) -> None:
+    moved = schedules_moved_to(operator, datetime.now(UTC) + timedelta(seconds=2))
+    assert moved == ["master", "workers"]
+    wait_until(lambda: states(operator)["master"] == "stopped", "AWS to stop the master", 60)
+
+
+def schedules_moved_to(operator: Operator, at: datetime) -> list[str]:
+    """Move the hour at which AWS stops the hosts; gives the schedules' names."""
+    scheduler, group = operator.cloud.aws.client("scheduler"), "orchard-story"
+    names = sorted(listed["Name"] for listed in scheduler.list_schedules(GroupName=group)["Schedules"])
+    for name in names:
+        found = scheduler.get_schedule(GroupName=group, Name=name)
+        changed = {"ScheduleExpression": f"at({at:%Y-%m-%dT%H:%M:%S})", "ScheduleExpressionTimezone": "UTC"}
+        keep = {key: found[key] for key in ("Name", "GroupName", "State", "Target", "FlexibleTimeWindow")}
+        scheduler.update_schedule(**keep | changed)
+    return names
+
+
+def test_down_after_an_automatic_stop_settles_the_ledger_and_leaves_the_bucket_only(operator: Operator) -> None:
     done = operator.type("down", YES="1")
-    assert "the logs of worker-1 were not saved: " in done.out
-    assert re.search(r"^Logs +\d+ s  1 of 2 hosts, in s3://", done.out, re.MULTILINE), done.text
     assert re.search(
         rf"^The bucket {operator.bucket} stays with [\d,]+ objects .*about 0\.00 USD", done.out, re.MULTILINE
     )
+    assert "of work" in done.out, done.text
     assert operator.left() == [f"bucket {operator.bucket}"]
     wait_until(lambda: not operator.cloud.sandbox.hosts, "the hosts to be gone")
-    kept = [item["Key"] for item in operator.cloud.aws.client("s3").list_objects_v2(Bucket=operator.bucket)["Contents"]]
-    assert any(re.fullmatch(r"logs/\w+/master/events\.tar\.gz", key) for key in kept), kept
+    *_, last = ledger(operator)
+    assert last["why"].startswith("AWS: its hosts had not stopped by themselves")
+    assert all(entry["ended_at"] for entry in ledger(operator))
 
 
 def test_down_again_has_nothing_to_do_and_purge_takes_the_bucket(operator: Operator) -> None:
