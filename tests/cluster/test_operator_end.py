@@ -1,4 +1,4 @@
-"""A cluster's end: fewer and more workers under a job, the ends that it makes itself, and down. After test_operator_day."""
+"""A cluster's end: fewer and more workers under a job, its end by itself, and down. After test_operator_day."""
 
 import json
 import re
@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from scripts.aws import resources
 from tests.cluster.operator import STATE_DIRECTORY, Operator
 from tests.sandbox.faults import hosts as faults
 from tests.waiting import wait_until
@@ -112,11 +113,12 @@ def keeper_says(operator: Operator) -> dict[str, Any]:
 
 
 def states(operator: Operator) -> dict[str, str]:
-    """Each host's state in EC2."""
-    pages = operator.cloud.aws.client("ec2").get_paginator("describe_instances").paginate()
+    """Each host's state in EC2, those left out that were given back."""
+    named = [{"Name": "tag:Cluster", "Values": [operator.cluster_name]}]
+    pages = operator.cloud.aws.client("ec2").get_paginator("describe_instances").paginate(Filters=named)
     found = [instance for page in pages for group in page["Reservations"] for instance in group["Instances"]]
-    names = {i["InstanceId"]: next(t["Value"] for t in i["Tags"] if t["Key"] == "Name") for i in found}
-    return {names[i["InstanceId"]].rpartition("story-")[2]: i["State"]["Name"] for i in found if "Tags" in i}
+    there = [instance for instance in found if instance["State"]["Name"] != "terminated"]
+    return {resources.host_name(instance, operator.cluster_name): instance["State"]["Name"] for instance in there}
 
 
 def ledger(operator: Operator) -> list[dict[str, Any]]:
@@ -170,10 +172,8 @@ def test_a_kernel_that_computes_holds_the_cluster_and_a_silent_one_lets_it_stop_
     [*_, entry] = ledger(operator)
     assert re.fullmatch(r"idle: nothing at work since \d\d:\d\d UTC", entry["why"])
     assert entry["usd"]["work"] > entry["usd"]["idle"] > 0
-    hours = (datetime.fromisoformat(entry["ended_at"]) - datetime.fromisoformat(entry["started_at"])) / timedelta(
-        hours=1
-    )
-    assert sum(entry["hours"].values()) == pytest.approx(hours, rel=0.02)
+    lived = datetime.fromisoformat(entry["ended_at"]) - datetime.fromisoformat(entry["started_at"])
+    assert sum(entry["hours"].values()) == pytest.approx(lived / timedelta(hours=1), rel=0.02)
     contents = operator.cloud.aws.client("s3").list_objects_v2(Bucket=operator.bucket, Prefix="logs/")["Contents"]
     kept = {re.sub(r"^logs/\w+/", "", item["Key"]) for item in contents}
     assert {"master/events.tar.gz", "worker-1/executors.tar.gz", "worker-1/journal.txt.gz"} <= kept
@@ -184,7 +184,7 @@ def test_start_says_why_it_had_stopped_and_brings_it_back(operator: Operator) ->
     assert re.search(
         r"^It had stopped by itself at \d\d:\d\d: nothing at work since \d\d:\d\d UTC\.$", done.out, re.MULTILINE
     )
-    assert operator.alive() == 1
+    assert operator.alive() == len(states(operator)) - 1
     assert re.search(r"^Ends +\d+ s  by itself after 0\.7 idle minutes, ", done.out, re.MULTILINE)
     kept = operator.type("keep", "--hours", "1")
     assert re.match(
