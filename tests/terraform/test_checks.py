@@ -39,7 +39,9 @@ def test_it_plans_what_it_should_with_a_mocked_aws(configuration: Configuration)
     configuration.set()
 
 
-def test_the_example_plans_as_it_stands(make_configuration: Make, aws: AwsDouble, public_key: Path) -> None:
+def test_the_example_plans_as_it_stands_and_makes_as_many_resources_as_we_say(
+    make_configuration: Make, aws: AwsDouble, public_key: Path
+) -> None:
     configuration = make_configuration(aws, "example")
     configuration.init()
     (configuration.folder / "terraform.tfvars.json").unlink()
@@ -48,6 +50,11 @@ def test_the_example_plans_as_it_stands(make_configuration: Make, aws: AwsDouble
     # The one thing an example cannot bring along is a key.
     printed = configuration.must("plan", "-input=false", f"-var=ssh_public_key_path={public_key}")
     assert "orchard-fruits-master" in printed
+    said = re.search(
+        r"One `terraform apply` makes (\d+) resources", (ROOT / "docs" / "cluster-and-cost.md").read_text()
+    )
+    assert said
+    assert f"{said[1]} to add, 0 to change" in printed
 
 
 def test_the_example_names_every_variable_a_person_would_touch() -> None:

@@ -142,10 +142,15 @@ def test_a_second_plan_changes_nothing(story: Story) -> None:
     story.cluster.must("plan", "-input=false", "-detailed-exitcode")
 
 
-def test_growing_touches_only_new_workers(story: Story) -> None:
+# Which workers there are is written in their schedule.
+SCHEDULE = {"aws_scheduler_schedule.workers[0]": "update"}
+
+
+def test_growing_touches_only_new_workers_and_their_schedule(story: Story) -> None:
     before = {name: host["InstanceId"] for name, host in story.hosts().items()}
     story.cluster.set(worker_count=4)
-    assert story.cluster.changes() == {"aws_instance.worker[2]": "create", "aws_instance.worker[3]": "create"}
+    created = {"aws_instance.worker[2]": "create", "aws_instance.worker[3]": "create"}
+    assert story.cluster.changes() == created | SCHEDULE
     story.cluster.carry_out()
     after = {name: host["InstanceId"] for name, host in story.hosts().items()}
     assert set(after) == {"master", "worker-1", "worker-2", "worker-3", "worker-4"}
@@ -156,7 +161,7 @@ def test_growing_touches_only_new_workers(story: Story) -> None:
 def test_shrinking_takes_the_last_workers(story: Story) -> None:
     before = {name: host["InstanceId"] for name, host in story.hosts().items()}
     story.cluster.set(worker_count=1)
-    assert story.cluster.changes() == {f"aws_instance.worker[{index}]": "delete" for index in (1, 2, 3)}
+    assert story.cluster.changes() == {f"aws_instance.worker[{index}]": "delete" for index in (1, 2, 3)} | SCHEDULE
     story.cluster.carry_out()
     after = {name: host["InstanceId"] for name, host in story.hosts().items()}
     assert after == {name: before[name] for name in ("master", "worker-1")}
@@ -174,7 +179,7 @@ def test_neither_a_newer_image_nor_a_stop_replaces_a_host(story: Story) -> None:
 def test_a_worker_that_vanished_comes_back_alone(story: Story) -> None:
     lost = story.cluster.outputs()["workers"][0]["id"]
     story.aws.client("ec2").terminate_instances(InstanceIds=[lost])
-    assert story.cluster.changes() == {"aws_instance.worker[0]": "create"}
+    assert story.cluster.changes() == {"aws_instance.worker[0]": "create"} | SCHEDULE
 
 
 def test_going_to_spot_replaces_the_workers_and_leaves_the_master(story: Story) -> None:
