@@ -42,10 +42,11 @@ def down(purge: bool = False) -> None:
                 _close_ledger(up_now, under_way)
                 logs.save_to_bucket(up_now, under_way)
         until = life.ran_until(up_now) if up_now else None
+        known = workspace.Workspace(name).state_text()
         with console.phase("Destroy") as under_way:
             under_way.result = _destroy(name, under_way)
         with console.phase("Check") as under_way:
-            under_way.result = _check(region, name, under_way)
+            under_way.result = _check(region, name, known, under_way)
         if up_now:
             host_keys.forget(up_now.known_hosts, up_now.hosts)
         if swept := _sweep(name):
@@ -106,15 +107,18 @@ def _destroy(name: str, under_way: console.Phase) -> str:
     return f"{done} resources destroyed"
 
 
-def _check(region: str, name: str, under_way: console.Phase) -> str:
-    """Look through the API for what is left; what the state did not know of is taken away when that is allowed."""
-    there = _wait_until_gone(region, name, under_way)
+def _check(region: str, name: str, destroyed: str, under_way: console.Phase) -> str:
+    """Look through the API for what is left; what the state did not know of is taken away when that is allowed.
+
+    `destroyed` is the state's text before Terraform destroyed what is in it.
+    """
+    there = _wait_until_gone(region, name, destroyed, under_way)
     if there:
         listed = ", ".join(map(str, there))
         if not console.ask(f"Terraform's state did not know of {listed}, which carry the cluster's tags. Delete them?"):
             raise BusyError(f"Still there, and paid for: {listed}. `make down` again asks again.")
         resource_removal.remove(region, there)
-        there = _wait_until_gone(region, name, under_way)
+        there = _wait_until_gone(region, name, " ".join(f'"{resource.id}"' for resource in there), under_way)
     if there:
         raise AwsError(
             f"Still there, and paid for: {', '.join(map(str, there))}: `make down` again, or the AWS console."
@@ -122,13 +126,15 @@ def _check(region: str, name: str, under_way: console.Phase) -> str:
     return f"nothing of cluster {name} is left in {region}"
 
 
-def _wait_until_gone(region: str, name: str, under_way: console.Phase) -> list[Resource]:
-    """What stays; what is on its way out, such as an instance that shuts down, is waited for."""
+def _wait_until_gone(region: str, name: str, destroyed: str, under_way: console.Phase) -> list[Resource]:
+    """What stays. Waited for is what shuts down, and what was destroyed and is listed for a while, as AWS does."""
     there: list[Resource] = []
 
     def is_settled() -> bool:
         there[:] = resources.of_cluster(region, name)
-        going = resources.shutting_down(region, name) if there else []
+        # An instance says itself what becomes of it.
+        late = [found for found in there if f'"{found.id}"' in destroyed and found.kind != "instance"]
+        going = [*(resources.shutting_down(region, name) if there else []), *late]
         if going:
             under_way.note(f"waiting for {going[0]} to be gone")
         return not going

@@ -20,7 +20,10 @@ from tests.sandbox.kernel.container import OPEN_FILES
 from tests.sandbox.sandbox import Sandbox
 from tests.waiting import wait_until
 
-UNITS = {"master": {"spark-master", "spark-history", "jupyter"}, "worker": {"spark-worker"}}
+UNITS = {
+    "master": {"spark-master", "spark-history", "jupyter", "orchard-keeper"},
+    "worker": {"spark-worker", "orchard-keeper"},
+}
 SPARK_HOME = "/opt/orchard/venv/lib/python3.11/site-packages/pyspark"
 JAVA_OPTIONS = "-XX:TieredStopAtLevel=1"
 REFUSED = "Failed to connect to master"

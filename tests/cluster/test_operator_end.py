@@ -155,7 +155,7 @@ def test_a_kernel_that_computes_holds_the_cluster_and_a_silent_one_lets_it_stop_
         file.writelines(f"{name} = {value}\n" for name, value in settings.items())
     assert "It stops by itself after 0.7 idle minutes, after 3 hours at the latest" in operator.type("up").out
     master = operator.host("master")
-    home = "cd /var/lib/jupyter && sudo -u jupyter HOME=/var/lib/jupyter"
+    home = "sudo -u jupyter env --chdir=/var/lib/jupyter HOME=/var/lib/jupyter"
     compute = f"{home} /opt/orchard/venv/bin/python - /etc/orchard/jupyter/login"
     operator.shell.must(master, compute, text=COMPUTE)
     with terminal(operator, "worker-1") as shown:

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from scripts.aws import resource_removal
+from scripts.aws import resource_removal, resources
 from scripts.aws.bucket import Bucket
+from scripts.aws.resources import Resource
 from scripts.cluster import Cluster
 from scripts.errors import AwsError, BusyError
 from scripts.lifecycle import down
@@ -258,3 +259,34 @@ def test_a_ledger_that_cannot_be_read_is_a_warning(
     said = capsys.readouterr()
     assert said.err == "What the cluster has cost is not known: AWS would not list it.\n"
     assert f"The bucket {bucket} stays" in said.out
+
+
+def test_what_was_destroyed_and_is_listed_for_a_while_is_waited_for_and_not_asked_about(
+    cluster: Cluster, terraform: FakeTerraform, aws: Aws, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    end_with_the_state(terraform, cluster, aws, monkeypatch)
+    late = [Resource("VPC", "id-of-aws_vpc.cluster[0]"), Resource("IAM role", "orchard-fruits-nodes")]
+    terraform.state["aws_iam_role.nodes"] = "orchard-fruits-nodes"
+    looks = [late, late[:1], late[:1]]
+    of_cluster = resources.of_cluster
+    monkeypatch.setattr(resources, "of_cluster", lambda *asked: looks.pop(0) if looks else of_cluster(*asked))
+    down.down()
+    assert looks == []
+
+
+def test_a_cluster_that_stopped_by_itself_goes_and_its_ledger_is_closed(
+    cluster: Cluster,
+    terraform: FakeTerraform,
+    hosts: FakeHosts,
+    aws: Aws,
+    bucket: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    aws("ec2").stop_instances(InstanceIds=[host.id for host in cluster.hosts])
+    kept = Bucket(bucket, REGION)
+    key, content = of_time("2026-03-01T00:00", "2026-03-01T01:00", ENTRY)
+    kept.write_json(key, content)
+    end_with_the_state(terraform, cluster, aws, monkeypatch)
+    down.down()
+    assert "end the stretch: make down" not in hosts.steps
+    assert kept.read_json(key)["why"].startswith("unknown: its keeper said nothing")
