@@ -245,6 +245,18 @@ def test_nobody_moves_the_time_at_which_aws_ends_the_cluster(guarded: Guarded) -
         scheduler = guarded.client_of(who)("scheduler")
         assert refused(scheduler.list_schedules), who
         assert refused(scheduler.delete_schedule_group, Name=f"orchard-{NAME}"), who
+        assert refused(scheduler.delete_schedule, GroupName=f"orchard-{NAME}", Name="master"), who
+        assert refused(
+            scheduler.update_schedule,
+            GroupName=f"orchard-{NAME}",
+            Name="master",
+            ScheduleExpression="at(2099-01-01T00:00:00)",
+            FlexibleTimeWindow={"Mode": "OFF"},
+            Target={
+                "Arn": "arn:aws:scheduler:::aws-sdk:ec2:stopInstances",
+                "RoleArn": f"arn:aws:iam::{ACCOUNT}:role/x",
+            },
+        ), who
 
 
 def test_identities_are_out_of_reach(client: ClientOf) -> None:

@@ -178,9 +178,7 @@ def _error(service: str, fault: Fault, start_response: StartResponse) -> Iterabl
         "iam": f"<ErrorResponse>{error}<RequestId>fault</RequestId></ErrorResponse>",
         "sts": f"<ErrorResponse>{error}<RequestId>fault</RequestId></ErrorResponse>",
     }
-    # Services do not agree on how the message's name is written.
-    said = {"__type": fault.code, "message": fault.message, "Message": fault.message}
-    answer = shapes.get(service) or json.dumps(said)
+    answer = shapes.get(service) or json.dumps({"__type": fault.code, "message": fault.message})
     start_response(f"{fault.status} Fault", [("Content-Type", "text/xml" if service in shapes else "application/json")])
     return [answer.encode()]
 
