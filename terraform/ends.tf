@@ -48,14 +48,14 @@ resource "aws_scheduler_schedule" "master" {
   }
 }
 
-# A request of its own: EC2 refuses a whole request for one instance that is gone, and workers go (spot, deaf ones).
-resource "aws_scheduler_schedule" "workers" {
+# One for each: EC2 refuses a whole request for one instance that is gone, and workers go (spot, deaf ones).
+resource "aws_scheduler_schedule" "worker" {
   # checkov:skip=CKV_AWS_297:the schedule holds instance ids and no secret; a key of one's own costs more than the schedule
-  count = var.worker_count > 0 ? 1 : 0
+  count = var.worker_count
 
-  name                = "workers"
+  name                = "worker-${count.index + 1}"
   group_name          = aws_scheduler_schedule_group.cluster.name
-  description         = "${var.worker_spot ? "Terminates" : "Stops"} the workers of ${local.prefix} when their keeper has not"
+  description         = "${var.worker_spot ? "Terminates" : "Stops"} worker-${count.index + 1} of ${local.prefix} when no keeper has"
   schedule_expression = local.last_call
   state               = var.max_age_hours == 0 ? "DISABLED" : "ENABLED"
 
@@ -67,7 +67,7 @@ resource "aws_scheduler_schedule" "workers" {
     # A one-time spot instance cannot be stopped.
     arn      = "${local.of_ec2}:${var.worker_spot ? "terminateInstances" : "stopInstances"}"
     role_arn = aws_iam_role.scheduler.arn
-    input    = jsonencode({ InstanceIds = aws_instance.worker[*].id })
+    input    = jsonencode({ InstanceIds = [aws_instance.worker[count.index].id] })
 
     retry_policy {
       maximum_event_age_in_seconds = 3600

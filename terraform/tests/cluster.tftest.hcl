@@ -233,7 +233,7 @@ run "without_an_age_limit" {
   }
 
   assert {
-    condition     = aws_scheduler_schedule.master.state == "DISABLED" && aws_scheduler_schedule.workers[0].state == "DISABLED"
+    condition     = aws_scheduler_schedule.master.state == "DISABLED" && aws_scheduler_schedule.worker[0].state == "DISABLED"
     error_message = "no schedule stops a cluster that may grow old"
   }
 
@@ -251,7 +251,7 @@ run "spot_workers_are_terminated" {
   }
 
   assert {
-    condition     = endswith(aws_scheduler_schedule.master.target[0].arn, ":ec2:stopInstances") && endswith(aws_scheduler_schedule.workers[0].target[0].arn, ":ec2:terminateInstances")
+    condition     = endswith(aws_scheduler_schedule.master.target[0].arn, ":ec2:stopInstances") && endswith(aws_scheduler_schedule.worker[0].target[0].arn, ":ec2:terminateInstances")
     error_message = "a one-time spot instance cannot be stopped"
   }
 
@@ -371,7 +371,7 @@ run "defaults" {
   }
 
   assert {
-    condition     = aws_scheduler_schedule.master.state == "ENABLED" && length(aws_scheduler_schedule.workers) == 1 && one(data.aws_iam_policy_document.scheduler.statement).actions == toset(["ec2:StopInstances"])
+    condition     = aws_scheduler_schedule.master.state == "ENABLED" && length(aws_scheduler_schedule.worker) == var.worker_count && one(data.aws_iam_policy_document.scheduler.statement).actions == toset(["ec2:StopInstances"])
     error_message = "AWS itself stops what grows too old, and its schedules may do nothing else"
   }
 
@@ -409,7 +409,7 @@ run "zero_workers" {
   }
 
   assert {
-    condition     = length(aws_scheduler_schedule.workers) + length(aws_cloudwatch_metric_alarm.workers_missing) == 0
+    condition     = length(aws_scheduler_schedule.worker) + length(aws_cloudwatch_metric_alarm.workers_missing) == 0
     error_message = "no schedule for nobody, and nobody is missing"
   }
 

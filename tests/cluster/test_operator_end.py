@@ -101,7 +101,7 @@ client = BlockingKernelClient(connection_file=str(file))
 client.load_connection_file()
 client.start_channels()
 client.wait_for_ready(timeout=60)
-client.execute("import pathlib, time\nwhile not pathlib.Path('enough').exists(): time.sleep(0.1)")
+client.execute("import pathlib, time; [time.sleep(0.1) for _ in iter(pathlib.Path('enough').exists, True)]")
 client.get_iopub_msg(timeout=30)
 """
 
@@ -202,7 +202,7 @@ def test_a_worker_whose_master_is_gone_switches_itself_off(operator: Operator) -
 
 def test_where_every_host_is_deaf_aws_stops_them_at_its_hour(operator: Operator) -> None:
     moved = schedules_moved_to(operator, datetime.now(UTC) + timedelta(seconds=2))
-    assert moved == ["master", "workers"]
+    assert moved[:2] == ["master", "worker-1"]
     wait_until(lambda: states(operator)["master"] == "stopped", "AWS to stop the master", 60)
 
 

@@ -142,15 +142,16 @@ def test_a_second_plan_changes_nothing(story: Story) -> None:
     story.cluster.must("plan", "-input=false", "-detailed-exitcode")
 
 
-# Which workers there are is written in their schedule.
-SCHEDULE = {"aws_scheduler_schedule.workers[0]": "update"}
+def workers_and_their_schedules(action: str, *indices: int) -> dict[str, str]:
+    """What is planned where workers come or go: each has a schedule of its own."""
+    kinds = ("aws_instance.worker", "aws_scheduler_schedule.worker")
+    return {f"{kind}[{index}]": action for kind in kinds for index in indices}
 
 
-def test_growing_touches_only_new_workers_and_their_schedule(story: Story) -> None:
+def test_growing_touches_only_new_workers_and_their_schedules(story: Story) -> None:
     before = {name: host["InstanceId"] for name, host in story.hosts().items()}
     story.cluster.set(worker_count=4)
-    created = {"aws_instance.worker[2]": "create", "aws_instance.worker[3]": "create"}
-    assert story.cluster.changes() == created | SCHEDULE
+    assert story.cluster.changes() == workers_and_their_schedules("create", 2, 3)
     story.cluster.carry_out()
     after = {name: host["InstanceId"] for name, host in story.hosts().items()}
     assert set(after) == {"master", "worker-1", "worker-2", "worker-3", "worker-4"}
@@ -161,7 +162,7 @@ def test_growing_touches_only_new_workers_and_their_schedule(story: Story) -> No
 def test_shrinking_takes_the_last_workers(story: Story) -> None:
     before = {name: host["InstanceId"] for name, host in story.hosts().items()}
     story.cluster.set(worker_count=1)
-    assert story.cluster.changes() == {f"aws_instance.worker[{index}]": "delete" for index in (1, 2, 3)} | SCHEDULE
+    assert story.cluster.changes() == workers_and_their_schedules("delete", 1, 2, 3)
     story.cluster.carry_out()
     after = {name: host["InstanceId"] for name, host in story.hosts().items()}
     assert after == {name: before[name] for name in ("master", "worker-1")}
@@ -179,7 +180,7 @@ def test_neither_a_newer_image_nor_a_stop_replaces_a_host(story: Story) -> None:
 def test_a_worker_that_vanished_comes_back_alone(story: Story) -> None:
     lost = story.cluster.outputs()["workers"][0]["id"]
     story.aws.client("ec2").terminate_instances(InstanceIds=[lost])
-    assert story.cluster.changes() == {"aws_instance.worker[0]": "create"} | SCHEDULE
+    assert story.cluster.changes() == {"aws_instance.worker[0]": "create", "aws_scheduler_schedule.worker[0]": "update"}
 
 
 def test_going_to_spot_replaces_the_workers_and_leaves_the_master(story: Story) -> None:

@@ -41,14 +41,16 @@ class Ending:
         return described
 
     def ids(self) -> dict[str, list[str]]:
-        """Identifiers of the master and of the workers, as Terraform knows them."""
+        """Identifiers of the hosts by their names, as Terraform knows them."""
         outputs = self.cluster.outputs()
-        return {"master": [outputs["master"]["id"]], "workers": [worker["id"] for worker in outputs["workers"]]}
+        return {host["name"]: [host["id"]] for host in (outputs["master"], *outputs["workers"])}
 
-    def states(self, kind: str) -> set[str]:
-        """The states that these hosts are in."""
-        reservations = self.aws.client("ec2").describe_instances(InstanceIds=self.ids()[kind])["Reservations"]
-        return {host["State"]["Name"] for reservation in reservations for host in reservation["Instances"]}
+    def states(self) -> dict[str, str]:
+        """The states that the hosts are in."""
+        ids = {name: identity for name, [identity] in self.ids().items()}
+        reservations = self.aws.client("ec2").describe_instances(InstanceIds=list(ids.values()))["Reservations"]
+        found = {host["InstanceId"]: host["State"]["Name"] for group in reservations for host in group["Instances"]}
+        return {name: found[identity] for name, identity in ids.items()}
 
     def update(self, name: str, at: datetime, **changed: str) -> None:
         """Give a schedule this time, be it past."""
@@ -90,7 +92,7 @@ def ending(early: dict[str, Future[Ending]]) -> Iterator[Ending]:
 def targets(ending: Ending) -> dict[str, tuple[str, list[str]]]:
     """Operation and instances of each schedule."""
     found = {}
-    for name in ("master", "workers"):
+    for name in ending.ids():
         target = ending.schedule(name)["Target"]
         found[name] = (target["Arn"].rpartition(":")[2], json.loads(target["Input"])["InstanceIds"])
     return found
@@ -108,19 +110,15 @@ def test_a_role_that_cannot_be_assumed_yet_is_waited_for(ending: Ending) -> None
     assert ending.schedule("master")["Target"]["RoleArn"] == f"arn:aws:iam::{ACCOUNT}:role/{GROUP}-scheduler"
 
 
-def test_master_and_workers_are_stopped_by_schedules_of_their_own(ending: Ending) -> None:
-    ids = ending.ids()
-    assert targets(ending) == {
-        "master": ("stopInstances", ids["master"]),
-        "workers": ("stopInstances", ids["workers"]),
-    }
+def test_each_host_is_stopped_by_a_schedule_of_its_own(ending: Ending) -> None:
+    assert targets(ending) == {name: ("stopInstances", ids) for name, ids in ending.ids().items()}
 
 
 def test_they_are_due_an_hour_behind_the_age_limit_once_and_to_the_minute(ending: Ending) -> None:
     due = schedules.due(ending.aws.region, NAME)
     assert due
     assert ending.began - timedelta(seconds=1) <= due - timedelta(hours=13) <= ending.ended
-    for name in ("master", "workers"):
+    for name in ending.ids():
         described = ending.schedule(name)
         assert re.fullmatch(r"at\(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\)", described["ScheduleExpression"])
         assert described["ScheduleExpressionTimezone"] == "UTC"
@@ -188,7 +186,7 @@ def test_workers_that_are_missing_for_ten_minutes_are_seen(ending: Ending) -> No
 
 def test_a_second_plan_changes_nothing_nor_does_one_after_the_operator_has_moved_the_end(ending: Ending) -> None:
     assert ending.cluster.changes() == {}
-    assert schedules.move(ending.aws.region, NAME, FOREVER) == 2
+    assert schedules.move(ending.aws.region, NAME, FOREVER) == 3
     assert schedules.due(ending.aws.region, NAME) == FOREVER
     assert ending.cluster.changes() == {}
 
@@ -197,13 +195,14 @@ def test_scaling_names_the_new_hosts_and_keeps_the_moved_time(ending: Ending) ->
     ending.cluster.set(worker_count=3)
     assert ending.cluster.changes() == {
         "aws_instance.worker[2]": "create",
-        "aws_scheduler_schedule.workers[0]": "update",
+        "aws_scheduler_schedule.worker[2]": "create",
         "aws_cloudwatch_metric_alarm.workers_missing[0]": "update",
     }
     ending.cluster.carry_out()
-    operation, named = targets(ending)["workers"]
-    assert (operation, len(named)) == ("stopInstances", 3)
-    assert named == ending.ids()["workers"]
+    assert targets(ending)["worker-3"] == ("stopInstances", ending.ids()["worker-3"])
+    # The new one's is due as from now, until the operator moves it along.
+    assert ending.schedule("worker-1")["ScheduleExpression"] == "at(2099-01-01T12:00:00)"
+    schedules.move(ending.aws.region, NAME, FOREVER)
     assert schedules.due(ending.aws.region, NAME) == FOREVER
     assert ending.cluster.changes() == {}
 
@@ -212,23 +211,20 @@ def test_a_schedule_that_is_due_stops_its_hosts_once_and_the_product_has_called_
     ending.aws.forget_faults()
     fire_now(ending, "master")
     assert ending.fired("master") == [""]
-    assert ending.states("master") == {"stopped"}
-    assert ending.states("workers") == {"running"}
+    assert ending.states() == {"master": "stopped"} | dict.fromkeys(("worker-1", "worker-2", "worker-3"), "running")
     assert "ec2:StopInstances" not in ending.aws.calls()
     ending.aws.client("ec2").start_instances(InstanceIds=ending.ids()["master"])
-    fire_now(ending, "workers")
-    assert ending.states("workers") == {"stopped"}
+    fire_now(ending, "worker-2")
     assert ending.fired("master") == [""]
-    assert ending.states("master") == {"running"}
+    assert {name for name, state in ending.states().items() if state == "stopped"} == {"worker-2"}
 
 
-def test_one_worker_that_is_gone_keeps_no_master_running(ending: Ending) -> None:
-    ending.aws.client("ec2").terminate_instances(InstanceIds=ending.ids()["workers"][:1])
-    fire_now(ending, "workers")
-    fire_now(ending, "master")
-    assert ending.fired("workers")[-1] == "IncorrectInstanceState"
-    assert ending.fired("master")[-1] == ""
-    assert ending.states("master") == {"stopped"}
+def test_one_worker_that_is_gone_keeps_no_other_host_running(ending: Ending) -> None:
+    ending.aws.client("ec2").terminate_instances(InstanceIds=ending.ids()["worker-1"])
+    for name in ("worker-1", "worker-3", "master"):
+        fire_now(ending, name)
+    assert ending.fired("worker-1")[-1] == "IncorrectInstanceState"
+    assert ending.states() == {"worker-1": "terminated"} | dict.fromkeys(("master", "worker-2", "worker-3"), "stopped")
 
 
 def test_spot_workers_are_terminated(ending: Ending) -> None:
@@ -236,31 +232,31 @@ def test_spot_workers_are_terminated(ending: Ending) -> None:
     schedules.move(ending.aws.region, NAME, FOREVER)
     ending.cluster.set(worker_spot=True, worker_count=1)
     ending.cluster.apply()
-    assert targets(ending)["workers"] == ("terminateInstances", ending.ids()["workers"])
+    assert targets(ending)["worker-1"] == ("terminateInstances", ending.ids()["worker-1"])
     assert schedules.due(ending.aws.region, NAME) == FOREVER
-    fire_now(ending, "workers")
-    assert ending.fired("workers")[-1] == ""
-    assert ending.states("workers") == {"terminated"}
+    fire_now(ending, "worker-1")
+    assert ending.fired("worker-1")[-1] == ""
+    assert ending.states()["worker-1"] == "terminated"
 
 
 def test_without_an_age_limit_nothing_is_fired_and_nothing_is_too_old(ending: Ending) -> None:
     ending.cluster.set(max_age_hours=0)
     ending.cluster.apply()
-    assert {ending.schedule(name)["State"] for name in ("master", "workers")} == {"DISABLED"}
+    assert {ending.schedule(name)["State"] for name in ("master", "worker-1")} == {"DISABLED"}
     assert schedules.due(ending.aws.region, NAME) is None
     assert set(alarms(ending)) == {"workers-missing"}
     fired = len(ending.aws.fired())
     ending.update("master", PAST)
     # The other one comes after it, and is fired.
-    ending.update("workers", PAST, State="ENABLED")
+    ending.update("worker-1", PAST, State="ENABLED")
     wait_until(lambda: len(ending.aws.fired()) > fired, seconds=FIRED_SECONDS, every=0.1)
-    assert [one["schedule"] for one in ending.aws.fired()[fired:]] == [f"{GROUP}/workers"]
+    assert [one["schedule"] for one in ending.aws.fired()[fired:]] == [f"{GROUP}/worker-1"]
 
 
 def test_another_age_limit_counts_anew_and_brings_no_time_that_is_past(ending: Ending) -> None:
     ending.cluster.set(max_age_hours=0.5)
     changes = ending.cluster.changes()
-    assert {changes[f"aws_scheduler_schedule.{name}"] for name in ("master", "workers[0]")} == {"replace"}
+    assert {changes[f"aws_scheduler_schedule.{name}"] for name in ("master", "worker[0]")} == {"replace"}
 
 
 def test_nothing_is_left_after_destroy(ending: Ending) -> None:

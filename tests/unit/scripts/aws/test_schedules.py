@@ -32,7 +32,7 @@ def group(aws: Aws) -> Callable[..., None]:
     def make(cluster_name: str = NAME, at: datetime = FIRST, state: str = "ENABLED") -> None:
         name = f"orchard-{cluster_name}"
         aws("scheduler").create_schedule_group(Name=name)
-        for schedule, operation in (("master", "stopInstances"), ("workers", "terminateInstances")):
+        for schedule, operation in (("master", "stopInstances"), ("worker-1", "terminateInstances")):
             aws("scheduler").create_schedule(
                 GroupName=name,
                 Name=schedule,
@@ -56,7 +56,7 @@ def test_every_schedule_is_moved_and_nothing_else_of_it_is_changed(
     aws: Aws, group: Callable[..., None], state: str
 ) -> None:
     group(state=state)
-    before = {name: described(aws, name) for name in ("master", "workers")}
+    before = {name: described(aws, name) for name in ("master", "worker-1")}
     assert schedules.move(REGION, NAME, LATER) == 2
     for name, was in before.items():
         assert described(aws, name) == was | {"ScheduleExpression": "at(2099-11-27T09:30:15)"}
@@ -89,7 +89,7 @@ def test_what_is_listed_and_gone_keeps_no_other_from_being_moved(
     get = scheduler.get_schedule
 
     def get_schedule(GroupName: str, Name: str) -> Any:  # noqa: N803  as boto3 has it
-        return get(GroupName=GroupName, Name="never-made" if Name == "workers" else Name)
+        return get(GroupName=GroupName, Name="never-made" if Name == "worker-1" else Name)
 
     with monkeypatch.context() as patched:
         patched.setattr(scheduler, "get_schedule", get_schedule)
