@@ -1,17 +1,27 @@
 """What the job and the operator's side both spell, and neither may import of the other: each word compared once."""
 
 import json
+import re
 from collections.abc import Callable
-from dataclasses import asdict, replace
-from datetime import datetime
+from dataclasses import asdict, fields, replace
+from datetime import UTC, datetime
 from io import StringIO
 from itertools import count
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from rich.console import Console
 
+from orchard_keeper import aws as keepers_aws
+from orchard_keeper import keeper
+from orchard_keeper import ledger as keepers_ledger
+from orchard_keeper.commands import Commands
+from orchard_keeper.ends import Limits
+from orchard_keeper.ledger import Account, Machine, Whose
+from orchard_keeper.ledger import Rates as KeepersRates
+from orchard_keeper.state import State, Store
 from pipeline import errors
 from pipeline import progress as narration
 from pipeline.arguments import make_parser
@@ -24,8 +34,12 @@ from pipeline.settings import ENGINES, PRECISIONS, RANDOM, RUN_ID, RunSettings, 
 from scripts import console
 from scripts import errors as operator_errors
 from scripts.aws import bucket
+from scripts.hosts.keeper import Ends
+from scripts.money import bounds, ledger
+from scripts.money.prices import Rates
 from scripts.runs import attach, estimate, progress, results, submission, systemd_unit, table
 
+ROOT = Path(__file__).resolve().parents[2]
 RECORD = RunRecord(
     run_id="mine", status=COMPLETE, exit_status=0, settings={}, weights="random", master="local",
     counts={"listed": 300, "features": 298, "errors": 2, "kept": 0}, seconds={"total": 12.5},
@@ -159,3 +173,42 @@ def test_how_far_the_job_is_comes_over_number_by_number(said: Callable[[bool], l
     assert read.bad == event["bad"] == 2
     assert (read.rate, read.left) == (event["rate"], event["seconds_left"])
     assert progress.last_progress([line, "words"]) == read
+
+
+def test_the_metrics_that_the_keeper_writes_terraform_shows_and_plan_prices() -> None:
+    written = set(keeper.metrics(State(), keeper.Look(), 0.0))
+    monitoring = (ROOT / "terraform" / "monitoring.tf").read_text()
+    charts = re.findall(r'" *= \[((?:"\w+"(?:, )?)+)\]', monitoring)
+    assert {name for names in charts for name in re.findall(r'"(\w+)"', names)} == written
+    assert f'namespace = "{keepers_aws.NAMESPACE}"' in monitoring
+    assert len(written) == bounds.METRICS
+
+
+def test_what_the_keeper_tells_the_laptop_and_the_laptop_the_keeper(tmp_path: Path) -> None:
+    commands = Commands(Store(tmp_path, tmp_path), Limits(30, 12), Whose("c", "r"), tmp_path / "status.json")
+    ends = Ends(**commands.ends(0.0))
+    assert (ends.ends_kind, ends.is_silent(0.0)) == ("idle", True)
+    assert {field.name for field in fields(KeepersRates)} == {field.name for field in fields(Rates)}
+
+
+def test_the_ledger_s_entries_are_read_as_they_are_written() -> None:
+    account, began = Account(), datetime(2026, 2, 1, tzinfo=UTC).timestamp()
+    account.rates = KeepersRates(0.1, None, None, 0.004, 0.005, 0.005, 0.0004, "USD")
+    account.runs["r"] = {"began_at": "2026-02-01T00:10:00+00:00", "ended_at": None, "code": None, "pictures": 300}
+    account.add(began + 3600, [Machine("i-1", "master", "m6i.large", False, True, True, began)], is_busy=True)
+    written = keepers_ledger.entry(Whose("c", "r"), account, began, began + 3600, "idle: nothing at work")
+    key = keepers_ledger.key("c", began)
+
+    class InMemory:
+        def keys(self, _: str) -> list[str]:
+            return [key]
+
+        def read_many(self, _: list[str]) -> list[Any]:
+            return [json.loads(json.dumps(written))]
+
+    [read] = ledger.entries(InMemory(), "c")  # type: ignore[arg-type]
+    assert (read.work_hours, read.idle_hours, read.why) == (1.0, 0.0, "idle: nothing at work")
+    assert read.usd
+    assert read.usd.work == pytest.approx(0.1)
+    assert read.runs[0].pictures == 300
+    assert ledger.key_of(read) == key
