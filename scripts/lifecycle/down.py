@@ -91,17 +91,18 @@ def _destroy(name: str, under_way: console.Phase) -> str:
     terraform = workspace.Workspace(name)
     known = terraform.state_list()
     terraform.forget([address for address in known if address.startswith("aws_s3_")])
-    total = sum(1 for address in known if not address.startswith("aws_s3_"))
+    going = {address for address in known if not address.startswith(("aws_s3_", "data."))}
     done = 0
 
     def hear(event: Event) -> None:
         nonlocal done
-        if event.get("type") == "apply_complete":
+        # Data sources that are read have such an event, too.
+        if event.get("type") == "apply_complete" and event["hook"]["resource"]["addr"] in going:
             done += 1
             if console.is_terminal():
-                under_way.note(f"{done} of {total}: {event['hook']['resource']['addr']}")
+                under_way.note(f"{done} of {len(going)}: {event['hook']['resource']['addr']}")
 
-    if not total:
+    if not going:
         return "Terraform knows of nothing"
     terraform.destroy(hear)
     return f"{done} resources destroyed"

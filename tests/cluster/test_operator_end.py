@@ -88,7 +88,7 @@ def test_down_asks_while_a_job_is_at_work(operator: Operator, rounds: Callable[[
 
 # By itself
 
-MINUTES = 0.7  # with nothing at work, and without the master
+MINUTES = 0.5  # with nothing at work, and without the master
 # A kernel of JupyterLab's own that computes until it is told that it is enough. As the user of notebooks.
 COMPUTE = """
 import json, pathlib, sys, urllib.request
@@ -153,7 +153,7 @@ def test_a_kernel_that_computes_holds_the_cluster_and_a_silent_one_lets_it_stop_
     settings = {"idle_minutes": MINUTES, "deaf_minutes": MINUTES, "max_age_hours": 3}
     with operator.tfvars.open("a") as file:
         file.writelines(f"{name} = {value}\n" for name, value in settings.items())
-    assert "It stops by itself after 0.7 idle minutes, after 3 hours at the latest" in operator.type("up").out
+    assert "It stops by itself after 0.5 idle minutes, after 3 hours at the latest" in operator.type("up").out
     master = operator.host("master")
     home = "sudo -u jupyter env --chdir=/var/lib/jupyter HOME=/var/lib/jupyter"
     compute = f"{home} /opt/orchard/venv/bin/python - /etc/orchard/jupyter/login"
@@ -185,7 +185,7 @@ def test_start_says_why_it_had_stopped_and_brings_it_back(operator: Operator) ->
         r"^It had stopped by itself at \d\d:\d\d: nothing at work since \d\d:\d\d UTC\.$", done.out, re.MULTILINE
     )
     assert operator.alive() == len(states(operator)) - 1
-    assert re.search(r"^Ends +\d+ s  by itself after 0\.7 idle minutes, ", done.out, re.MULTILINE)
+    assert re.search(r"^Ends +\d+ s  by itself after 0\.5 idle minutes, ", done.out, re.MULTILINE)
     kept = operator.type("keep", "--hours", "1")
     assert re.match(
         r"Nothing ends cluster story before \d\d:\d\d\. AWS itself stops its hosts at \d\d:\d\d\.$", kept.out

@@ -41,6 +41,9 @@ class World:
     def say_saved(self) -> None:
         self.done.append("said so")
 
+    def logs_prefix(self) -> str:
+        return "logs/own"
+
     def power_off(self) -> None:
         self.done.append("power off")
 
@@ -61,7 +64,8 @@ def test_a_worker_without_its_master_switches_itself_off(world: World) -> None:
     ]
     assert world.done == []
     world.passes(2 * MINUTE)
-    assert world.done[0] == "power off"
+    assert world.done[:2] == ["logs/own", "power off"]
+    assert world.done.count("logs/own") == 1
 
 
 def test_a_master_that_comes_back_in_time_is_heard(world: World) -> None:

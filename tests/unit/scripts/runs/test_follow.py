@@ -53,6 +53,16 @@ def test_following_goes_on_from_the_last_line_and_gives_how_it_ended(
     assert capsys.readouterr().out == "one\ntwo\nthree\n"
 
 
+def test_an_end_that_is_near_is_said_once_and_again_when_it_is_another(
+    followed: Follow, capsys: pytest.CaptureFixture[str]
+) -> None:
+    soon, later = "Cluster fruits stops at 10:30 UTC.", "Cluster fruits stops at 12:30 UTC."
+    warnings = [soon, soon, None, later]
+    moments = [seen(RUNNING, cursor="c1") | {"warning": warning} for warning in warnings]
+    followed(seen(RUNNING, cursor="c1"), c1=[*moments, seen(ended(0), cursor="c1")])
+    assert capsys.readouterr().err == f"{soon}\n{later}\n"
+
+
 def test_a_lost_connection_is_opened_anew_and_said(
     followed: Follow, hosts: FakeHosts, capsys: pytest.CaptureFixture[str]
 ) -> None:

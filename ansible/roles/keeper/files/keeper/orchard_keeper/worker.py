@@ -30,6 +30,9 @@ class WorkerHost(Protocol):
     def say_saved(self) -> None:
         """Tell the master that the logs are saved. Raises nothing."""
 
+    def logs_prefix(self) -> str:
+        """Where logs go that are saved now, without a word from the master."""
+
     def power_off(self) -> None:
         """Switch this host off."""
 
@@ -42,6 +45,7 @@ class Worker:
         self._heard_at = steady()
         self._told = self._saved_for = ""
         self._is_deaf_told = False
+        self._saved_at = -1.0
 
     def look(self) -> None:
         """Look once, and do what is due."""
@@ -70,6 +74,10 @@ class Worker:
             log.warning(
                 "the master has not been reached for %.0f minutes: this worker switches itself off", self._seconds / 60
             )
+            # Once: where switching off fails, it is the only thing to be tried again.
+            if self._heard_at != self._saved_at:
+                self._saved_at = self._heard_at
+                self._host.save_logs(self._host.logs_prefix())
             self._host.power_off()
         elif left <= min(NOTICE_SECONDS, self._seconds / 2) and not self._is_deaf_told:
             self._is_deaf_told = True

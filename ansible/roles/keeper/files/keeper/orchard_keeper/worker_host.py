@@ -4,6 +4,7 @@ import re
 import socket
 import time
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import Any
 
 import orchard_run
@@ -39,6 +40,9 @@ class RealWorkerHost:
 
     def say_saved(self) -> None:
         orchard_run.asked(f"{self._asking()}/saved", SECONDS)
+
+    def logs_prefix(self) -> str:
+        return f"logs/{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
 
     def power_off(self) -> None:
         own_host.power_off()
