@@ -147,6 +147,22 @@ def test_start_and_keep_begin_the_age_anew(world: World) -> None:
     assert world.is_over
 
 
+def test_a_look_that_fails_holds_the_cluster_until_its_age_limit_and_no_longer(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError("broken")
+
+    monkeypatch.setattr(world, "look", fail)
+    world.passes(3 * HOUR, step=300)
+    assert not world.is_over
+    assert world.status["held_by"] == ["whether anything is at work is not known (OSError)"]
+    for step in ("stop_runs", "save_logs", "publish_status"):
+        monkeypatch.setattr(world, step, fail)
+    world.passes(9.2 * HOUR, step=300)
+    assert world.is_over
+
+
 def test_a_cluster_without_limits_never_ends(world: World) -> None:
     world.started(Limits(0, 0))
     world.passes(30 * HOUR, step=300)

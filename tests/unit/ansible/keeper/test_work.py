@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 
 import orchard_run
 from orchard_keeper import own_host, work
-from orchard_keeper.host import Served
+from orchard_keeper.host import MasterHost, Served
 from orchard_keeper.work import Activity, Follower, RunProgress
 
 NOW = 1_764_151_200.0
@@ -24,6 +25,7 @@ class Master:
     def __init__(self, folder: Path) -> None:
         self.pages: dict[str, Any] = {}
         self.active = {"spark-master", "jupyter"}
+        self.listener: int | None = 33
         (folder / "token").write_text("secret\n")
         self.facts: dict[str, Any] = {
             "master_address": "10.0.0.5",
@@ -55,6 +57,8 @@ def master(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Master:
     made = Master(tmp_path)
     monkeypatch.setattr(orchard_run, "asked", made.asked)
     monkeypatch.setattr(work, "is_active", lambda unit: unit in made.active)
+    monkeypatch.setattr(work, "listener", lambda _: made.listener)
+    monkeypatch.setattr(work, "user_of", lambda _: 33)
     return made
 
 
@@ -102,6 +106,25 @@ def test_a_jupyterlab_that_is_up_and_silent_is_not_known_and_one_that_is_down_co
         list(work.of_kernels(master.facts, NOW))
     master.active.clear()
     assert list(work.of_kernels(master.facts, NOW)) == []
+
+
+@pytest.mark.parametrize("listener", [None, 0, 34])
+def test_a_neighbour_who_listens_in_jupyterlabs_place_is_not_told_its_token(
+    master: Master, listener: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    master.listener = listener
+    monkeypatch.setattr(orchard_run, "asked", lambda *_: pytest.fail("it was asked"))
+    with pytest.raises(TimeoutError):
+        list(work.of_kernels(master.facts, NOW))
+
+
+def test_who_listens_on_the_loopback_is_known_by_the_kernel() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        assert work.listener(port) == os.getuid()
+    assert work.listener(port) is None
+    with socket.create_server(("0.0.0.0", 0)) as server:  # noqa: S104
+        assert work.listener(server.getsockname()[1]) is None
 
 
 def test_what_fails_is_work_that_is_not_known() -> None:
@@ -197,3 +220,19 @@ def test_workers_say_of_their_terminals_and_logs_as_they_ask() -> None:
         Activity("input at a terminal of worker-3", NOW),
     ]
     assert served.saved == {"worker-3"}
+
+
+def test_workers_that_save_their_logs_before_the_master_does_are_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host = MasterHost({"paths": {"keeper_status": str(tmp_path / "status.json")}}, aws=None)  # type: ignore[arg-type]
+    monkeypatch.setattr(own_host, "save_logs", lambda *_: None)
+    host._workers_alive = 1
+    host.publish_status({"logs": "logs/1"})
+    host._served.hear("/worker-1/0/saved")
+    # A run is ended kindly meanwhile, and the status is written again.
+    host.publish_status({"logs": "logs/1"})
+    host.save_logs("logs/1", seconds=30)
+    assert host._served.saved == {"worker-1"}
+    host.publish_status({"logs": "logs/2"})
+    assert host._served.saved == set()

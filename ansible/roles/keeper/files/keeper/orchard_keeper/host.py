@@ -80,6 +80,8 @@ class MasterHost:
         own_host.tell_terminals(sentence)
 
     def publish_status(self, status: dict[str, Any]) -> None:
+        if status["logs"] != self._served.status.get("logs"):
+            self._served.saved.clear()  # another ending
         self._served.status = status
         published.write(Path(self._facts["paths"]["keeper_status"]), status)
 
@@ -93,7 +95,6 @@ class MasterHost:
 
     def save_logs(self, prefix: str, seconds: float) -> None:
         until = time.monotonic() + seconds
-        self._served.saved.clear()
         own_host.save_logs(self._facts, prefix)
         while len(self._served.saved) < self._workers_alive and time.monotonic() < until:
             time.sleep(PAUSE_SECONDS)

@@ -52,7 +52,7 @@ class Host(Protocol):
         """The boot's name, and when it was."""
 
     def look(self, holds: dict[str, float], now: float) -> Look:
-        """What is at work. Raises nothing."""
+        """What is at work."""
 
     def machines(self) -> list[Machine]:
         """The cluster's instances. Raises AwsError."""
@@ -67,7 +67,7 @@ class Host(Protocol):
         """End every run kindly, and wait for it."""
 
     def save_logs(self, prefix: str, seconds: float) -> None:
-        """Save this host's logs below the prefix and wait for the workers', so long at most. Raises nothing."""
+        """Save this host's logs below the prefix and wait for the workers', so long at most."""
 
     def end(self, machines: list[Machine]) -> list[str]:
         """Have AWS stop or terminate them; gives what was refused."""
@@ -109,7 +109,7 @@ class Keeper:
             self._minute_at = self._steady() + MINUTE_SECONDS
             self._machines = self._asked_machines()
         now = self._wall()
-        seen = self._host.look(self._store.read().holds, now)
+        seen = self._seen(self._store.read().holds, now)
         with self._store.locked():
             state = self._store.read()
             state.shift(set_by)
@@ -123,7 +123,7 @@ class Keeper:
                 if end is None or now < end.at:
                     state.ending = ""  # of an ending that a crash cut short, and that was put off since
             self._store.write(state)
-        self._host.publish_status(self.status(state, end, seen, now))
+        self._surely(lambda: self._host.publish_status(self.status(state, end, seen, now)))
         if not state.ended and end and now >= end.at:
             self._end(end)
         elif is_minute and not state.ended:
@@ -136,6 +136,21 @@ class Keeper:
         before, self._clocks = self._clocks, (self._wall(), self._steady())
         drift = (self._clocks[0] - before[0]) - (self._clocks[1] - before[1])
         return drift if abs(drift) > CLOCK_SET_SECONDS else 0.0
+
+    def _seen(self, holds: dict[str, float], now: float) -> Look:
+        """What is to be seen; where that fails, that nothing is known, which holds the cluster until its age limit."""
+        try:
+            return self._host.look(holds, now)
+        except Exception as error:
+            log.exception("nothing is seen")
+            return Look((Activity(f"whether anything is at work is not known ({type(error).__name__})", now),))
+
+    def _surely(self, do: Callable[[], None]) -> None:
+        """Do it; where it fails, go on all the same: it is no reason for a cluster to go on for ever."""
+        try:
+            do()
+        except Exception:
+            log.exception("a step failed")
 
     def _asked_machines(self) -> list[Machine]:
         found = self._asked(self._host.machines, "AWS does not say which instances there are")
@@ -240,12 +255,12 @@ class Keeper:
         why = f"{end.kind}: {end.why}"
         logs = self._begin_ending(why)
         if end.kind == AGE:
-            self._host.stop_runs()
-        self._host.save_logs(logs, WORKERS_SAVE_SECONDS)
+            self._surely(self._host.stop_runs)
+        self._surely(lambda: self._host.save_logs(logs, WORKERS_SAVE_SECONDS))
         with self._store.locked():
             now = self._wall()
             state = self._store.read()
-            seen = self._host.look(state.holds, now)
+            seen = self._seen(state.holds, now)
             self._take_in(state, seen, now)
             later = next_end(state.times, self._limits)
             if later is None or later.at > now:
@@ -256,7 +271,7 @@ class Keeper:
                 self._write_ledger(state, now)
                 self._stop(state)
             self._store.write(state)
-        self._host.publish_status(self.status(state, later, seen, now))
+        self._surely(lambda: self._host.publish_status(self.status(state, later, seen, now)))
 
     def _begin_ending(self, why: str) -> str:
         """Say that the cluster is about to end, which has workers save their logs; gives where to."""
@@ -265,7 +280,7 @@ class Keeper:
             state = self._store.read()
             state.ending, state.logs = why, f"logs/{datetime.fromtimestamp(now, UTC):%Y%m%dT%H%M%SZ}"
             self._store.write(state)
-        self._host.publish_status(self.status(state, None, Look(), now))
+        self._surely(lambda: self._host.publish_status(self.status(state, None, Look(), now)))
         return state.logs
 
     def _stop(self, state: State) -> None:

@@ -107,12 +107,33 @@ def of_kernels(facts: Facts, now: float) -> Iterator[Activity]:
 
 def from_jupyter(facts: Facts, path: str) -> list[dict[str, Any]]:
     """A list of JupyterLab's. Raises TimeoutError where it does not answer."""
+    port = facts["ports"]["jupyter"]
+    if listener(port) != user_of(facts["units"]["jupyter"]):
+        raise TimeoutError("JupyterLab does not listen")  # whoever else does is not told its token
     token = Path(facts["paths"]["jupyter_token"]).read_text().strip()
-    url = f"http://{LOOPBACK}:{facts['ports']['jupyter']}/api/{path}"
+    url = f"http://{LOOPBACK}:{port}/api/{path}"
     listed = orchard_run.asked(url, PAGE_SECONDS, {"Authorization": f"token {token}"})
     if not isinstance(listed, list):
         raise TimeoutError("JupyterLab does not answer")
     return listed
+
+
+def listener(port: int, table: Path = Path("/proc/net/tcp")) -> int | None:
+    """The user id of who listens on this port of the loopback; None where nobody does."""
+    for line in table.read_text().splitlines()[1:]:
+        _, local, _, state, *_, user = line.split()[:8]
+        if (local, state) == (f"0100007F:{port:04X}", "0A"):
+            return int(user)
+    return None
+
+
+def user_of(unit: str) -> int | None:
+    """The user id that a unit runs as."""
+    name = orchard_run.text(["systemctl", "show", "--property=User", "--value", f"{unit}.service"]).strip()
+    try:
+        return pwd.getpwnam(name).pw_uid
+    except KeyError:
+        return None
 
 
 def of_terminals(now: float, folder: Path = TERMINALS) -> Iterator[Activity]:
