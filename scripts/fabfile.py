@@ -6,7 +6,8 @@ from pathlib import Path
 # Fabric puts this folder on the path and not the checkout that it is a package of.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from scripts.hosts import logs, shell, tunnels
+from scripts.cluster import Cluster
+from scripts.hosts import logs, readiness, shell, tunnels
 from scripts.lifecycle import credentials, down, ends, init, plan, power, scale, status, up
 from scripts.money import costs
 from scripts.runs import attach, results, start, table, upload
@@ -15,6 +16,12 @@ from scripts.tasks import task
 from scripts.terraform import outputs
 
 ADMIN_CIDR = {"admin-cidr": "network to open SSH to, as 203.0.113.7/32, instead of asking AWS for your address"}
+
+
+def _running() -> Cluster:
+    """The cluster, for a task that asks its hosts: one that has stopped by itself is said to have."""
+    return readiness.of_running(outputs.current())
+
 
 PORT = {"port": "port of this machine to open it on (default: one that is free)"}
 
@@ -118,20 +125,20 @@ def upload_(data: str = "") -> None:
 )
 def run(size: str = "", args: str = "", run: str = "", weights: str = "") -> None:
     """Begin the job on the cluster and follow it to its end; Ctrl-C leaves it running."""
-    cluster = outputs.current()
+    cluster = _running()
     attach.attach(cluster, start.start(cluster, start.RunRequest(size, args, run, weights)))
 
 
 @task({"run": "the run's name (default: the latest)"})
 def follow(run: str = "") -> None:
     """Follow a run to its end; Ctrl-C leaves it running."""
-    attach.attach(outputs.current(), run)
+    attach.attach(_running(), run)
 
 
 @task({"run": "the run's name (default: the one that is under way)"})
 def stop_run(run: str = "") -> None:
     """End a run kindly; it can go on later."""
-    attach.stop(outputs.current(), run)
+    attach.stop(_running(), run)
 
 
 @task()
@@ -161,28 +168,28 @@ def costs_(json: bool = False) -> None:
 @task({"host": "master, worker-1 and so on (default: master)"})
 def ssh(host: str = "master") -> None:
     """Open a shell on a host."""
-    shell.open_shell(outputs.current(), host)
+    shell.open_shell(_running(), host)
 
 
 @task(PORT)
 def jupyter(port: str = "") -> None:
     """Open JupyterLab to this machine until Ctrl-C, and print its URL with the token."""
-    tunnels.jupyter(outputs.current(), port)
+    tunnels.jupyter(_running(), port)
 
 
 @task(PORT)
 def ui(port: str = "") -> None:
     """Open the pages of Spark's master and of the jobs at work to this machine until Ctrl-C."""
-    tunnels.ui(outputs.current(), port)
+    tunnels.ui(_running(), port)
 
 
 @task(PORT)
 def history(port: str = "") -> None:
     """Open the page of jobs that have ended to this machine until Ctrl-C."""
-    tunnels.history(outputs.current(), port)
+    tunnels.history(_running(), port)
 
 
 @task({"folder": "where to (default: logs)"})
 def logs_(folder: str = "logs") -> None:
     """Fetch the logs of every host: daemons, runs, executors, first boot."""
-    logs.collect(outputs.current(), folder)
+    logs.collect(_running(), folder)

@@ -10,7 +10,7 @@ from scripts.aws import clients
 from scripts.aws.errors import aws_errors_as_sentences
 from scripts.cluster import Cluster, Host
 from scripts.console import Phase
-from scripts.errors import AwsError, ConfigurationError, HostError, HostKeyError, MissingError
+from scripts.errors import AwsError, ConfigurationError, HostError, HostKeyError, MissingError, NoClusterError
 from scripts.hosts import host_keys, spark_master
 from scripts.hosts.spark_master import MasterState
 from scripts.hosts.ssh import Hosts, Remote
@@ -21,6 +21,7 @@ SSH_SECONDS = 300
 WORKERS_SECONDS = 120
 STATE_SECONDS = 600
 PAUSE_SECONDS = 0.5
+RUNS = ("running", "pending")
 
 
 def described(cluster: Cluster) -> dict[str, dict[str, Any]]:
@@ -45,6 +46,20 @@ def states(cluster: Cluster) -> dict[str, str]:
 def stopped_at(cluster: Cluster) -> datetime | None:
     """When the master stopped, by EC2's word; None where it runs, or EC2 does not say."""
     return ledger.stopped_at(described(cluster).get(cluster.master.name, {}))
+
+
+def runs(cluster: Cluster) -> bool:
+    """Whether the master runs, or is about to."""
+    return states(cluster)[cluster.master.name] in RUNS
+
+
+def of_running(cluster: Cluster) -> Cluster:
+    """The cluster, whose master runs. Raises NoClusterError with what brings it back."""
+    state = states(cluster)[cluster.master.name]
+    if state in RUNS:
+        return cluster
+    step = "`make up` makes another" if state in ("terminated", "shutting-down") else "`make start` brings it back"
+    raise NoClusterError(f"The master of cluster {cluster.name} is {state}: {step}.")
 
 
 def are_all(cluster: Cluster, state: str) -> bool:

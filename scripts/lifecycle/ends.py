@@ -12,7 +12,7 @@ from scripts.aws import schedules
 from scripts.aws.bucket import bucket_of
 from scripts.cluster import Cluster
 from scripts.errors import InputError, OperatorError
-from scripts.hosts import keeper
+from scripts.hosts import keeper, readiness
 from scripts.hosts.keeper import Ends
 from scripts.hosts.ssh import Hosts
 from scripts.money import prices
@@ -27,7 +27,7 @@ LONGEST_HOURS = 168.0
 def keep(hours: str) -> None:
     """Put all ends off for so many hours. Raises InputError for what is no such number."""
     wanted = _hours(hours)
-    cluster = outputs.current()
+    cluster = readiness.of_running(outputs.current())
     stops_at = move_aws(cluster, wanted)
     with Hosts(cluster) as hosts:
         if stops_at:

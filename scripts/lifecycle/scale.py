@@ -22,10 +22,12 @@ def scale(workers: str, admin_cidr: str = "") -> None:
         cluster = outputs.current()
         leaving = cluster.workers[wanted:]
         with ends.put_off(cluster, "scale"):
-            if leaving:
+            # A cluster that has stopped has nothing to hand over, and is started for its new number.
+            is_off = not readiness.runs(cluster)
+            if leaving and not is_off:
                 _decommission(cluster, leaving)
             tfvars.write(tfvars.with_setting(tfvars.text(), "worker_count", wanted))
-            if wanted > len(cluster.workers):
+            if is_off or wanted > len(cluster.workers):
                 cluster = up.converge(cluster.name, admin_cidr)
             else:
                 cluster = _shrink(cluster, admin_cidr)

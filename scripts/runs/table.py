@@ -9,6 +9,7 @@ from typing import Any
 from scripts import console
 from scripts.aws.bucket import Bucket, bucket_of, record_key
 from scripts.cluster import Cluster
+from scripts.hosts import readiness
 from scripts.hosts.ssh import Hosts
 from scripts.money.amounts import money
 from scripts.runs import systemd_unit
@@ -50,14 +51,16 @@ def show(cluster: Cluster) -> None:
 def every(cluster: Cluster) -> list[Row]:
     """All runs, in the bucket and on the master, sorted by name."""
     bucket = bucket_of(cluster)
+    units, progress = _on_master(cluster) if readiness.runs(cluster) else ([], {})
+    return rows(bucket, units, sorted({*bucket.run_ids(), *(known.run_id for known in units)}), progress)
+
+
+def _on_master(cluster: Cluster) -> tuple[list[Unit], dict[str, Progress | None]]:
+    """The runs that the master knows of, and how far those are that go on."""
     with Hosts(cluster) as hosts:
         units = systemd_unit.known(hosts)
-        progress = {
-            going.run_id: last_progress(systemd_unit.snapshot(hosts, going.run_id).lines)
-            for going in units
-            if going.is_running
-        }
-    return rows(bucket, units, sorted({*bucket.run_ids(), *(known.run_id for known in units)}), progress)
+        going = [unit.run_id for unit in units if unit.is_running]
+        return units, {run_id: last_progress(systemd_unit.snapshot(hosts, run_id).lines) for run_id in going}
 
 
 def rows(

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from scripts.console import Phase
-from scripts.errors import AwsError, ConfigurationError, HostError, HostKeyError
+from scripts.errors import AwsError, ConfigurationError, HostError, HostKeyError, NoClusterError
 from scripts.hosts import readiness
 from tests.doubles.fake_hosts import FakeHosts, cluster_of
 
@@ -139,3 +139,25 @@ def test_the_proof_names_workers_and_cores(hosts: FakeHosts, capsys: pytest.Capt
     hosts.answer_run(MASTER, "master-state", state(FIRST.private_ip, SECOND.private_ip))
     readiness.verify(CLUSTER)
     assert capsys.readouterr().out.endswith(" s  2 workers alive, 4 cores\n")
+
+
+@pytest.mark.parametrize(
+    ("state", "said"),
+    [
+        ("stopped", "The master of cluster fruits is stopped: `make start` brings it back."),
+        ("stopping", "The master of cluster fruits is stopping: `make start` brings it back."),
+        ("", "The master of cluster fruits is terminated: `make up` makes another."),
+    ],
+)
+def test_a_command_for_a_cluster_that_has_stopped_says_what_brings_it_back(
+    monkeypatch: pytest.MonkeyPatch, state: str, said: str
+) -> None:
+    states(monkeypatch, (state, "running", "running"))
+    with pytest.raises(NoClusterError) as refused:
+        readiness.of_running(CLUSTER)
+    assert (str(refused.value), refused.value.code) == (said, 7)
+
+
+def test_a_command_for_a_cluster_whose_master_runs_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    states(monkeypatch, ("running", "stopped", ""))
+    assert readiness.of_running(CLUSTER) is CLUSTER

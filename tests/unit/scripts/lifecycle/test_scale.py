@@ -9,6 +9,7 @@ import pytest
 from scripts import tfvars
 from scripts.cluster import Cluster, Host
 from scripts.errors import ConfigurationError, HostError, InputError
+from scripts.hosts import readiness
 from scripts.hosts.spark_master import MasterState
 from scripts.lifecycle import scale
 from scripts.terraform import validation
@@ -148,3 +149,15 @@ def test_a_host_that_was_lost_is_made_and_configured_as_by_up(
     scale.scale("1")
     assert "aws_instance.worker[1]" in terraform.state
     assert hosts.steps == ["make the key", "connect", "configure", "verify"]
+
+
+def test_a_cluster_that_has_stopped_hands_nothing_over_and_is_started_for_its_new_number(
+    cluster: Cluster, terraform: FakeTerraform, workers: Workers, hosts: FakeHosts, aws: Any
+) -> None:
+    aws("ec2").stop_instances(InstanceIds=[host.id for host in cluster.hosts])
+    one_worker_less(terraform)
+    terraform.cluster_outputs["workers"] = []
+    scale.scale("0")
+    assert workers.asked == []
+    assert hosts.steps == ["make the key", "connect", "configure", "verify"]
+    assert readiness.states(cluster)["master"] == "running"

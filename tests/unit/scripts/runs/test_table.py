@@ -1,14 +1,19 @@
 """The list of runs: what bucket and master say together."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from scripts.aws.bucket import bucket_of, record_key
 from scripts.money.amounts import money
+from scripts.runs import table as table_of_runs
 from scripts.runs.progress import Progress
 from scripts.runs.submission import Submission
 from scripts.runs.systemd_unit import Unit
 from scripts.runs.table import Row, read_records, row, table
+from tests.doubles.fake_hosts import cluster_of
+from tests.unit.scripts.conftest import REGION
 
 SUBMISSION = Submission("r", "mini", ("--limit", "300"), "imagenet", "2026-01-01T00:00:00+00:00", 0.9, "USD")
 RUNNING = Unit("r", True, None, 1000.0, None)
@@ -109,3 +114,16 @@ class OneRecord:
 )  # fmt: skip
 def test_a_record_that_somebody_forged_is_none(forged: Any) -> None:
     assert read_records(OneRecord(forged), ["r"]) == [None]
+
+
+def test_of_a_cluster_that_has_stopped_the_bucket_alone_is_asked(
+    aws: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster = cluster_of()
+    aws("s3").create_bucket(Bucket=cluster.bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
+    SUBMISSION.store(bucket_of(cluster))
+    record = RECORD | {"ended_at": "2026-01-02T03:04:05+00:00"}
+    bucket_of(cluster).write_json(record_key("r"), record)
+    monkeypatch.setattr(table_of_runs, "Hosts", lambda _: pytest.fail("a host was asked"))
+    [listed] = table_of_runs.every(cluster)
+    assert (listed.run_id, listed.state, listed.done) == ("r", "complete", 298)
