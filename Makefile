@@ -92,7 +92,7 @@ plan: .venv/.operator ## What `make up` would do, and the price (ADMIN_CIDR=203.
 up: .venv/.operator ## Create the cluster, or mend and change it (ADMIN_CIDR=203.0.113.7/32)
 	@$(FAB) up $(FLAGS) $(if $(ADMIN_CIDR),--admin-cidr=$(ADMIN_CIDR))
 
-stop: .venv/.operator ## Stop the instances; the disks stay
+stop: .venv/.operator ## Stop the instances, their disks stay; spot workers are given back
 	@$(FAB) stop $(FLAGS)
 
 start: .venv/.operator ## Start them again, and verify the cluster

@@ -45,7 +45,7 @@ VARIABLES = """
 | `AWS_SHARED_CREDENTIALS_FILE` | `make credentials` | the file that gets the profile, instead of `~/.aws/credentials` |
 | `JAVA_HOME` | the job | the Java to take, 17 or newer |
 | `KERAS_HOME` | the job | where Keras keeps the weights that it has downloaded, instead of `~/.keras` |
-| `XDG_CACHE_HOME` | the job, hosts on this machine | for converted networks and hosts' images, instead of `~/.cache` |
+| `XDG_CACHE_HOME` | all | for converted networks, prices, hosts' images, instead of `~/.cache` |
 | `YES` | the operator's commands | `YES=1` answers every question |
 | `ORCHARD_TERRAFORM` | the operator's commands, Ansible | another Terraform folder than the checkout's |
 """

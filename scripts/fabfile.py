@@ -75,7 +75,7 @@ def up_(admin_cidr: str = "") -> None:
 
 @task()
 def stop() -> None:
-    """Stop the instances; the disks stay."""
+    """Stop the instances, whose disks stay; spot workers are given back."""
     power.stop()
 
 

@@ -1,5 +1,21 @@
 # What the operator's side reads. These names are its interface: add, do not rename.
 
+# A look at AWS (apply -refresh-only) writes outputs anew, by settings that nobody has applied: what was applied is here.
+resource "terraform_data" "applied" {
+  input = {
+    master_instance_type = var.master_instance_type
+    worker_instance_type = var.worker_instance_type
+    worker_spot          = var.worker_spot
+    root_volume_gb       = var.root_volume_gb
+    cloudwatch           = var.cloudwatch
+    ends = {
+      idle_minutes  = var.idle_minutes
+      max_age_hours = var.max_age_hours
+      deaf_minutes  = var.deaf_minutes
+    }
+  }
+}
+
 output "cluster_name" {
   description = "Name of the cluster."
   value       = var.cluster_name
@@ -58,36 +74,32 @@ output "iam_user_name" {
 
 output "master_instance_type" {
   description = "Instance type of the master, for the price."
-  value       = var.master_instance_type
+  value       = terraform_data.applied.output.master_instance_type
 }
 
 output "worker_instance_type" {
   description = "Instance type of each worker, for the price."
-  value       = var.worker_instance_type
+  value       = terraform_data.applied.output.worker_instance_type
 }
 
 output "worker_spot" {
   description = "Whether the workers are on the spot market, for the price."
-  value       = var.worker_spot
+  value       = terraform_data.applied.output.worker_spot
 }
 
 output "root_volume_gb" {
   description = "Size in GB of each host's root volume, for the price."
-  value       = var.root_volume_gb
+  value       = terraform_data.applied.output.root_volume_gb
 }
 
 output "ends" {
   description = "When the cluster ends by itself, for its keeper: idle_minutes, max_age_hours, deaf_minutes; 0 is never."
-  value = {
-    idle_minutes  = var.idle_minutes
-    max_age_hours = var.max_age_hours
-    deaf_minutes  = var.deaf_minutes
-  }
+  value       = terraform_data.applied.output.ends
 }
 
 output "cloudwatch" {
   description = "Whether the keeper writes metrics."
-  value       = var.cloudwatch
+  value       = terraform_data.applied.output.cloudwatch
 }
 
 output "tags" {

@@ -284,7 +284,7 @@ variable "idle_minutes" {
 }
 
 variable "max_age_hours" {
-  description = "Hours after `make up`, `make start` or `make keep` at which the cluster stops whatever is at work: a run is ended kindly and can go on later. 0: never."
+  description = "Hours after `make up`, `start`, `scale` or `keep` at which the cluster stops whatever is at work: a run is ended kindly and can go on later. 0: never."
   type        = number
   default     = 12
 

@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
 from scripts.aws import clients
+from scripts.aws.clients import UNANSWERED
 from scripts.errors import AwsError, InputError, OperatorError
 
 # The API of plans and that of budgets live here alone, for all regions.
@@ -37,7 +38,7 @@ def _refuse_types_outside_the_free_plan(settings: Mapping[str, Any]) -> None:
         if plan_of_account() != "FREE":
             return
         may = _types_of_free_plan(region)
-    except (ClientError, BotoCoreError, OperatorError):
+    except (*UNANSWERED, OperatorError):
         return
     if may and (refused := sorted(wished - may)):
         raise InputError(
@@ -76,5 +77,5 @@ def _refuse_without_right_on_budgets(region: str) -> None:
                 "budget_email = null in terraform.tfvars, or ask your administrator for budgets:ViewBudget, "
                 "ModifyBudget and TagResource."
             ) from None
-    except (BotoCoreError, OperatorError):
+    except (*UNANSWERED, OperatorError):
         return

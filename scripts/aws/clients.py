@@ -6,11 +6,15 @@ from urllib.parse import urlsplit
 
 import boto3
 from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
 
 from scripts.aws.errors import aws_errors_as_sentences
 
 CONFIG = Config(retries={"max_attempts": 6, "mode": "standard"}, connect_timeout=10, read_timeout=60)
 AMAZONS = ("amazonaws.com", "amazonaws.com.cn", "api.aws")
+# What boto3 raises where AWS, or whoever answers in its place, has no answer of use.
+UNANSWERED = (ClientError, BotoCoreError, ResponseParserError)
 # For what can be done without.
 IN_A_HURRY = Config(connect_timeout=3, read_timeout=8, retries={"max_attempts": 1, "mode": "standard"})
 

@@ -5,9 +5,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
 from scripts.aws import clients, resources
+from scripts.aws.clients import UNANSWERED
 from scripts.errors import AwsError, InputError
 
 UNKNOWN_TYPE = "InvalidInstanceType"
@@ -51,7 +52,7 @@ def check(settings: Mapping[str, Any]) -> list[Answer]:
     try:
         running = _running(region, str(settings["cluster_name"]))
         cpus = _cpus(region, {machine.type for machine in (*wished, *running) if machine.is_standard})
-    except (ClientError, BotoCoreError) as error:
+    except UNANSWERED as error:
         if _short(error) != UNKNOWN_TYPE:
             return [Answer(f"could not be read ({_short(error)})", is_whole=False)]
         raise InputError(
@@ -80,7 +81,7 @@ def _compared(
     ours = sum_of(machine for machine in running if machine.ours)
     try:
         has = _allowed(region, CODES[market])
-    except (ClientError, BotoCoreError) as error:
+    except UNANSWERED as error:
         return Answer(f"{needed} {market} vCPUs needed; your quota could not be read ({_short(error)})", is_whole=False)
     in_use = f", of which {used} are in use by others" if used else ""
     # What runs of this cluster is there already, whatever the quota has become.

@@ -27,7 +27,7 @@ KEPT = (
 
 
 def move(region: str, cluster_name: str, at: datetime) -> int:
-    """Have AWS stop the hosts at this time and no other; gives how many schedules were moved, 0 without any.
+    """Have AWS stop the hosts at this time and no other; gives how many enabled ones were moved, 0 without any.
 
     Raises InputError for a time that is past: AWS takes it, and may stop the hosts at once.
     """
@@ -40,7 +40,7 @@ def move(region: str, cluster_name: str, at: datetime) -> int:
         for schedule in found:
             kept = {name: schedule[name] for name in KEPT if schedule.get(name) is not None}
             scheduler.update_schedule(**kept, ScheduleExpression=expression, ScheduleExpressionTimezone="UTC")
-    return len(found)
+    return sum(schedule["State"] == "ENABLED" for schedule in found)
 
 
 def due(region: str, cluster_name: str) -> datetime | None:

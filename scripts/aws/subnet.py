@@ -2,9 +2,8 @@
 
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from scripts.aws import clients
+from scripts.aws.clients import UNANSWERED
 from scripts.errors import OperatorError
 
 EVERYWHERE = "0.0.0.0/0"
@@ -21,7 +20,7 @@ def reaches_s3_through_nat(region: str, subnet_id: str) -> bool:
         if table is None or not any(_is_nat(route) for route in table["Routes"]):
             return False
         return not _has_endpoint(ec2, region, table)
-    except (ClientError, BotoCoreError, OperatorError):
+    except (*UNANSWERED, OperatorError):
         return False
 
 

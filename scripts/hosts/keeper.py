@@ -9,8 +9,9 @@ from typing import Any
 
 from scripts import console
 from scripts.cluster import Cluster
-from scripts.errors import OperatorError
+from scripts.errors import ConfigurationError, OperatorError
 from scripts.hosts import orchard_run
+from scripts.hosts.orchard_run import NotConfiguredError
 from scripts.hosts.ssh import Hosts, Remote
 
 # The keeper believes a command that is under way for five minutes after its last word.
@@ -18,6 +19,11 @@ HOLD_EVERY_SECONDS = 60.0
 CONNECT_SECONDS = 8
 # A look is made every ten seconds.
 SILENT_SECONDS = 120.0
+NO_KEEPER = "The master has no keeper yet: `make up` puts one there."
+
+
+class NoKeeperError(ConfigurationError):
+    """No keeper is on the master yet, as on one that an earlier Orchard made."""
 
 
 @dataclass(frozen=True)
@@ -77,10 +83,13 @@ def end(hosts: Remote, why: str) -> LastEntry:
 
 
 @contextmanager
-def held(cluster: Cluster, name: str) -> Iterator[None]:
-    """Hold the cluster while a command is under way here. A keeper that cannot be told is no reason not to go on."""
+def held(cluster: Cluster, name: str, **told: Any) -> Iterator[None]:
+    """Hold the cluster while a command is under way here, told of this first (see `tell`).
+
+    A keeper that cannot be told is no reason not to go on.
+    """
     over = threading.Event()
-    thread = threading.Thread(target=_hold, args=(cluster, name, over), name=f"hold-{name}", daemon=True)
+    thread = threading.Thread(target=_hold, args=(cluster, name, told, over), name=f"hold-{name}", daemon=True)
     thread.start()
     try:
         yield
@@ -89,10 +98,13 @@ def held(cluster: Cluster, name: str) -> Iterator[None]:
         thread.join(CONNECT_SECONDS)
 
 
-def _hold(cluster: Cluster, name: str, over: threading.Event) -> None:
+def _hold(cluster: Cluster, name: str, told: dict[str, Any], over: threading.Event) -> None:
     with Hosts(cluster, connect_seconds=CONNECT_SECONDS) as hosts:
         while True:
             try:
+                if told:
+                    tell(hosts, **told)
+                    told = {}
                 _ask(hosts, "hold", name)
             except OperatorError as error:
                 console.log(f"the keeper was not told of `make {name}`: {error}")
@@ -104,7 +116,15 @@ def _hold(cluster: Cluster, name: str, over: threading.Event) -> None:
 
 
 def _ask(hosts: Remote, *words: str) -> Any:
-    return orchard_run.ask(hosts, hosts.cluster.master, "keeper", *words)
+    try:
+        return orchard_run.ask(hosts, hosts.cluster.master, "keeper", *words)
+    except NotConfiguredError as error:
+        raise NoKeeperError(NO_KEEPER) from error
+    except ConfigurationError as error:
+        # An orchard-run from before there were keepers.
+        if "invalid choice" in error.reason:
+            raise NoKeeperError(NO_KEEPER) from error
+        raise
 
 
 def _parsed(told: dict[str, Any]) -> Ends:

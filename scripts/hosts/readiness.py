@@ -68,7 +68,7 @@ def are_all(cluster: Cluster, state: str) -> bool:
 
 
 def wait_for_state(cluster: Cluster, wanted: str, under_way: Phase, of: Sequence[Host] = ()) -> None:
-    """Wait until every host (of these) is `running` or `stopped`. Raises AwsError when one does not get there."""
+    """Wait until every host (of these) is `running`, `stopped` or `terminated`. Raises AwsError for one that is not."""
     names = {host.name for host in of or cluster.hosts}
     late: dict[str, str] = {}
 

@@ -20,6 +20,8 @@ from scripts.terraform.diagnostics import Event
 from scripts.waiting import wait_until
 
 GONE_SECONDS = 120
+# What the ledger has until nothing is left: only then the disks are gone, too.
+BEGUN = "make down was begun"
 # A page has 1,000 objects; whoever has more reads "more than".
 PAGES_COUNTED = 20
 MEGABYTE = 10**6
@@ -51,7 +53,7 @@ def down(purge: bool = False) -> None:
             host_keys.forget(up_now.known_hosts, up_now.hosts)
         if swept := _sweep(name):
             console.say(f"Swept from this machine: {' and '.join(swept)}.")
-        life.tell(region, name, until)
+        life.tell(region, name, until, up_now.master.id if up_now else None)
         if purge:
             _purge(region, name)
         else:
@@ -64,7 +66,7 @@ def _close_ledger(cluster: Cluster, under_way: console.Phase) -> None:
         if power.are_off(cluster):
             power.settle(cluster)
         else:
-            ends.save_last_entry(cluster, "make down", under_way)
+            ends.save_last_entry(cluster, BEGUN, under_way)
     except OperatorError as error:
         under_way.note(f"the ledger's last entry was not written: {error.reason}")
 
@@ -116,7 +118,7 @@ def _check(region: str, name: str, destroyed: str, under_way: console.Phase) -> 
     there = _wait_until_gone(region, name, destroyed, under_way)
     if there:
         listed = ", ".join(map(str, there))
-        if not console.ask(f"Terraform's state did not know of {listed}, which carry the cluster's tags. Delete them?"):
+        if not console.ask(f"AWS still has {listed}, which carry the cluster's tags. Delete them?"):
             raise BusyError(f"Still there, and paid for: {listed}. `make down` again asks again.")
         resource_removal.remove(region, there)
         there = _wait_until_gone(region, name, " ".join(f'"{resource.id}"' for resource in there), under_way)

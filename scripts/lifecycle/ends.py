@@ -13,7 +13,7 @@ from scripts.aws.bucket import bucket_of
 from scripts.cluster import Cluster
 from scripts.errors import InputError, OperatorError
 from scripts.hosts import keeper, readiness
-from scripts.hosts.keeper import Ends
+from scripts.hosts.keeper import Ends, NoKeeperError
 from scripts.hosts.ssh import Hosts
 from scripts.money import prices
 from scripts.terraform import outputs
@@ -28,7 +28,7 @@ def keep(hours: str) -> None:
     """Put all ends off for so many hours. Raises InputError for what is no such number."""
     wanted = _hours(hours)
     cluster = readiness.of_running(outputs.current())
-    stops_at = move_aws(cluster, wanted)
+    stops_at = move_aws(cluster.region, cluster.name, cluster.ends.max_age_hours, wanted)
     with Hosts(cluster) as hosts:
         if stops_at:
             keeper.tell(hosts, aws_stops_at=stops_at)
@@ -38,27 +38,35 @@ def keep(hours: str) -> None:
 
 @contextmanager
 def put_off(cluster: Cluster, task: str) -> Iterator[None]:
-    """While a command is at work on the cluster, neither its keeper nor AWS ends it."""
-    move_aws(cluster)
-    with keeper.held(cluster, task):
+    """While a command is at work on the cluster, neither its keeper nor AWS ends it: its time begins anew already."""
+    stops_at = move_aws(cluster.region, cluster.name, cluster.ends.max_age_hours)
+    with keeper.held(cluster, task, aws_stops_at=stops_at, begins_anew=True):
         yield
 
 
 def begin_anew(cluster: Cluster) -> None:
     """The cluster's time begins now: tell AWS and the keeper, and the keeper what an hour costs."""
     with console.phase("Ends") as under_way, Hosts(cluster) as hosts:
-        stops_at = move_aws(cluster)
+        stops_at = move_aws(cluster.region, cluster.name, cluster.ends.max_age_hours)
+        if stops_at is None and cluster.ends.max_age_hours:
+            under_way.note("AWS has no schedule that stops the hosts, should their keeper not: `make up` makes it")
+        # Prices that are not known now take nothing from those that were.
         rates = prices.rates(cluster)
-        found = keeper.tell(hosts, rates=rates and asdict(rates), aws_stops_at=stops_at, begins_anew=True)
+        known = {"rates": asdict(rates)} if rates else {}
+        try:
+            found = keeper.tell(hosts, aws_stops_at=stops_at, begins_anew=True, **known)
+        except NoKeeperError as error:
+            under_way.result = f"never by itself: {error}"
+            return
         under_way.result = in_words(cluster, found)
 
 
-def move_aws(cluster: Cluster, hours: float = 0.0) -> float | None:
+def move_aws(region: str, cluster_name: str, max_age_hours: float, hours: float = 0.0) -> float | None:
     """Move AWS's own hour behind the age limit as from now, or behind so many hours; gives it, None without one."""
-    if not cluster.ends.max_age_hours:
+    if not max_age_hours:
         return None
-    at = datetime.now(UTC) + timedelta(hours=max(hours, cluster.ends.max_age_hours)) + AFTER_AGE
-    return at.timestamp() if schedules.move(cluster.region, cluster.name, at) else None
+    at = datetime.now(UTC) + timedelta(hours=max(hours, max_age_hours)) + AFTER_AGE
+    return at.timestamp() if schedules.move(region, cluster_name, at) else None
 
 
 def save_last_entry(cluster: Cluster, why: str, under_way: console.Phase) -> None:

@@ -1,13 +1,13 @@
 """`make stop`, and what `make start` needs: instances off and on; disks, private addresses and host keys stay."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from scripts import console, lock, tfvars
 from scripts.aws import clients, schedules
 from scripts.aws.bucket import bucket_of
 from scripts.aws.errors import aws_errors_as_sentences
-from scripts.cluster import Cluster
+from scripts.cluster import Cluster, Host
 from scripts.errors import OperatorError
 from scripts.hosts import readiness
 from scripts.lifecycle import ends
@@ -19,32 +19,56 @@ from scripts.terraform import outputs, workspace
 STOP_SECONDS = 300
 # AWS invokes a schedule within a minute, and stopping takes some more.
 SCHEDULE_LATE = timedelta(minutes=10)
+GONE = ("terminated", "shutting-down")
+# What the ledger has for an end from here, and for one that nobody tells of.
+STOPPED, UNKNOWN = "make stop", "unknown"
 
 
 def stop() -> None:
     """Stop every instance; spot workers, which cannot be stopped, are given back. Asks when something is at work."""
     with lock.changing(tfvars.read()["cluster_name"], "stop"):
         cluster = outputs.current()
-        spot = cluster.workers if cluster.spot else ()
-        staying = [host for host in cluster.hosts if host not in spot]
         if are_off(cluster):
             console.say(f"Cluster {cluster.name} is stopped already. Next: make start")
             return
         at_work.ask_before(cluster, "Stop the cluster all the same?")
         with console.phase("Stop") as under_way:
-            ends.save_last_entry(cluster, "make stop", under_way)
-            with aws_errors_as_sentences("stop the instances"):
-                if spot:
-                    _ec2(cluster).terminate_instances(InstanceIds=[host.id for host in spot])
-                _ec2(cluster).stop_instances(InstanceIds=[host.id for host in staying])
-            readiness.wait_for_state(cluster, "stopped", under_way, of=staying)
-            given_back = f", {len(spot)} spot workers given back" if spot else ""
-            under_way.result = f"{len(staying)} hosts stopped{given_back}"
+            ends.save_last_entry(cluster, STOPPED, under_way)
+            staying = _switch_off(cluster, under_way)
+            _close_where_the_keeper_could_not(cluster, under_way)
     disks = prices.of_disks(cluster.region, len(staying), cluster.root_volume_gb)
     console.say(
         f"While it is stopped, its disks cost {disks * prices.HOURS_PER_DAY:.2f} {prices.currency()} a day. "
         "Next: make start"
     )
+
+
+def _switch_off(cluster: Cluster, under_way: console.Phase) -> list[Host]:
+    """Stop what can be stopped, give spot workers back; gives what was stopped. What is gone already is left out."""
+    now = readiness.states(cluster)
+    there = [host for host in cluster.hosts if now[host.name] not in GONE]
+    spot = [host for host in there if cluster.spot and host is not cluster.master]
+    staying = [host for host in there if host not in spot]
+    with aws_errors_as_sentences("stop the instances"):
+        if spot:
+            _ec2(cluster).terminate_instances(InstanceIds=[host.id for host in spot])
+        if staying:
+            _ec2(cluster).stop_instances(InstanceIds=[host.id for host in staying])
+    for hosts, state in ((spot, "terminated"), (staying, "stopped")):
+        if hosts:
+            readiness.wait_for_state(cluster, state, under_way, of=hosts)
+    given_back = f", {len(spot)} spot workers given back" if spot else ""
+    under_way.result = f"{len(staying)} hosts stopped{given_back}"
+    return staying
+
+
+def _close_where_the_keeper_could_not(cluster: Cluster, under_way: console.Phase) -> None:
+    try:
+        if (stretch := _newest(cluster)) and not stretch.ended_at:
+            stopped_at = readiness.stopped_at(cluster) or datetime.now(UTC)
+            ledger.close(bucket_of(cluster), stretch, stopped_at, STOPPED)
+    except OperatorError as error:
+        under_way.note(f"the ledger's last entry was not written: {error.reason}")
 
 
 def are_off(cluster: Cluster) -> bool:
@@ -56,7 +80,7 @@ def are_off(cluster: Cluster) -> bool:
 def lost_workers(cluster: Cluster) -> list[str]:
     """Workers that are no more, as spot ones after a stop: only Terraform makes them anew."""
     now = readiness.states(cluster)
-    return [host.name for host in cluster.workers if now[host.name] in ("terminated", "shutting-down")]
+    return [host.name for host in cluster.workers if now[host.name] in GONE]
 
 
 def say_how_it_stopped(cluster: Cluster) -> None:
@@ -69,18 +93,27 @@ def say_how_it_stopped(cluster: Cluster) -> None:
         console.warn(f"When and why it stopped is not known ({error.reason}).")
         return
     if stretch and stretch.ended_at and not (stretch.why or "").startswith("make "):
-        why = (stretch.why or "").partition(": ")[2] or stretch.why
-        console.say(f"It had stopped by itself at {ends.moment(stretch.ended_at.timestamp())}: {why}.")
+        kind, _, why = (stretch.why or "").partition(": ")
+        at, reason = ends.moment(stretch.ended_at.timestamp()), console.one_line(why or kind)
+        if kind == UNKNOWN:
+            console.say(f"It had been stopped at {at}: {reason}.")
+        else:
+            console.say(f"It had stopped by itself at {at}: {reason}.")
 
 
 def settle(cluster: Cluster) -> Stretch | None:
     """The newest stretch of a cluster that is off, closed by what EC2 says where its keeper had no last word."""
-    bucket = bucket_of(cluster)
-    stretch = ledger.latest(bucket, cluster.name)
+    stretch = _newest(cluster)
     if stretch is None or stretch.ended_at:
         return stretch
     stopped_at = readiness.stopped_at(cluster) or stretch.seen_at
-    return ledger.close(bucket, stretch, stopped_at, _why_unsaid(cluster, stopped_at))
+    return ledger.close(bucket_of(cluster), stretch, stopped_at, _why_unsaid(cluster, stopped_at))
+
+
+def _newest(cluster: Cluster) -> Stretch | None:
+    """The newest stretch, where it is this cluster's: the ledger outlives clusters, and knows each by its master."""
+    stretch = ledger.latest(bucket_of(cluster), cluster.name)
+    return stretch if stretch and stretch.master_id in (None, cluster.master.id) else None
 
 
 def _why_unsaid(cluster: Cluster, stopped_at: datetime) -> str:
@@ -88,7 +121,7 @@ def _why_unsaid(cluster: Cluster, stopped_at: datetime) -> str:
     due = schedules.due(cluster.region, cluster.name)
     if due and abs(stopped_at - due) < SCHEDULE_LATE:
         return "AWS: its hosts had not stopped by themselves by the hour that AWS was given"
-    return "unknown: its keeper said nothing; somebody stopped it elsewhere, or its hosts were lost"
+    return f"{UNKNOWN}: its keeper said nothing; somebody stopped it elsewhere, or its hosts were lost"
 
 
 def start_stopped(cluster: Cluster, under_way: console.Phase) -> int:

@@ -6,11 +6,13 @@ from scripts.errors import ConfigurationError, OperatorError
 from scripts.hosts import host_keys, orchard_run, readiness, spark_master
 from scripts.hosts.spark_master import MasterState
 from scripts.hosts.ssh import Hosts
-from scripts.lifecycle import ends, plan, summary, up
+from scripts.lifecycle import ends, plan, power, summary, up
 from scripts.terraform import outputs, validation
 from scripts.waiting import wait_until
 
 DECOMMISSION_SECONDS = 300
+# What Terraform keeps of the settings that the hosts' software goes by.
+APPLIED = "terraform_data.applied"
 
 
 def scale(workers: str, admin_cidr: str = "") -> None:
@@ -21,6 +23,7 @@ def scale(workers: str, admin_cidr: str = "") -> None:
     with lock.changing(name, "scale"):
         cluster = outputs.current()
         leaving = cluster.workers[wanted:]
+        power.say_how_it_stopped(cluster)
         with ends.put_off(cluster, "scale"):
             # A cluster that has stopped has nothing to hand over, and is started for its new number.
             is_off = not readiness.runs(cluster)
@@ -38,12 +41,13 @@ def scale(workers: str, admin_cidr: str = "") -> None:
 def _shrink(cluster: Cluster, admin_cidr: str) -> Cluster:
     """Give the instances back. What stays needs no new settings: a job that is at work there goes on.
 
-    Where the plan makes hosts, too, in place of a lost one for one, all of it is done as by `make up`.
+    Where the plan makes hosts, too, in place of a lost one for one, or changes what hosts are told, it is done as by
+    `make up`.
     """
     with console.phase("Plan") as under_way:
         planned = plan.plan_for(cluster.name, admin_cidr)
         under_way.result = plan.counts(planned)
-    if planned.count("create") or planned.count("replace"):
+    if planned.count("create") or planned.count("replace") or APPLIED in planned.changes:
         return up.converge(cluster.name, admin_cidr)
     with console.phase("Machines") as under_way:
         under_way.result = up.apply(cluster.name, planned, under_way)

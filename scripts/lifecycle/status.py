@@ -62,7 +62,7 @@ class Status:
     hosts: tuple[HostStatus, ...]
     workers: int
     workers_alive: int | None
-    runs: tuple[RunStatus, ...]
+    runs: tuple[RunStatus, ...] | None
     uptime_seconds: float | None
     price_per_hour: float | None
     cost_so_far: float | None
@@ -101,23 +101,32 @@ def ask(cluster: Cluster) -> Status:
     """Ask EC2, then the master where it runs. A master that runs and cannot be reached leaves its part unknown."""
     instances = _instances(cluster)
     state: MasterState | None = None
-    runs: tuple[RunStatus, ...] = ()
+    runs: tuple[RunStatus, ...] | None = None
     ending: Ends | None = None
     if _state_of(instances, cluster.master.id) == RUNNING:
         try:
             with Hosts(cluster) as hosts:
-                state, runs, ending = master_state(hosts, cluster), _runs(hosts), keeper.ends(hosts)
+                state, runs = master_state(hosts, cluster), _runs(hosts)
+                ending = _ending(hosts)
         except (ConfigurationError, HostError, MissingError) as error:
             console.warn(str(error))
-    found = status_of(cluster, instances, state, runs, prices.of(cluster), time.time())
+    found = status_of(cluster, instances, state, runs, _price(cluster, instances), time.time())
     return replace(found, ends=ending, rehearsal=clients.rehearsal(cluster.region))
+
+
+def _ending(hosts: Hosts) -> Ends | None:
+    try:
+        return keeper.ends(hosts)
+    except ConfigurationError as error:
+        console.warn(str(error))
+        return None
 
 
 def status_of(
     cluster: Cluster,
     instances: dict[str, dict[str, Any]],
     state: MasterState | None,
-    runs: tuple[RunStatus, ...],
+    runs: tuple[RunStatus, ...] | None,
     price: Price | None,
     now: float,
 ) -> Status:
@@ -136,8 +145,7 @@ def status_of(
     )
     is_up = hosts[0].state == RUNNING
     uptime = now - instances[cluster.master.id]["LaunchTime"].timestamp() if is_up else None
-    stopped = prices.of_disks(cluster.region, len(hosts), cluster.root_volume_gb)
-    per_hour = stopped if not is_up else price.per_hour if price else None
+    per_hour = price.per_hour if price else None
     return Status(
         cluster=cluster.name,
         region=cluster.region,
@@ -161,8 +169,10 @@ def lines(status: Status) -> list[str]:
     said = [status.rehearsal] if status.rehearsal else []
     said += [f"Cluster {status.cluster} in {status.region}: {status.state}{since}; workers alive: {alive}"]
     said += [f"  {line}" for line in console.columns(map(_cells, status.hosts))]
-    said += [f"Run {run.run_id} for {span(run.seconds)}: {run.progress or 'starting'}" for run in status.runs]
-    if not status.runs:
+    said += [f"Run {run.run_id} for {span(run.seconds)}: {run.progress or 'starting'}" for run in status.runs or ()]
+    if status.runs is None and status.state == RUNNING:
+        said.append("Whether a run is under way is not known.")
+    elif not status.runs:
         said.append("No run is under way.")
     if status.ends:
         said += ends.lines(status.ends, time.time())
@@ -234,6 +244,12 @@ def _host_of_rest(described: dict[str, Any], cluster_name: str) -> HostStatus:
         private_ip=described.get("PrivateIpAddress", "-"),
         is_alive=None,
     )
+
+
+def _price(cluster: Cluster, instances: dict[str, dict[str, Any]]) -> Price | None:
+    """What runs of it costs, and the disks of all hosts that are there, running or not."""
+    there = [found for found in instances.values() if found["State"]["Name"] not in ("terminated", "shutting-down")]
+    return price_of_instances(cluster.region, there, len(there) * cluster.root_volume_gb)
 
 
 def _cells(host: HostStatus) -> tuple[str, ...]:

@@ -33,19 +33,20 @@ def start() -> None:
             cluster = converge(name)
         else:
             power.say_how_it_stopped(cluster)
-            with ends.put_off(cluster, "start"):
-                cluster = _switch_on(cluster)
+            cluster = _switch_on(cluster)
     summary.say(cluster)
 
 
 def _switch_on(cluster: Cluster) -> Cluster:
+    ends.move_aws(cluster.region, cluster.name, cluster.ends.max_age_hours)
     with console.phase("Start") as under_way:
         started = power.start_stopped(cluster, under_way)
         under_way.result = f"{started} hosts started" if started else "all were running"
     cluster = outputs.current()
     readiness.connect(cluster)
-    readiness.verify(cluster)
-    ends.begin_anew(cluster)
+    with ends.put_off(cluster, "start"):
+        readiness.verify(cluster)
+        ends.begin_anew(cluster)
     return cluster
 
 
@@ -64,10 +65,9 @@ def converge(name: str, admin_cidr: str = "") -> Cluster:
 
 def _converge(name: str, admin_cidr: str) -> Cluster:
     with suppress(NoClusterError):
-        before = outputs.current()
-        power.say_how_it_stopped(before)
-        # What Terraform changes of a schedule whose hour is past might stop the hosts at once.
-        ends.move_aws(before)
+        power.say_how_it_stopped(outputs.current())
+    # What Terraform changes of a schedule whose hour is past might stop the hosts at once, half a cluster's, too.
+    ends.move_aws(str(tfvars.setting("region")), name, float(tfvars.setting("max_age_hours")))
     with console.phase("Plan") as under_way:
         key = host_keys.ensure_pair(name)
         planned = plan.plan_for(name, admin_cidr)

@@ -4,18 +4,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from scripts import tfvars
 from scripts.aws import resources, subnet
+from scripts.aws.clients import UNANSWERED
 from scripts.cluster import Cluster
 from scripts.errors import OperatorError
 from scripts.money import prices
-from scripts.money.prices import Price
+from scripts.money.prices import Price, Rates
 
 NOT_KNOWN = "not known for these instance types: see aws.amazon.com/ec2/pricing"
-# What prices and their bounds depend on, beside what Cluster has.
-ENDS = ("idle_minutes", "max_age_hours")
+# The schedules of terraform/ends.tf.
+AWS_LATER_HOURS = 1
 METRICS = 9  # that the keeper writes; a test holds it to them
 
 
@@ -30,23 +29,34 @@ class Ends:
 
 def before(settings: Mapping[str, Any]) -> list[str]:
     """The price of the cluster that a plan's variables lead to, its bound, what CloudWatch and a NAT gateway add."""
-    price = prices.of_settings(settings)
+    rates, workers = prices.rates_of_settings(settings), int(settings["worker_count"])
     disks = prices.of_disks(settings["region"], 1, int(settings["root_volume_gb"]))
-    ends = _ends(settings, int(settings["worker_count"]), bool(settings["worker_spot"]))
-    return [f"Price: {price or NOT_KNOWN}", bound(price, ends, disks), *cloudwatch(settings), *nat(settings)]
+    kept = _disks_kept(workers, bool(settings["worker_spot"]))
+    ends = Ends(float(settings["idle_minutes"]), float(settings["max_age_hours"]), kept)
+    price, bounded = _price_and_bound(rates, workers, ends, disks)
+    return [f"Price: {price}", bounded, *cloudwatch(settings), *nat(settings)]
 
 
 def of_running(cluster: Cluster) -> list[str]:
-    """Price and bound of a cluster that runs, by the settings in force."""
-    settings = {name: tfvars.setting(name) for name in ENDS}
-    price = prices.of(cluster)
+    """Price and bound of a cluster that runs, by what was applied."""
     disks = prices.of_disks(cluster.region, 1, cluster.root_volume_gb)
-    ends = _ends(settings, len(cluster.workers), cluster.spot)
-    return [str(price or NOT_KNOWN), bound(price, ends, disks)]
+    kept = _disks_kept(len(cluster.workers), cluster.spot)
+    ends = Ends(cluster.ends.idle_minutes, cluster.ends.max_age_hours, kept)
+    return _price_and_bound(prices.rates(cluster), len(cluster.workers), ends, disks)
 
 
-def bound(price: Price | None, ends: Ends, disk_per_hour: float) -> str:
-    """When it stops by itself and what it comes to until then, if somebody forgets it."""
+def _price_and_bound(rates: Rates | None, workers: int, ends: Ends, disk_per_hour: float) -> list[str]:
+    if rates is None:
+        return [NOT_KNOWN, bound(None, ends, disk_per_hour)]
+    price = rates.price(workers)
+    return [str(price), bound(price, ends, disk_per_hour, rates.dearest(workers))]
+
+
+def bound(price: Price | None, ends: Ends, disk_per_hour: float, dearest: Price | None = None) -> str:
+    """When it stops by itself and what it comes to at most, if somebody forgets it and its keeper fails, too.
+
+    Until AWS's own schedule, then, AWS_LATER_HOURS behind the age limit; at the `dearest` price, for spot prices rise.
+    """
     if not ends.idle_minutes and not ends.max_age_hours:
         costs = f"it costs {_sum(price.per_day)} a day" if price else "it is paid for"
         return f"Nothing stops it by itself (idle_minutes and max_age_hours are 0): {costs} until you stop it."
@@ -59,7 +69,8 @@ def bound(price: Price | None, ends: Ends, disk_per_hour: float) -> str:
         )
     age = f"after {_count(ends.max_age_hours, 'hour')}"
     when = f"{idle}, {age} at the latest" if idle else f"{age}, idle or not"
-    most = f": at most {_sum(price.per_hour * ends.max_age_hours)} if you forget it" if price else ""
+    hours = ends.max_age_hours + AWS_LATER_HOURS
+    most = f": at most {_sum((dearest or price).per_hour * hours)} if you forget it" if price else ""
     return f"It stops by itself {when}{most}; {stopped}"
 
 
@@ -90,7 +101,7 @@ def of_what_runs(cluster_name: str) -> list[str]:
         region = str(tfvars.setting("region"))
         running = [host for host in resources.instances(region, cluster_name) if _runs(host)]
         price = of_instances(region, running, resources.disk_gigabytes(region, cluster_name))
-    except (ClientError, BotoCoreError, OperatorError):
+    except (*UNANSWERED, OperatorError):
         return []
     if not running:
         return []
@@ -139,9 +150,9 @@ def nat(settings: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _ends(settings: Mapping[str, Any], workers: int, spot: bool) -> Ends:
+def _disks_kept(workers: int, spot: bool) -> int:
     # Spot workers cannot be stopped: they go, and their disks with them.
-    return Ends(float(settings["idle_minutes"]), float(settings["max_age_hours"]), 1 if spot else 1 + workers)
+    return 1 if spot else 1 + workers
 
 
 def _disks(disks: int) -> str:

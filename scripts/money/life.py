@@ -27,24 +27,29 @@ def ran_until(cluster: Cluster) -> datetime | None:
     return None
 
 
-def tell(region: str, cluster_name: str, until: datetime | None) -> None:
+def tell(region: str, cluster_name: str, until: datetime | None, master_id: str | None = None) -> None:
     """Close the ledger of a cluster that was taken away, its hosts having run until then, and say what is in it.
+
+    `master_id` is its master's instance, None where nobody knows.
 
     A ledger that cannot be read or written is a warning: the cluster is gone all the same.
     """
     try:
         for bucket in resources.buckets(region, cluster_name):
-            for line in _lines(Bucket(bucket, region), cluster_name, until):
+            for line in _lines(Bucket(bucket, region), cluster_name, until, master_id):
                 console.say(line)
     except (AwsError, MissingError) as error:
         console.warn(f"What the cluster has cost is not known: {error}")
 
 
-def _lines(bucket: Bucket, cluster_name: str, until: datetime | None) -> list[str]:
+def _lines(bucket: Bucket, cluster_name: str, until: datetime | None, master_id: str | None) -> list[str]:
     stretches = ledger.entries(bucket, cluster_name)
     if not stretches:
         return []
     newest = stretches[-1]
+    if master_id and newest.master_id not in (None, master_id):
+        # An earlier cluster's of this name: this one was gone before its keeper wrote anything.
+        return []
     if newest.gone_at is None:
         # Hosts may have stopped long before their disks went.
         closed = ledger.close(bucket, newest, until or newest.seen_at, ledger.DOWN)

@@ -11,10 +11,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from scripts import remembered
 from scripts.aws import clients
+from scripts.aws.clients import UNANSWERED
 from scripts.cluster import Cluster
 from scripts.remembered import Remembered
 
@@ -69,8 +68,15 @@ class Rates:
 
     def price(self, workers: int) -> Price:
         """A master and so many workers, each with its disk and its public address."""
-        machines = self.master_per_hour + workers * (self.worker_per_hour or 0)
+        return self._price(workers, self.worker_per_hour or 0)
+
+    def dearest(self, workers: int) -> Price:
+        """The same where the spot market asks as much as it may: what a worker costs on demand."""
+        return self._price(workers, max(self.worker_per_hour or 0, self.worker_on_demand_per_hour or 0))
+
+    def _price(self, workers: int, worker_per_hour: float) -> Price:
         each = self.disk_per_hour + self.address_per_hour
+        machines = self.master_per_hour + workers * worker_per_hour
         return Price(machines + (1 + workers) * each, self.currency, self.source)
 
 
@@ -193,7 +199,7 @@ def of_spot(region: str, instance_type: str) -> Price | None:
         answer = clients.client("ec2", region).describe_spot_price_history(
             InstanceTypes=[instance_type], ProductDescriptions=["Linux/UNIX"], StartTime=datetime.now(UTC)
         )
-    except (ClientError, BotoCoreError):
+    except UNANSWERED:
         return None
     prices = [float(entry["SpotPrice"]) for entry in answer["SpotPriceHistory"]]
     return Price(max(prices), "USD", "the spot market just now") if prices else None
@@ -224,7 +230,7 @@ def _ask_api(wanted: Mapping[str, str], unit: str) -> float | None:
         answer = clients.client("pricing", API_REGION, clients.IN_A_HURRY).get_products(
             ServiceCode="AmazonEC2", Filters=filters
         )
-    except (ClientError, BotoCoreError):
+    except UNANSWERED:
         return None
     products = map(json.loads, answer.get("PriceList", []))
     return next((price for product in products if (price := _on_demand(product, unit))), None)

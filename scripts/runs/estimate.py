@@ -69,7 +69,7 @@ class UnknownError(Exception):
 def say(hosts: Remote, bucket: Bucket, submission: Submission) -> float | None:
     """Say what the run will take; gives the seconds, None where that is not known or only at least.
 
-    Raises nothing: the run begins whatever becomes of this, and after SECONDS at the latest.
+    Raises nothing: the run begins whatever becomes of this, SECONDS after the master has told its cores at the latest.
     """
     try:
         asked = asked_of(submission.words)

@@ -98,6 +98,16 @@ def of_setting(diagnostic: Diagnostic) -> str:
     return ""
 
 
+DENIED = ("UnauthorizedOperation", "AccessDenied", "AccessDeniedException", "AuthorizationError")
+# Services that not every administrator thinks of, by the resources that need them.
+SERVICES = {
+    "aws_scheduler_": "EventBridge Scheduler",
+    "aws_cloudwatch_": "CloudWatch",
+    "aws_sns_": "SNS",
+    "aws_budgets_": "Budgets",
+}
+
+
 def of_aws(diagnostic: Diagnostic) -> OperatorError | None:
     """AWS's refusal of what Terraform asked for; None when it is none that is known here."""
     text = f"{diagnostic.summary} {diagnostic.detail}"
@@ -113,10 +123,10 @@ def of_aws(diagnostic: Diagnostic) -> OperatorError | None:
         return MissingError(aws.not_accepted(code))
     if code in aws.THROTTLED:
         return TerraformError(aws.throttled(code), [diagnostic])
-    if code in ("UnauthorizedOperation", "AccessDenied", "AccessDeniedException"):
+    if code in DENIED:
         return TerraformError(
-            f"Your AWS credentials do not allow what {diagnostic.address or 'Terraform'} needs ({code}): ask your "
-            "administrator for rights on EC2, S3 and IAM.",
+            f"Your AWS credentials do not allow what {diagnostic.address or 'Terraform'} needs ({code}): "
+            f"{_rights(diagnostic.address)}.",
             [diagnostic],
         )
     known = FREE_PLAN if NOT_ON_FREE_PLAN in text else ADVICE.get(code)
@@ -124,6 +134,15 @@ def of_aws(diagnostic: Diagnostic) -> OperatorError | None:
         reason, advice = known
         return TerraformError(f"{_host(instance)} could not be started: {reason} ({code}); {advice}.", [diagnostic])
     return None
+
+
+def _rights(address: str) -> str:
+    """What to ask for, by the resource that was refused."""
+    for kind, service in SERVICES.items():
+        if address.startswith(kind):
+            without = ", or set cloudwatch = false" if service in ("CloudWatch", "SNS") else ""
+            return f"ask your administrator for rights on {service}{without}"
+    return "ask your administrator for rights on EC2, S3 and IAM"
 
 
 def _host(instance: re.Match[str]) -> str:

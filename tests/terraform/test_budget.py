@@ -26,7 +26,12 @@ def begin_early(make_configuration: Make, _: AwsDouble) -> Applied:
     """All of it in an AWS of its own: its faults are nobody else's."""
     with AwsDouble() as aws:
         cluster = make_configuration(
-            aws, NAME, budget_email="me@example.com", master_instance_type="t3.medium", worker_count=1
+            aws,
+            NAME,
+            budget_email="me@example.com",
+            master_instance_type="t3.medium",
+            worker_count=0,
+            cloudwatch=False,
         )
         cluster.init()
         aws.fail("budgets:CreateBudget", code="AccessDeniedException", times=50)

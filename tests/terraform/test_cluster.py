@@ -1,18 +1,27 @@
 """The story of one cluster in AWS: created, left alone, grown, shrunk, changed, taken away."""
 
+import json
+import re
 from collections.abc import Iterator
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from tests.doubles.aws.double import AwsDouble
+from scripts.aws import clients, schedules
+from scripts.waiting import wait_until
+from tests.doubles.aws.double import ACCOUNT, AwsDouble
 from tests.doubles.aws.resources import all_resources, resources_of
 from tests.terraform.configuration import Configuration
 from tests.terraform.conftest import Make
 
 NAME = "story"
+GROUP = f"orchard-{NAME}"
+FIRED_SECONDS = 20  # the double looks five times a second
+NOT_PROPAGATED = "The execution role you provide must allow AWS EventBridge Scheduler to assume the role."
+FOREVER = datetime(2099, 1, 1, 12, 0, 0, tzinfo=UTC)
 NEWEST_DEBIAN = "ami-0deb12amd64new0002"
 DEBIAN_FOR_ARM = "ami-0deb12arm64new0003"
 
@@ -24,6 +33,29 @@ class Story:
     cluster: Configuration
     aws: AwsDouble
     before: set[str]
+    began: datetime = field(default_factory=lambda: datetime.now(UTC))
+    ended: datetime = FOREVER
+
+    def ids(self) -> dict[str, list[str]]:
+        """Identifiers of the hosts by their names, as Terraform knows them."""
+        outputs = self.cluster.outputs()
+        return {host["name"]: [host["id"]] for host in (outputs["master"], *outputs["workers"])}
+
+    def schedule(self, name: str) -> dict[str, Any]:
+        """What AWS says of a schedule."""
+        described: dict[str, Any] = self.aws.client("scheduler").get_schedule(GroupName=GROUP, Name=name)
+        return described
+
+    def update(self, name: str, at: datetime) -> None:
+        """Give a schedule this time, be it past."""
+        described = self.schedule(name)
+        kept = {key: described[key] for key in schedules.KEPT if key in described}
+        expression = f"at({at:%Y-%m-%dT%H:%M:%S})"
+        self.aws.client("scheduler").update_schedule(**kept, ScheduleExpression=expression)
+
+    def fired(self, name: str) -> list[str]:
+        """How each firing of this schedule went: the error's code, empty when it went well."""
+        return [one["error"] for one in self.aws.fired() if one["schedule"] == f"{GROUP}/{name}"]
 
     def hosts(self) -> dict[str, dict[str, Any]]:
         """EC2's own description of each host that is not terminated, by role and number."""
@@ -43,20 +75,30 @@ def tags_of(described: dict[str, Any]) -> dict[str, str]:
 
 
 def begin_early(make_configuration: Make, _: AwsDouble) -> Story:
-    """Apply the cluster in an account of its own, so that all that appears there is this cluster's."""
+    """Apply the cluster in an account of its own, so that all that appears there is this cluster's.
+
+    IAM is late by two refusals of a role that was just made.
+    """
     own = AwsDouble().start()
-    cluster = make_configuration(own, NAME)
+    cluster = make_configuration(own, NAME, budget_email="me@example.com")
     cluster.init()
+    own.fail("scheduler:POST /schedules/*", code="ValidationException", message=NOT_PROPAGATED, times=2)
     story = Story(cluster, own, all_resources(own.client))
     cluster.apply()
+    story.ended = datetime.now(UTC)
     return story
 
 
 @pytest.fixture(scope="module")
 def story(early: dict[str, Future[Story]]) -> Iterator[Story]:
-    """The cluster, applied."""
+    """The cluster, applied; its AWS taken by the product's clients for Amazon's."""
     story = early[__name__].result()
-    yield story
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        for name, value in story.aws.environment().items():
+            monkeypatch.setenv(name, value)
+        clients.client.cache_clear()
+        yield story
+    clients.client.cache_clear()
     story.aws.stop()
 
 
@@ -138,8 +180,108 @@ def test_the_bucket_is_private_versioned_and_encrypted(story: Story) -> None:
     assert "aws:SecureTransport" in s3.get_bucket_policy(Bucket=bucket)["Policy"]
 
 
-def test_a_second_plan_changes_nothing(story: Story) -> None:
+# The end by AWS's own hand
+
+
+def test_a_role_that_cannot_be_assumed_yet_is_waited_for(story: Story) -> None:
+    assert story.aws.pending_faults() == 0
+    assert story.schedule("master")["Target"]["RoleArn"] == f"arn:aws:iam::{ACCOUNT}:role/{GROUP}-scheduler"
+
+
+def targets(story: Story) -> dict[str, tuple[str, list[str]]]:
+    """Operation and instances of each schedule."""
+    found = {}
+    for name in story.ids():
+        target = story.schedule(name)["Target"]
+        found[name] = (target["Arn"].rpartition(":")[2], json.loads(target["Input"])["InstanceIds"])
+    return found
+
+
+def test_each_host_is_stopped_by_a_schedule_of_its_own(story: Story) -> None:
+    assert targets(story) == {name: ("stopInstances", ids) for name, ids in story.ids().items()}
+
+
+def test_they_are_due_an_hour_behind_the_age_limit_once_and_to_the_minute(story: Story) -> None:
+    due = schedules.due(story.aws.region, NAME)
+    assert due
+    assert story.began - timedelta(seconds=1) <= due - timedelta(hours=13) <= story.ended
+    for name in story.ids():
+        described = story.schedule(name)
+        assert re.fullmatch(r"at\(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\)", described["ScheduleExpression"])
+        assert described["ScheduleExpressionTimezone"] == "UTC"
+        assert described["State"] == "ENABLED"
+        assert described["FlexibleTimeWindow"] == {"Mode": "OFF"}
+        assert described["Target"]["RetryPolicy"]["MaximumEventAgeInSeconds"] == 3600
+
+
+def test_the_dashboard_shows_what_the_keeper_writes(story: Story) -> None:
+    dashboard = story.aws.client("cloudwatch").get_dashboard(DashboardName=GROUP)
+    widgets = json.loads(dashboard["DashboardBody"])["widgets"]
+    shown = [tuple(metric) for widget in widgets for metric in widget["properties"]["metrics"]]
+    names = {
+        "WorkersAlive",
+        "Cores",
+        "TasksRunning",
+        "PicturesDone",
+        "ImagesPerSecond",
+        "BadPictures",
+        "IdleMinutes",
+        "FreeDiskGB",
+        "USDSinceStart",
+    }
+    assert set(shown) == {("Orchard", name, "Cluster", NAME) for name in names}
+    assert {widget["properties"]["region"] for widget in widgets} == {"eu-west-1"}
+    places = [(widget["x"], widget["y"]) for widget in widgets]
+    assert len(set(places)) == len(places)
+
+
+def alarms(story: Story) -> dict[str, dict[str, Any]]:
+    described = story.aws.client("cloudwatch").describe_alarms()["MetricAlarms"]
+    return {alarm["AlarmName"].removeprefix(f"{GROUP}-"): alarm for alarm in described}
+
+
+def test_two_alarms_send_an_e_mail(story: Story) -> None:
+    topic = f"arn:aws:sns:eu-west-1:{ACCOUNT}:{GROUP}"
+    assert set(alarms(story)) == {"too-old", "workers-missing"}
+    for alarm in alarms(story).values():
+        assert alarm["AlarmActions"] == [topic]
+        assert alarm["TreatMissingData"] == "notBreaching"
+    (mail,) = story.aws.client("sns").list_subscriptions_by_topic(TopicArn=topic)["Subscriptions"]
+    assert (mail["Protocol"], mail["Endpoint"]) == ("email", "me@example.com")
+
+
+def test_a_cluster_that_is_too_old_is_seen_without_any_keeper(story: Story) -> None:
+    alarm = alarms(story)["too-old"]
+    assert (alarm["Namespace"], alarm["MetricName"], alarm["Statistic"]) == (
+        "AWS/EC2",
+        "StatusCheckFailed",
+        "SampleCount",
+    )
+    assert alarm["Dimensions"] == [{"Name": "InstanceId", "Value": story.ids()["master"][0]}]
+    # Fourteen hours in a row in which EC2 has looked at the host nearly every minute.
+    assert (alarm["Period"], alarm["EvaluationPeriods"], alarm["Threshold"]) == (3600, 14, 50)
+    assert alarm["ComparisonOperator"] == "GreaterThanOrEqualToThreshold"
+
+
+def test_workers_that_are_missing_for_ten_minutes_are_seen(story: Story) -> None:
+    alarm = alarms(story)["workers-missing"]
+    assert (alarm["Namespace"], alarm["MetricName"]) == ("Orchard", "WorkersAlive")
+    assert alarm["Dimensions"] == [{"Name": "Cluster", "Value": NAME}]
+    assert alarm["Period"] * alarm["EvaluationPeriods"] == 600
+    assert (alarm["ComparisonOperator"], alarm["Threshold"]) == ("LessThanThreshold", 2)
+
+
+# Its life
+
+
+def test_a_second_plan_changes_nothing_nor_does_one_after_the_operator_has_moved_the_end(story: Story) -> None:
     story.cluster.must("plan", "-input=false", "-detailed-exitcode")
+    assert schedules.move(story.aws.region, NAME, FOREVER) == 3
+    assert schedules.due(story.aws.region, NAME) == FOREVER
+    story.cluster.must("plan", "-input=false", "-detailed-exitcode")
+
+
+ALARM = {"aws_cloudwatch_metric_alarm.workers_missing[0]": "update"}
 
 
 def workers_and_their_schedules(action: str, *indices: int) -> dict[str, str]:
@@ -151,18 +293,45 @@ def workers_and_their_schedules(action: str, *indices: int) -> dict[str, str]:
 def test_growing_touches_only_new_workers_and_their_schedules(story: Story) -> None:
     before = {name: host["InstanceId"] for name, host in story.hosts().items()}
     story.cluster.set(worker_count=4)
-    assert story.cluster.changes() == workers_and_their_schedules("create", 2, 3)
+    assert story.cluster.changes() == workers_and_their_schedules("create", 2, 3) | ALARM
     story.cluster.carry_out()
+    assert targets(story)["worker-4"] == ("stopInstances", story.ids()["worker-4"])
+    # The new ones' are due as from now, until the operator moves them along.
+    assert story.schedule("worker-1")["ScheduleExpression"] == "at(2099-01-01T12:00:00)"
+    assert schedules.due(story.aws.region, NAME) < FOREVER
     after = {name: host["InstanceId"] for name, host in story.hosts().items()}
     assert set(after) == {"master", "worker-1", "worker-2", "worker-3", "worker-4"}
     assert after.items() >= before.items()
     assert [worker["name"] for worker in story.cluster.outputs()["workers"]] == [f"worker-{n}" for n in (1, 2, 3, 4)]
 
 
+def fire_now(story: Story, name: str) -> None:
+    """Let the time of this schedule come, as time itself does."""
+    before = len(story.fired(name))
+    story.update(name, datetime.now(UTC) - timedelta(seconds=1))
+    wait_until(lambda: len(story.fired(name)) > before, seconds=FIRED_SECONDS, every=0.1)
+
+
+def states(story: Story) -> dict[str, str]:
+    return {name: host["State"]["Name"] for name, host in story.hosts().items()}
+
+
+def test_a_schedule_that_is_due_stops_its_host_once_and_the_product_has_called_nothing(story: Story) -> None:
+    story.aws.forget_faults()
+    fire_now(story, "worker-2")
+    assert story.fired("worker-2") == [""]
+    assert {name for name, state in states(story).items() if state == "stopped"} == {"worker-2"}
+    assert "ec2:StopInstances" not in story.aws.calls()
+    story.aws.client("ec2").start_instances(InstanceIds=story.ids()["worker-2"])
+    fire_now(story, "worker-3")
+    assert story.fired("worker-2") == [""]
+    schedules.move(story.aws.region, NAME, FOREVER)
+
+
 def test_shrinking_takes_the_last_workers(story: Story) -> None:
     before = {name: host["InstanceId"] for name, host in story.hosts().items()}
     story.cluster.set(worker_count=1)
-    assert story.cluster.changes() == workers_and_their_schedules("delete", 1, 2, 3)
+    assert story.cluster.changes() == workers_and_their_schedules("delete", 1, 2, 3) | ALARM
     story.cluster.carry_out()
     after = {name: host["InstanceId"] for name, host in story.hosts().items()}
     assert after == {name: before[name] for name in ("master", "worker-1")}
@@ -177,9 +346,15 @@ def test_neither_a_newer_image_nor_a_stop_replaces_a_host(story: Story) -> None:
     ec2.start_instances(InstanceIds=[master])
 
 
-def test_a_worker_that_vanished_comes_back_alone(story: Story) -> None:
-    lost = story.cluster.outputs()["workers"][0]["id"]
-    story.aws.client("ec2").terminate_instances(InstanceIds=[lost])
+def test_a_worker_that_vanished_keeps_no_other_host_running_and_comes_back_alone(story: Story) -> None:
+    story.aws.client("ec2").terminate_instances(InstanceIds=story.ids()["worker-1"])
+    for name in ("worker-1", "master"):
+        fire_now(story, name)
+    assert story.fired("worker-1")[-1] == "IncorrectInstanceState"
+    assert states(story) == {"master": "stopped"}
+    story.aws.client("ec2").start_instances(InstanceIds=story.ids()["master"])
+    # As `make start` does: nothing is applied over a time that is past.
+    schedules.move(story.aws.region, NAME, FOREVER)
     assert story.cluster.changes() == {"aws_instance.worker[0]": "create", "aws_scheduler_schedule.worker[0]": "update"}
 
 
@@ -191,12 +366,26 @@ def test_going_to_spot_replaces_the_workers_and_leaves_the_master(story: Story) 
     assert hosts["worker-1"]["InstanceLifecycle"] == "spot"
     assert hosts["master"]["InstanceId"] == master
     assert "InstanceLifecycle" not in hosts["master"]
+    assert targets(story)["worker-1"] == ("terminateInstances", story.ids()["worker-1"])
+    assert schedules.due(story.aws.region, NAME) == FOREVER
+    fire_now(story, "worker-1")
+    assert story.fired("worker-1")[-1] == ""
+    assert "worker-1" not in story.hosts()
+    schedules.move(story.aws.region, NAME, FOREVER)
+
+
+def test_another_age_limit_counts_anew_and_brings_no_time_that_is_past(story: Story) -> None:
+    story.cluster.set(max_age_hours=0.5)
+    changes = story.cluster.changes()
+    assert {changes[f"aws_scheduler_schedule.{name}"] for name in ("master", "worker[0]")} == {"replace"}
+    story.cluster.set(max_age_hours=12)
 
 
 def test_nothing_is_left_after_destroy(story: Story) -> None:
     # A key made on demand, outside Terraform, is no obstacle.
     story.aws.client("iam").create_access_key(UserName=story.cluster.outputs()["iam_user_name"])
-    assert resources_of(story.aws.client, NAME), "the check sees a cluster that is there"
+    kinds = {thing.split()[0] for thing in resources_of(story.aws.client, NAME)}
+    assert kinds >= {"instance", "schedule-group", "schedule", "dashboard", "alarm", "topic", "subscription"}
     story.cluster.must("destroy", "-auto-approve", "-input=false")
     assert resources_of(story.aws.client, NAME) == []
     assert all_resources(story.aws.client) == story.before

@@ -221,6 +221,35 @@ def test_a_start_is_known_while_aws_is_silent(world: World) -> None:
     assert world.done == []
 
 
+def test_a_keep_of_before_a_stop_is_no_keep_of_what_was_started_again(world: World) -> None:
+    world.commands.keep(100, world.now)
+    world.passes(MINUTE)
+    later = world.now + HOUR
+    world.there = [machine("master", launched_at=later)]
+    world.reboots(seconds=HOUR + MINUTE)
+    world.passes(31 * MINUTE)
+    assert world.is_over
+
+
+def test_where_aws_is_silent_at_first_the_ledger_has_one_entry_all_the_same(world: World) -> None:
+    world.is_deaf = True
+    world.passes(5 * MINUTE)
+    assert world.bucket == {}
+    world.is_deaf = False
+    world.there = [machine("master", launched_at=START - 40)]
+    world.passes(26 * MINUTE)
+    assert list(world.bucket) == ["ledger/fruits/20251126T095920Z.json"]
+
+
+def test_a_stop_leaves_the_disks_of_what_stays(world: World) -> None:
+    world.commands.tell({"rates": RATES.__dict__}, world.now)
+    world.passes(MINUTE)
+    world.there = world.there[:2]
+    world.passes(30 * MINUTE)
+    [entry] = world.bucket.values()
+    assert entry["disks_per_hour"] == pytest.approx(2 * RATES.disk_per_hour)
+
+
 def test_a_clock_that_is_set_moves_the_ends_along(world: World) -> None:
     world.passes(10 * MINUTE)
     world.now += 5 * HOUR

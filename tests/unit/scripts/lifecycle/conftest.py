@@ -118,8 +118,10 @@ class FakeHosts:
         self.holds: list[str] = []
 
     @contextmanager
-    def holding(self, name: str) -> Iterator[None]:
-        """The keeper is held for the time of a block."""
+    def holding(self, name: str, told: dict[str, Any]) -> Iterator[None]:
+        """The keeper is held for the time of a block, told of this first."""
+        # Nothing ends the cluster for its age meanwhile.
+        assert told["begins_anew"]
         self.holds.append(name)
         yield
         self.holds.append(f"{name} no more")
@@ -146,7 +148,7 @@ def hosts(monkeypatch: pytest.MonkeyPatch) -> FakeHosts:
     monkeypatch.setattr(readiness, "verify", fake.does("verify"))
     monkeypatch.setattr(logs, "save_to_bucket", fake.does("save the logs"))
     monkeypatch.setattr(at_work, "at_work", lambda _: fake.at_work)
-    monkeypatch.setattr(keeper, "held", lambda _, name: fake.holding(name))
+    monkeypatch.setattr(keeper, "held", lambda _, name, **told: fake.holding(name, told))
     monkeypatch.setattr(keeper, "tell", lambda _, **told: fake.told.append(told) or ENDS)
     monkeypatch.setattr(keeper, "end", lambda _, why: fake.does(f"end the stretch: {why}", last_entry(why))())
     return fake

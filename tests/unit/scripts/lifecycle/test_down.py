@@ -77,7 +77,7 @@ def test_everything_goes_but_the_bucket_whose_price_is_said(
     # No secret of the cluster's stays on this machine, and the person's own do.
     assert credentials.read_text() == "[mine]\nx = y\n"
     assert list(cluster.folder.glob("id_*")) == []
-    assert hosts.steps == ["end the stretch: make down", "save the logs"]
+    assert hosts.steps == ["end the stretch: make down was begun", "save the logs"]
     # Before Terraform destroys anything, the bucket is out of its hands.
     assert terraform.calls == ["forget aws_s3_bucket.data", "destroy"]
     assert states(aws, cluster) == {"terminated"}
@@ -126,7 +126,7 @@ def test_what_the_state_does_not_know_goes_only_when_that_is_allowed(
     def is_there() -> bool:
         return lost_vpc in {vpc["VpcId"] for vpc in aws("ec2").describe_vpcs()["Vpcs"]}
 
-    with pytest.raises(BusyError, match=f"did not know of VPC {lost_vpc}, which carry the cluster's tags") as refused:
+    with pytest.raises(BusyError, match=f"AWS still has VPC {lost_vpc}, which carry the cluster's tags") as refused:
         down.down()
     assert refused.value.code == 8
     assert is_there()
@@ -285,8 +285,9 @@ def test_a_cluster_that_stopped_by_itself_goes_and_its_ledger_is_closed(
     aws("ec2").stop_instances(InstanceIds=[host.id for host in cluster.hosts])
     kept = Bucket(bucket, REGION)
     key, content = of_time("2026-03-01T00:00", "2026-03-01T01:00", ENTRY)
+    content["hosts"] = [content["hosts"][0] | {"id": cluster.master.id}]
     kept.write_json(key, content)
     end_with_the_state(terraform, cluster, aws, monkeypatch)
     down.down()
-    assert "end the stretch: make down" not in hosts.steps
+    assert "end the stretch: make down was begun" not in hosts.steps
     assert kept.read_json(key)["why"].startswith("unknown: its keeper said nothing")

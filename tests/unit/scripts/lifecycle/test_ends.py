@@ -14,6 +14,9 @@ from scripts.errors import ConfigurationError, InputError
 from scripts.hosts import keeper
 from scripts.hosts.keeper import Ends
 from scripts.lifecycle import ends
+from scripts.money import prices
+from tests.doubles.fake_hosts import ORCHARD_RUN
+from tests.doubles.fake_hosts import FakeHosts as Answering
 from tests.unit.scripts.lifecycle.conftest import ENDS, NAME, FakeHosts
 
 HOUR = 3600.0
@@ -78,6 +81,41 @@ def test_a_cluster_that_is_too_old_for_a_keeper_says_the_next_step(
     monkeypatch.setattr(keeper, "keep", keep)
     with pytest.raises(ConfigurationError, match="`make up` mends it"):
         ends.keep("2")
+
+
+def test_a_host_of_before_there_were_keepers_works_and_says_what_puts_one_there(
+    cluster: Cluster, moved: list[datetime], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    refused = "master could not do `keeper` (argument command: invalid choice: 'keeper'): `make logs` tells more."
+
+    def ask(*_: Any, **__: Any) -> None:
+        raise ConfigurationError(refused, "argument command: invalid choice: 'keeper' (choose from start, stop)")
+
+    monkeypatch.undo()
+    monkeypatch.setattr(schedules, "move", lambda *_: 0)
+    monkeypatch.setattr(keeper.orchard_run, "ask", ask)
+    ends.begin_anew(cluster)
+    assert "never by itself: The master has no keeper yet: `make up` puts one there." in capsys.readouterr().out
+    with pytest.raises(keeper.NoKeeperError):
+        keeper.keep(Answering(cluster), 2)
+
+
+def test_prices_that_are_not_known_now_take_nothing_from_those_that_were(
+    cluster: Cluster, hosts: FakeHosts, moved: list[datetime], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prices, "rates", lambda _: None)
+    ends.begin_anew(cluster)
+    assert "rates" not in hosts.told[0]
+
+
+def test_a_cluster_without_a_schedule_of_aws_is_told_so(
+    cluster: Cluster, hosts: FakeHosts, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(schedules, "move", lambda *_: 0)
+    ends.begin_anew(cluster)
+    assert "AWS has no schedule that stops the hosts, should their keeper not: `make up` makes it" in (
+        capsys.readouterr().out
+    )
 
 
 def test_without_an_age_limit_aws_is_not_asked(cluster: Cluster, hosts: FakeHosts, moved: list[datetime]) -> None:
@@ -152,9 +190,6 @@ def test_what_holds_it_is_somebody_elses_word(cluster: Cluster) -> None:
 
 
 def test_a_command_under_way_says_so_until_it_ends(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    from tests.doubles.fake_hosts import ORCHARD_RUN
-    from tests.doubles.fake_hosts import FakeHosts as Answering
-
     monkeypatch.undo()
     answering = Answering(cluster)
     for word in ("hold upload", "release upload"):
@@ -168,9 +203,6 @@ def test_a_command_under_way_says_so_until_it_ends(cluster: Cluster, monkeypatch
 def test_a_keeper_that_cannot_be_told_is_no_reason_not_to_go_on(
     cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from tests.doubles.fake_hosts import ORCHARD_RUN
-    from tests.doubles.fake_hosts import FakeHosts as Answering
-
     monkeypatch.undo()
     answering = Answering(cluster)
     for word in ("hold upload", "release upload"):

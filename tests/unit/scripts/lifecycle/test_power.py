@@ -59,6 +59,42 @@ def test_stop_closes_the_ledger_and_goes_on_where_the_master_is_deaf(
     assert readiness.are_all(cluster, "stopped")
 
 
+def test_a_worker_that_is_gone_keeps_no_other_host_running(
+    cluster: Cluster, terraform: FakeTerraform, aws: Aws, capsys: pytest.CaptureFixture[str]
+) -> None:
+    aws("ec2").terminate_instances(InstanceIds=[cluster.workers[0].id])
+    power.stop()
+    assert readiness.states(cluster) == {"master": "stopped", "worker-1": "terminated"}
+    assert "1 hosts stopped" in capsys.readouterr().out
+    terraform.cluster_outputs["worker_spot"] = True
+    up_again(aws, cluster)
+    power.stop()
+    assert readiness.states(cluster)["master"] == "stopped"
+
+
+def up_again(aws: Aws, cluster: Cluster) -> None:
+    aws("ec2").start_instances(InstanceIds=[cluster.master.id])
+
+
+def test_where_the_master_is_deaf_stop_itself_closes_the_ledger(
+    cluster: Cluster, hosts: FakeHosts, bucket: Bucket
+) -> None:
+    bucket.write_json(LEDGER, entry())
+    hosts.failing["end the stretch: make stop"] = HostError("master cannot be reached.")
+    power.stop()
+    assert bucket.read_json(LEDGER)["why"] == "make stop"
+
+
+def test_an_earlier_clusters_ledger_is_not_taken_for_this_ones(
+    off: Cluster, bucket: Bucket, capsys: pytest.CaptureFixture[str]
+) -> None:
+    theirs = [{"name": "master", "id": "i-theirs", "type": "m6i.large", "spot": False, "hours": 1.0}]
+    bucket.write_json(LEDGER, entry(hosts=theirs))
+    up.start()
+    assert "stopped by itself at" not in capsys.readouterr().out
+    assert bucket.read_json(LEDGER)["ended_at"] is None
+
+
 def test_start_makes_spot_workers_anew(
     cluster: Cluster, terraform: FakeTerraform, hosts: FakeHosts, aws: Aws, monkeypatch: pytest.MonkeyPatch
 ) -> None:

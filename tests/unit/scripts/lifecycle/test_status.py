@@ -9,6 +9,7 @@ import pytest
 
 from scripts.cluster import Cluster
 from scripts.errors import HostError, NoClusterError
+from scripts.hosts import keeper
 from scripts.hosts.spark_master import MasterState
 from scripts.lifecycle import status
 from scripts.lifecycle.status import RunStatus, lines, status_of
@@ -63,10 +64,26 @@ def test_a_rehearsal_is_said_first() -> None:
     assert lines(found)[0] == "REHEARSAL: not AWS."
 
 
-def test_a_stopped_cluster_costs_its_disks() -> None:
+def test_a_stopped_cluster_has_no_workers_alive_and_no_uptime() -> None:
     found = status_of(CLUSTER, instances("stopped"), None, (), PRICE, NOW)
     assert (found.state, found.workers_alive, found.uptime_seconds) == ("stopped", None, None)
-    assert found.price_per_hour == pytest.approx(3 * 20 * 0.088 / 730)
+
+
+def test_what_is_paid_for_is_what_runs_and_the_disks_that_are_there() -> None:
+    disk = 20 * 0.088 / 730
+    assert price(instances("stopped")) == pytest.approx(3 * disk)
+    # Spot workers are no more once the master has stopped.
+    gone = instances("terminated") | {"i-00": instances("stopped")["i-00"]}
+    assert price(gone) == pytest.approx(disk)
+    # The master stopped, and a worker that still runs.
+    rest = instances("stopped") | {"i-01": instances()["i-01"]}
+    assert price(rest) == pytest.approx(3 * disk + 0.107 + 0.005)
+
+
+def price(described: dict[str, dict[str, Any]]) -> float:
+    found = status._price(CLUSTER, described)
+    assert found
+    return found.per_hour
 
 
 def test_a_host_that_is_no_more_is_said_to_be_gone() -> None:
@@ -100,7 +117,7 @@ def test_a_master_that_cannot_be_reached_leaves_its_part_unknown(
     status.show(cluster, as_json=True)
     printed = capsys.readouterr()
     now = json.loads(printed.out)
-    assert (now["state"], now["workers"], now["workers_alive"], now["runs"]) == ("running", 1, None, [])
+    assert (now["state"], now["workers"], now["workers_alive"], now["runs"]) == ("running", 1, None, None)
     assert [host["type"] for host in now["hosts"]] == ["m6i.large", "m6i.large"]
     assert printed.err == "master at 203.0.113.10 cannot be reached.\n"
 
@@ -173,3 +190,24 @@ def test_a_whole_cluster_is_shown_as_ever(
     monkeypatch.setattr(status, "Hosts", Unreachable)
     status.show_what_there_is(as_json=False)
     assert capsys.readouterr().out.startswith("Cluster fruits in eu-west-1: running for ")
+
+
+def test_runs_that_nobody_could_ask_for_are_not_said_to_be_none() -> None:
+    said = lines(status_of(CLUSTER, instances(), None, None, PRICE, NOW))
+    assert "Whether a run is under way is not known." in said
+    assert "No run is under way." in lines(status_of(CLUSTER, instances("stopped"), None, None, PRICE, NOW))
+
+
+def test_a_keeper_that_cannot_be_asked_hides_nothing_else(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def no_keeper(_: Any) -> None:
+        raise keeper.NoKeeperError(keeper.NO_KEEPER)
+
+    monkeypatch.setattr(keeper, "ends", no_keeper)
+    monkeypatch.setattr(status, "master_state", lambda *_: ONE_ALIVE)
+    monkeypatch.setattr(status, "_runs", lambda _: (RunStatus("r", 90, None),))
+    status.show(cluster, as_json=False)
+    printed = capsys.readouterr()
+    assert "Run r for 1 min 30 s: starting" in printed.out
+    assert printed.err == "The master has no keeper yet: `make up` puts one there.\n"

@@ -19,14 +19,14 @@ def no_other_tests_prices() -> None:
 
 def test_both_ends_bound_what_it_costs() -> None:
     assert bound(PRICE, Ends(30, 12, disks=3), DISK) == (
-        "It stops by itself after 30 idle minutes, after 12 hours at the latest: at most 10.35 USD if you forget it; "
+        "It stops by itself after 30 idle minutes, after 12 hours at the latest: at most 11.21 USD if you forget it; "
         "stopped, its disks cost 0.26 USD a day."
     )
 
 
 def test_an_age_alone_bounds_it_too() -> None:
     assert bound(PRICE, Ends(0, 1, disks=1), DISK) == (
-        "It stops by itself after 1 hour, idle or not: at most 0.86 USD if you forget it; stopped, its disk costs "
+        "It stops by itself after 1 hour, idle or not: at most 1.73 USD if you forget it; stopped, its disk costs "
         "0.09 USD a day."
     )
 
@@ -55,7 +55,7 @@ def test_without_a_price_the_ends_are_said_without_a_sum() -> None:
 def test_before_it_is_made_the_price_its_bound_and_cloudwatch_are_said() -> None:
     price, bounded, cloudwatch = bounds.before(variables())
     assert price.startswith("Price: 0.49 USD an hour, 11.74 USD a day (by a table copied on ")
-    assert "at most 5.87 USD if you forget it; stopped, its disks cost 0.17 USD a day." in bounded
+    assert "at most 6.36 USD if you forget it; stopped, its disks cost 0.17 USD a day." in bounded
     assert cloudwatch == (
         "CloudWatch adds up to 2.70 USD a month for 9 metrics, 3.00 USD for the dashboard; AWS gives an account 10 "
         "metrics, 3 dashboards and 10 alarms free, which may cover it (cloudwatch = false leaves it out)."
@@ -66,6 +66,13 @@ def test_alarms_are_named_where_there_are_any_and_nothing_where_cloudwatch_is_of
     [*_, cloudwatch] = bounds.before(variables() | {"budget_email": "me@example.com"})
     assert ", 0.10 USD for each of two alarms; AWS gives" in cloudwatch
     assert len(bounds.before(variables() | {"cloudwatch": False})) == 2
+
+
+def test_spot_is_bounded_by_what_it_may_rise_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prices, "of_spot", lambda *_: Price(0.1, "USD", "the market"))
+    price, bounded, _ = bounds.before(variables() | {"worker_spot": True})
+    assert price.startswith("Price: 0.22 USD an hour")
+    assert "at most 6.36 USD if you forget it" in bounded
 
 
 def test_spot_workers_leave_no_disks_behind() -> None:

@@ -181,6 +181,7 @@ class Keeper:
             begin_stretch(state, launched_at or booted_at, booted_at)
         elif launched_at:
             state.launched_at = launched_at
+        state.is_launch_known = state.is_launch_known or bool(launched_at)
         state.boot_id, state.booted_at = boot_id, booted_at
 
     def _take_in(self, state: State, seen: Look, now: float) -> None:
@@ -242,6 +243,8 @@ class Keeper:
             self._write_ledger(state, now)
 
     def _write_ledger(self, state: State, now: float) -> None:
+        if not (state.is_launch_known or state.ended):
+            return  # its name would be another once AWS has told when it began
         started_at = state.launched_at or state.age_from
         state.account.requests["put"] += 1
         key = ledger.key(self._whose.cluster, started_at)
@@ -304,7 +307,8 @@ def begin_stretch(state: State, launched_at: float, booted_at: float) -> None:
         launched_at=launched_at,
         age_from=max(booted_at, state.age_from),
         busy_at=max(booted_at, state.busy_at),
-        kept_until=state.kept_until,
+        # A `keep` of before a stop is no keep of what was started again.
+        kept_until=state.kept_until if state.age_from >= booted_at else 0.0,
         aws_stops_at=state.aws_stops_at,
         holds=state.holds,
     )

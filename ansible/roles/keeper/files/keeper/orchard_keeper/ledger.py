@@ -43,8 +43,9 @@ class Machine:
 class Account:
     """Hours and money so far. `accounted_to` is the moment up to which they are reckoned; 0 where nothing is yet.
 
-    `hosts` are seconds by instance id beside what the instance is; `usd` is by part, in the rates' currency, and
-    `unpriced` the seconds of hosts, disks and addresses that wait for a price.
+    `hosts` are seconds by instance id beside what the instance is; `usd` is by part, in the rates' currency,
+    `lasting_disks` how many disks a stop leaves, `unpriced` the seconds of hosts, disks and addresses that wait for a
+    price.
     """
 
     accounted_to: float = 0.0
@@ -55,6 +56,7 @@ class Account:
     requests: dict[str, int] = field(default_factory=lambda: {"put": 0, "get": 0})
     hosts: dict[str, dict[str, Any]] = field(default_factory=dict)
     runs: dict[str, dict[str, Any]] = field(default_factory=dict)
+    lasting_disks: int = 0
     unpriced: dict[str, float] = field(default_factory=dict)
     rates: Rates | None = None
 
@@ -72,6 +74,8 @@ class Account:
             self.work_seconds += max(0.0, now - since)
         else:
             self.idle_seconds += max(0.0, now - since)
+        # A spot host's disk goes with it, and so has the disk of a host that is no more.
+        self.lasting_disks = sum(not machine.is_spot for machine in machines)
         for machine in machines:
             seconds = max(0.0, now - max(since, machine.launched_at))
             host = self.hosts.setdefault(
@@ -132,7 +136,7 @@ def entry(whose: Whose, account: Account, started_at: float, seen_at: float, why
     """The stretch as the ledger keeps it; it has ended where there is a reason why."""
     rates = account.rates
     usd = None if rates is None else {**account.usd, "requests": account.requests_usd}
-    disks = None if rates is None else rates.disk_per_hour * len(account.hosts)
+    disks = None if rates is None else rates.disk_per_hour * account.lasting_disks
     return {
         "version": VERSION,
         "cluster": whose.cluster,

@@ -20,7 +20,8 @@ from orchard_keeper.ledger import Account
 class State:
     """A stretch of the cluster's life. Times are seconds of the epoch; 0 is never.
 
-    `boot_id` is the kernel's, `launched_at` when AWS last started the master. `holds` are commands under way on a
+    `boot_id` is the kernel's, `launched_at` when AWS last started the master, by AWS's own word
+    where `is_launch_known`. `holds` are commands under way on a
     laptop, each with the moment at which it is no longer believed. `ending` says why the cluster is about to end and
     `logs` where its logs go then, `ended` why it has; `insist_at` is when this host switches itself off if it is still
     up by then. `announced` is the sentence that people were told last.
@@ -29,6 +30,7 @@ class State:
     boot_id: str = ""
     booted_at: float = 0.0
     launched_at: float = 0.0
+    is_launch_known: bool = False
     age_from: float = 0.0
     busy_at: float = 0.0
     kept_until: float = 0.0
