@@ -62,10 +62,15 @@ def begin_anew(cluster: Cluster) -> None:
 
 
 def move_aws(region: str, cluster_name: str, max_age_hours: float, hours: float = 0.0) -> float | None:
-    """Move AWS's own hour behind the age limit as from now, or behind so many hours; gives it, None without one."""
+    """Move AWS's own hour behind the age limit as from now, or behind so many hours; gives it, None without one.
+
+    Never to an earlier one: somebody may have kept the cluster for longer.
+    """
     if not max_age_hours:
         return None
+    due = schedules.due(region, cluster_name)
     at = datetime.now(UTC) + timedelta(hours=max(hours, max_age_hours)) + AFTER_AGE
+    at = max(at, due) if due else at
     return at.timestamp() if schedules.move(region, cluster_name, at) else None
 
 

@@ -1,6 +1,6 @@
 """`make up` and `make start`: to a cluster that works, converging from wherever the last time stopped."""
 
-from contextlib import suppress
+from contextlib import nullcontext
 
 from scripts import console, lock, tfvars
 from scripts.cluster import Cluster
@@ -64,10 +64,23 @@ def converge(name: str, admin_cidr: str = "") -> Cluster:
 
 
 def _converge(name: str, admin_cidr: str) -> Cluster:
-    with suppress(NoClusterError):
-        power.say_how_it_stopped(outputs.current())
+    before = _before()
+    if before:
+        power.say_how_it_stopped(before)
     # What Terraform changes of a schedule whose hour is past might stop the hosts at once, half a cluster's, too.
     ends.move_aws(str(tfvars.setting("region")), name, float(tfvars.setting("max_age_hours")))
+    with ends.put_off(before, "up") if before and readiness.runs(before) else nullcontext():
+        return _make_and_configure(name, admin_cidr)
+
+
+def _before() -> Cluster | None:
+    try:
+        return outputs.current()
+    except NoClusterError:
+        return None
+
+
+def _make_and_configure(name: str, admin_cidr: str) -> Cluster:
     with console.phase("Plan") as under_way:
         key = host_keys.ensure_pair(name)
         planned = plan.plan_for(name, admin_cidr)

@@ -13,6 +13,7 @@ from pipeline import errors as job_errors
 from scripts import errors as operator_errors
 from scripts import tfvars
 from scripts.errors import OperatorError
+from scripts.money.bounds import AWS_LATER_HOURS
 from scripts.runs.submission import SIZES
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -169,7 +170,7 @@ def test_the_prices_are_the_tables() -> None:
     assert f"| worker {worker_type} | {worker} an hour each | {workers * worker:.3f} |" in page
     assert f"**{hour:.3f}** ({24 * hour:.2f} a day)" in page
     assert f"{hour:.2f} USD an hour as set by default" in README.read_text()
-    most, day = hour * tfvars.default("max_age_hours"), 24 * (1 + workers) * disk
+    most, day = hour * (tfvars.default("max_age_hours") + AWS_LATER_HOURS), 24 * (1 + workers) * disk
     bound = f"at most {most:.2f} USD if you forget it; stopped,\n    its disks cost {day:.2f} USD a day."
     assert bound in page
     cloudwatch = prices["cloudwatch"]

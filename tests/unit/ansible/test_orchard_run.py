@@ -11,11 +11,8 @@ import tarfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from email.message import Message
 from pathlib import Path
 from typing import Any
-from urllib.error import HTTPError
-from urllib.request import Request
 
 import pytest
 
@@ -344,14 +341,13 @@ class Pages:
     def __init__(self, **pages: Any) -> None:
         self.pages = {url.replace("_", ":"): page for url, page in pages.items()}
 
-    def open(self, request: Request, timeout: float) -> Any:
-        assert timeout > 0
-        url = request.full_url
+    def fetched(self, url: str, seconds: float, _: dict[str, str]) -> bytes | None:
+        assert seconds > 0
         for address, page in self.pages.items():
             if f":{address}/" in url:
                 if isinstance(page, Exception):
                     raise page
-                return io.BytesIO(page if isinstance(page, bytes) else json.dumps(page).encode())
+                return page if page is None or isinstance(page, bytes) else json.dumps(page).encode()
         raise ConnectionRefusedError(url)
 
 
@@ -362,9 +358,7 @@ def test_the_masters_state_counts_only_workers_alive(
     workers = [{"host": "10.0.0.6", "state": "ALIVE"}, {"host": "10.0.0.7", "state": "DEAD"}]
     page = {"workers": workers, "activeapps": [{"name": "orchard r"}], "cores": 4, "coresused": 2}
     pages = Pages()
-    monkeypatch.setattr(
-        program.urllib.request.OpenerDirector, "open", lambda _, *asked, **words: pages.open(*asked, **words)
-    )
+    monkeypatch.setattr(program, "fetched", pages.fetched)
     # While it starts, its page for people is there before the one for programs.
     pages.pages["8090"] = b"<html>"
     assert ask("master-state") is None
@@ -384,11 +378,9 @@ def test_drivers_that_show_a_page_are_found(
     program: Any, ask: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pages = Pages()
-    pages.pages["4140"] = HTTPError("", 500, "not yet", Message(), None)
+    pages.pages["4140"] = None  # not yet
     pages.pages["4141"] = [{"name": "notebook", "id": "app-1"}]
-    monkeypatch.setattr(
-        program.urllib.request.OpenerDirector, "open", lambda _, *asked, **words: pages.open(*asked, **words)
-    )
+    monkeypatch.setattr(program, "fetched", pages.fetched)
     assert ask("job-pages") == [{"port": 4141, "name": "notebook", "id": "app-1"}]
 
 

@@ -8,6 +8,7 @@ codes: 0 fine, 2 asked for what cannot be, 78 the host is not configured; others
 import argparse
 import fcntl
 import gzip
+import http
 import http.client
 import io
 import json
@@ -15,17 +16,19 @@ import os
 import pwd
 import re
 import resource
+import socket
 import subprocess
 import sys
 import tarfile
 import tempfile
+import threading
 import time
-import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import IO, Any, BinaryIO
+from urllib.parse import urlsplit
 
 FACTS = Path("/etc/orchard/cluster.json")
 PYTHON = "/usr/bin/python3"
@@ -56,6 +59,8 @@ QUICKLY = 1  # of compression: a host has little time for it, and the line is qu
 JOURNAL_BYTES, PAGE_BYTES = 512 * 1024**2, 1024**2
 PACKED_BYTES, PACK_SECONDS = 2 * 1024**3, 50
 PAGE_SECONDS = 5
+LOCK_SECONDS, LOCK_PAUSE_SECONDS = 30, 0.1
+UPLOAD_SECONDS, COMMAND_SECONDS = 120, 240
 JOB_PAGE_SECONDS = 20  # the first answer of a busy driver takes a while; a closed port says so at once
 # Sent to the environment's Python, which has boto3: BUCKET, then a key and a file for each.
 UPLOAD = """
@@ -119,13 +124,31 @@ def held_by_keeper(facts: Facts) -> Iterator[dict[str, Any]]:
     """The keeper's state while it neither changes it nor stops the cluster; empty where there is none."""
     folder = Path(facts["paths"]["keeper_status"]).parent
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    # Root's alone: whoever may open it may also hold it.
+    descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        os.fchmod(descriptor, 0o600)
+        until = time.monotonic() + LOCK_SECONDS
+        while not is_locked(descriptor):
+            if time.monotonic() > until:
+                raise RefusalError("The keeper of this cluster is at something for long: try again in a minute.")
+            time.sleep(LOCK_PAUSE_SECONDS)
         try:
             state = json.loads((folder / "state.json").read_text())
         except (OSError, ValueError):
             state = {}
         yield state
+    finally:
+        os.close(descriptor)
+
+
+def is_locked(descriptor: int) -> bool:
+    """Whether the lock is this process's now."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def start_unit(facts: Facts, name: str, description: str, job: list[str]) -> None:
@@ -152,10 +175,11 @@ def runs(facts: Facts, pattern: str = "") -> list[dict[str, Any]]:
     return sorted(found, key=lambda run: run["began_at"])
 
 
-def look(facts: Facts, run_id: str, cursor: str) -> dict[str, Any]:
+def look(facts: Facts, run_id: str, cursor: str, most_lines: int = 0) -> dict[str, Any]:
     """A run (null where there is none), what it has printed since the cursor, and the cursor to go on from.
 
     When the run has ended, all of it has been printed. `warning` is the keeper's, of an end that is near, or null.
+    With `most_lines` the last ones alone are read.
     """
     # The state first: what a unit that has ended wrote is in the journal, once that is in step.
     shown = properties(show(unit_of(facts, run_id)))
@@ -165,6 +189,7 @@ def look(facts: Facts, run_id: str, cursor: str) -> dict[str, Any]:
     if not run["is_running"]:
         output(["journalctl", "--sync"])
     after = [f"--after-cursor={cursor}"] if cursor else []
+    after += [f"--lines={most_lines}"] if most_lines else []
     words = ["--output=cat", "--show-cursor", *after, f"_SYSTEMD_INVOCATION_ID={shown['InvocationID']}"]
     lines = entries(words).decode(errors="replace").splitlines()
     if lines and lines[-1].startswith(CURSOR):
@@ -241,34 +266,47 @@ def page(address: str, port: int) -> dict[str, Any] | None:
     return state if isinstance(state, dict) else None
 
 
-class NoOtherPlace(urllib.request.HTTPRedirectHandler):
-    """Goes where it was sent, and nowhere that an answer names."""
-
-    def redirect_request(self, *_: Any) -> None:
-        """Follow none."""
-
-
 def asked(url: str, seconds: float, headers: dict[str, str] | None = None) -> Any:
     """What a page says, parsed; None where it says nothing of use, too much or too slowly: others may listen there."""
-    straight = urllib.request.build_opener(urllib.request.ProxyHandler({}), NoOtherPlace())
-    body, ends = b"", time.monotonic() + seconds
     try:
-        request = urllib.request.Request(url, headers=headers or {})  # noqa: S310  the callers write http:// themselves
-        with straight.open(request, timeout=seconds) as answer:
-            while piece := answer.read1(PAGE_BYTES):
-                body += piece
-                if len(body) > PAGE_BYTES or time.monotonic() > ends:
-                    return None
-        return json.loads(body)
+        return json.loads(fetched(url, seconds, headers or {}) or b"")
     except (OSError, ValueError, RecursionError, http.client.HTTPException):
         return None
 
 
-def job_pages(facts: Facts) -> list[dict[str, Any]]:
+def fetched(url: str, seconds: float, headers: dict[str, str]) -> bytes | None:
+    """A page, by no proxy and without following it elsewhere; None for another answer than 200, or a longer one.
+
+    After so many seconds the line is cut, however slowly something still comes.
+    """
+    where = urlsplit(url)
+    connection = http.client.HTTPConnection(where.hostname or "", where.port, timeout=seconds)
+    connection.connect()
+    line: socket.socket = connection.sock
+    watch = threading.Timer(seconds, cut, [line])
+    watch.daemon = True
+    watch.start()
+    try:
+        connection.request("GET", where.path, headers=headers)
+        answer = connection.getresponse()
+        body = answer.read(PAGE_BYTES + 1)
+        return body if answer.status == http.HTTPStatus.OK and len(body) <= PAGE_BYTES else None
+    finally:
+        watch.cancel()
+        connection.close()
+
+
+def cut(line: socket.socket) -> None:
+    """End a connection under whoever waits for it."""
+    with suppress(OSError):
+        line.shutdown(socket.SHUT_RDWR)
+
+
+def job_pages(facts: Facts, seconds: float = JOB_PAGE_SECONDS) -> list[dict[str, Any]]:
     """Which drivers on this host show a page: port, and the application's name and id."""
     found = []
     for port in facts["ports"]["job_ui"]:
-        listed = asked(f"http://{facts['private_address']}:{port}/api/v1/applications", JOB_PAGE_SECONDS)
+        listed = asked(f"http://{facts['private_address']}:{port}/api/v1/applications", seconds)
         for application in listed if isinstance(listed, list) else []:
             if isinstance(application, dict) and isinstance(application.get("name"), str):
                 found.append({"port": port, "name": application["name"], "id": str(application.get("id"))})
@@ -361,6 +399,7 @@ def save_logs(facts: Facts, bucket: str, prefix: str) -> dict[str, int]:
         files = sorted(Path(made).iterdir())
         pairs = [word for file in files for word in (f"{prefix}/{file.name}", str(file))]
         words = ["systemd-run", "--quiet", "--pipe", "--wait", "--collect"]
+        words += [f"--property=RuntimeMaxSec={UPLOAD_SECONDS}"]
         words += [f"--property=EnvironmentFile={paths['environment_file']}", *(f"--setenv={line}" for line in METADATA)]
         do([*words, paths["python"], "-", bucket, *pairs], UPLOAD)
         return {"bytes": sum(file.stat().st_size for file in files)}
@@ -424,12 +463,12 @@ def entries(words: list[str]) -> bytes:
 
 def do(words: list[str], given: str = "") -> None:
     """Run a command with this on its input; the answer alone is on standard output."""
-    subprocess.run(words, input=given, text=True, stdout=subprocess.DEVNULL, check=True)
+    subprocess.run(words, input=given, text=True, stdout=subprocess.DEVNULL, check=True, timeout=COMMAND_SECONDS)
 
 
 def output(words: list[str]) -> bytes:
     """What a command prints."""
-    return subprocess.run(words, stdout=subprocess.PIPE, check=True).stdout
+    return subprocess.run(words, stdout=subprocess.PIPE, check=True, timeout=COMMAND_SECONDS).stdout
 
 
 def text(words: list[str]) -> str:
@@ -489,6 +528,9 @@ def main(words: list[str]) -> int:
     except RefusalError as refusal:
         print(f"orchard-run: {refusal}", file=sys.stderr)
         return refusal.code
+    except subprocess.TimeoutExpired as error:
+        print(f"orchard-run: {Path(error.cmd[0]).name} did not end in {error.timeout:.0f} s.", file=sys.stderr)
+        return 1
     except subprocess.CalledProcessError as error:
         print(f"orchard-run: {Path(error.cmd[0]).name} ended with code {error.returncode}.", file=sys.stderr)
         return 1 if error.returncode in (CANNOT_BE, NOT_CONFIGURED) else error.returncode

@@ -103,6 +103,9 @@ class World:
         self.done.append("save the logs")
         self.on_save()
 
+    def is_run_under_way(self) -> bool:
+        return bool(self.work)
+
     def end(self, machines: list[Machine]) -> list[str]:
         if self.refuses:
             return ["master: AccessDenied"]
@@ -126,5 +129,13 @@ class World:
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> World:
+def fresh(tmp_path: Path) -> World:
+    """A keeper that has not looked yet."""
     return World(tmp_path)
+
+
+@pytest.fixture
+def world(fresh: World) -> World:
+    """A keeper that has looked once, as the cluster began."""
+    fresh.keeper.look()
+    return fresh

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import orchard_run
-from orchard_keeper import command_line
+from orchard_keeper import command_line, own_host
 from orchard_keeper.commands import RefusalError, in_words
 from tests.unit.ansible.keeper.conftest import HOUR, MINUTE, RATES, START, World
 
@@ -45,10 +45,10 @@ def test_keep_on_the_master_goes_no_further_than_aws_own_hour_and_says_so(world:
     assert in_words(world.commands.keep(5, world.now)) == "Nothing ends this cluster before 15:01 UTC."
 
 
-def test_what_is_told_before_the_first_look_is_not_forgotten(world: World) -> None:
-    world.commands.tell({"rates": RATES.__dict__, "aws_stops_at": START + 2 * HOUR, "begins_anew": True}, START + 60)
-    world.passes(2 * MINUTE)
-    state = world.store.read()
+def test_what_is_told_before_the_first_look_is_not_forgotten(fresh: World) -> None:
+    fresh.commands.tell({"rates": RATES.__dict__, "aws_stops_at": START + 2 * HOUR, "begins_anew": True}, START + 60)
+    fresh.passes(2 * MINUTE)
+    state = fresh.store.read()
     assert (state.account.rates, state.aws_stops_at, state.age_from) == (RATES, START + 2 * HOUR, START + 60)
 
 
@@ -94,7 +94,10 @@ def typed(capsys: pytest.CaptureFixture[str], *words: str) -> Any:
     return json.loads(capsys.readouterr().out)
 
 
-def test_each_command_answers_in_json(facts: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_each_command_answers_in_json(
+    facts: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(own_host, "boot", lambda *_: ("this one", 0.0))
     assert typed(capsys, "tell", json.dumps({"begins_anew": True}))["ends_kind"] in ("idle", "age")
     assert typed(capsys, "hold", "upload")["ended"] is None
     assert typed(capsys, "release", "upload")["ended"] is None
@@ -125,3 +128,10 @@ def test_what_orchard_run_asks_needs_no_package_but_pythons_own(facts: Path) -> 
     path = [str(Path(command_line.__file__).parents[1]), str(Path(orchard_run.__file__).parent)]
     done = subprocess.run([sys.executable, "-c", f"import sys; sys.path[:0] = {path!r}; {script}"], check=False)
     assert done.returncode == 0
+
+
+def test_a_keep_of_before_the_boot_is_dropped_by_the_start_that_begins_anew(world: World) -> None:
+    world.commands.keep(100, world.now)
+    kept = world.store.read().kept_until
+    assert world.commands.tell({"begins_anew": True}, world.now, world.boot_id)["kept_until"] == kept
+    assert world.commands.tell({"begins_anew": True}, world.now, "another")["kept_until"] is None

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from orchard_keeper import state as state_of_keeper
 from orchard_keeper.ends import Limits
 from orchard_keeper.work import Activity
 from tests.unit.ansible.keeper.conftest import HOUR, LIMITS, MINUTE, RATES, START, World, machine
@@ -221,6 +222,84 @@ def test_a_start_is_known_while_aws_is_silent(world: World) -> None:
     assert world.done == []
 
 
+def test_a_keeper_that_is_new_on_a_host_that_has_worked_for_long_ends_nothing_at_once(fresh: World) -> None:
+    fresh.now += 13 * HOUR
+    fresh.steady += 13 * HOUR
+    fresh.started(LIMITS)
+    fresh.work.append("run r")
+    fresh.passes(HOUR)
+    assert fresh.done == []
+
+
+def test_a_keeper_that_was_down_gives_the_notice_before_it_ends_anything(world: World) -> None:
+    world.passes(5 * MINUTE)
+    # Meanwhile something worked that left no sign.
+    world.now += 40 * MINUTE
+    world.steady += 40 * MINUTE
+    world.started(LIMITS)
+    world.passes(9 * MINUTE)
+    assert world.done == []
+    assert len(world.told) == 1
+    world.passes(2 * MINUTE)
+    assert world.is_over
+
+
+def test_an_ending_that_was_cut_short_while_it_saved_logs_goes_on_without_them(world: World) -> None:
+    world.passes(29 * MINUTE)
+    state = world.store.read()
+    state.ending = "idle: nothing at work since 10:00 UTC"
+    world.store.write(state)
+    world.started(LIMITS)
+    world.now += 5 * MINUTE
+    world.steady += 5 * MINUTE
+    world.keeper.look()
+    assert world.done == ENDED[1:]
+
+
+def test_signs_from_a_clock_that_was_ahead_hold_nothing(world: World) -> None:
+    world.signs = [Activity("input at terminal 0 of admin", START + 24 * HOUR)]
+    world.passes(31 * MINUTE)
+    assert world.is_over
+
+
+def test_what_fails_of_the_report_keeps_nothing_else_from_being_done(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise OverflowError("a job's own number")
+
+    monkeypatch.setattr(world, "publish_metrics", fail)
+    world.passes(5 * MINUTE)
+    assert len(world.bucket) == 1
+    monkeypatch.setattr(world, "put", fail)
+    world.passes(26 * MINUTE)
+    assert world.is_over
+
+
+def test_requests_are_counted(world: World) -> None:
+    world.passes(21 * MINUTE)
+    assert world.store.read().account.requests["put"] == 3
+
+
+def test_what_ran_before_the_master_did_is_in_another_entry(fresh: World) -> None:
+    fresh.there = [machine("master"), machine("worker-1", launched_at=START - 8 * HOUR)]
+    fresh.passes(30 * MINUTE - 60)
+    [entry] = [fresh.commands.end("make stop", fresh.now)["entry"]]
+    assert entry["hours"]["work"] + entry["hours"]["idle"] == pytest.approx(0.5, abs=0.02)
+
+
+def test_the_lock_is_roots_alone_and_not_waited_for_without_end(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.passes(MINUTE)
+    lock = world.store._memory / "lock"
+    assert lock.stat().st_mode & 0o777 == 0o600
+    lock.chmod(0o644)
+    with world.store.locked():
+        assert lock.stat().st_mode & 0o777 == 0o600
+        monkeypatch.setattr(state_of_keeper, "LOCK_SECONDS", 0.2)
+        with pytest.raises(TimeoutError), world.store.locked():
+            pass
+
+
 def test_a_keep_of_before_a_stop_is_no_keep_of_what_was_started_again(world: World) -> None:
     world.commands.keep(100, world.now)
     world.passes(MINUTE)
@@ -231,14 +310,14 @@ def test_a_keep_of_before_a_stop_is_no_keep_of_what_was_started_again(world: Wor
     assert world.is_over
 
 
-def test_where_aws_is_silent_at_first_the_ledger_has_one_entry_all_the_same(world: World) -> None:
-    world.is_deaf = True
-    world.passes(5 * MINUTE)
-    assert world.bucket == {}
-    world.is_deaf = False
-    world.there = [machine("master", launched_at=START - 40)]
-    world.passes(26 * MINUTE)
-    assert list(world.bucket) == ["ledger/fruits/20251126T095920Z.json"]
+def test_where_aws_is_silent_at_first_the_ledger_has_one_entry_all_the_same(fresh: World) -> None:
+    fresh.is_deaf = True
+    fresh.passes(5 * MINUTE)
+    assert fresh.bucket == {}
+    fresh.is_deaf = False
+    fresh.there = [machine("master", launched_at=START - 40)]
+    fresh.passes(26 * MINUTE)
+    assert list(fresh.bucket) == ["ledger/fruits/20251126T095920Z.json"]
 
 
 def test_a_stop_leaves_the_disks_of_what_stays(world: World) -> None:
@@ -299,8 +378,9 @@ def test_a_state_that_cannot_be_read_begins_anew(world: World) -> None:
     world.passes(20 * MINUTE)
     for folder in (world.store._memory, world.store._disk):
         (folder / "state.json").write_text('{"boot_id":')
-    world.passes(15 * MINUTE)
-    # As young as its boot, and so due at once: after the notice.
+    world.passes(29 * MINUTE)
+    assert not world.is_over
+    world.passes(2 * MINUTE)
     assert world.is_over
 
 
@@ -313,7 +393,7 @@ def test_metrics_come_each_minute_and_the_ledger_every_ten(world: World) -> None
     assert world.metrics[-1]["USDSinceStart"][0] == pytest.approx(25 / 60 * (0.1 + 0.4 * 2 + 3 * 0.009), rel=0.1)
     [entry] = world.bucket.values()
     assert (entry["started_at"], entry["ended_at"], entry["why"]) == ("2025-11-26T10:00:00+00:00", None, None)
-    assert entry["seen_at"] == "2025-11-26T10:20:30+00:00"
+    assert entry["seen_at"] == "2025-11-26T10:20:00+00:00"
 
 
 def test_the_last_entry_says_why_and_what_it_came_to(world: World) -> None:

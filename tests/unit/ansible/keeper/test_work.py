@@ -4,15 +4,18 @@ import json
 import os
 import pty
 import socket
+import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import orchard_run
+from orchard_keeper import host as host_of_master
 from orchard_keeper import own_host, work
-from orchard_keeper.host import MasterHost, Served
+from orchard_keeper.host import BoundedServer, MasterHost, Served
 from orchard_keeper.work import Activity, Follower, RunProgress
 
 NOW = 1_764_151_200.0
@@ -162,7 +165,7 @@ def test_input_at_a_terminal_is_told_by_its_access_time_and_output_by_another(
     (tmp_path / "ptmx").touch()
 
     def last_input() -> float:
-        [activity] = work.of_terminals(2e9, tmp_path)
+        [activity] = work.of_terminals(tmp_path)
         assert activity.what == f"input at terminal {device.name} of root"
         return activity.at
 
@@ -190,14 +193,16 @@ def event(**changed: Any) -> str:
 def test_progress_is_the_phase_that_counts_pictures() -> None:
     assert work.read_progress(event()) == RunProgress(30, 2, 12.5)
     assert work.read_progress(event(event="phase", count=300)) == RunProgress(300, 2)
-    for other in (event(name="list"), "orchard: no", "words", event(done="many"), "orchard: " + "[" * 100_000):
+    hostile = [event(done=-1), event(rate=float("nan")), event(event="phase", count=10**400), event(bad=1e10)]
+    for other in (event(name="list"), "orchard: no", "words", event(done="many"), "orchard: " + "[" * 99_000, *hostile):
         assert work.read_progress(other) is None
 
 
 def test_a_run_is_followed_to_its_end_and_asked_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
     cursors = []
 
-    def look(_: Any, run_id: str, cursor: str) -> dict[str, Any]:
+    def look(_: Any, run_id: str, cursor: str, most_lines: int) -> dict[str, Any]:
+        assert most_lines > 0
         cursors.append(cursor)
         return {"lines": [event(done=len(cursors))], "cursor": f"after {len(cursors)}"}
 
@@ -213,12 +218,9 @@ def test_a_run_is_followed_to_its_end_and_asked_no_more(monkeypatch: pytest.Monk
 
 def test_workers_say_of_their_terminals_and_logs_as_they_ask() -> None:
     served = Served()
-    for path in ("/worker-1/0", "/worker-2/1764151000", "/worker-3/9999999999/saved", "/../x", "/worker-4/x", "/"):
+    for path in ("/worker-1/0", "/worker-2/1764151000", "/worker-3/0/saved", "/../x", "/worker-4/x", "/", "/mine/1"):
         served.hear(path)
-    assert served.inputs(NOW) == [
-        Activity("input at a terminal of worker-2", 1764151000),
-        Activity("input at a terminal of worker-3", NOW),
-    ]
+    assert served.inputs() == [Activity("input at a terminal of worker-2", 1764151000)]
     assert served.saved == {"worker-3"}
 
 
@@ -226,6 +228,7 @@ def test_workers_that_save_their_logs_before_the_master_does_are_not_waited_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     host = MasterHost({"paths": {"keeper_status": str(tmp_path / "status.json")}}, aws=None)  # type: ignore[arg-type]
+    monkeypatch.setattr(host, "serve", lambda: None)
     monkeypatch.setattr(own_host, "save_logs", lambda *_: None)
     host._workers_alive = 1
     host.publish_status({"logs": "logs/1"})
@@ -236,3 +239,83 @@ def test_workers_that_save_their_logs_before_the_master_does_are_not_waited_for(
     assert host._served.saved == {"worker-1"}
     host.publish_status({"logs": "logs/2"})
     assert host._served.saved == set()
+
+
+@pytest.mark.parametrize("tasks", [10**400, -1, "many", None, float("nan")])
+def test_a_driver_whose_page_is_nonsense_counts_as_one_without_a_page(master: Master, tasks: Any) -> None:
+    master.spark_has(cores=2, tasks=1)
+    master.pages[":4041/api/v1/applications/app-1/executors"] = [{"activeTasks": tasks}]
+    seen = work.spark(master.facts, NOW)
+    assert (seen.tasks, seen.workers_alive) == (0, 1)
+    assert seen.activities == (Activity("mine, which has 2 cores and shows no page", NOW),)
+
+
+def test_many_drivers_that_are_slow_take_no_longer_than_all_may(
+    master: Master, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    master.spark_has(cores=1, tasks=1)
+    applications = master.pages[":8080/json/"]["activeapps"]
+    master.pages[":8080/json/"]["activeapps"] = applications * 500
+    clock = iter(range(0, 100_000, 5))
+    monkeypatch.setattr(work.time, "monotonic", lambda: float(next(clock)))
+    asked: list[str] = []
+    answer = master.asked
+    monkeypatch.setattr(orchard_run, "asked", lambda url, *more: asked.append(url) or answer(url, *more))
+    assert len(work.spark(master.facts, NOW).activities) == 500
+    assert len(asked) < 20
+
+
+class Network:
+    """A server of the keeper's, and lines to it."""
+
+    def __init__(self) -> None:
+        self.served = Served()
+        self.served.status = {"warning": "soon"}
+        self.server = BoundedServer(("127.0.0.1", 0), self.served.handler())
+
+    def line(self) -> socket.socket:
+        return socket.create_connection(self.server.server_address, timeout=10)
+
+    def answer(self) -> Any:
+        host, port = self.server.server_address
+        return orchard_run.asked(f"http://{host}:{port}/worker-1/7", 5)
+
+
+@pytest.fixture
+def network() -> Iterator[Network]:
+    made = Network()
+    thread = threading.Thread(target=made.server.serve_forever, daemon=True)
+    thread.start()
+    yield made
+    made.server.shutdown()
+    made.server.server_close()
+
+
+def test_a_worker_is_answered_with_the_status(network: Network) -> None:
+    assert network.answer() == {"warning": "soon"}
+    assert network.served.inputs() == [Activity("input at a terminal of worker-1", 7)]
+
+
+def test_lines_that_say_nothing_are_few_and_cut(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(host_of_master, "ANSWER_SECONDS", 0.5)
+    silent = [network.line() for _ in range(host_of_master.AT_ONCE + 20)]
+    # Those beyond are refused at once, the others after their time; and then there is room again.
+    assert [line.recv(1) for line in silent] == [b""] * len(silent)
+    assert network.answer() == {"warning": "soon"}
+
+
+def test_a_page_that_drips_is_cut_off_in_time() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        over = threading.Event()
+
+        def drip() -> None:
+            with server.accept()[0] as line, suppress(OSError):
+                while not over.wait(0.05):
+                    line.sendall(b"H")
+
+        thread = threading.Thread(target=drip, daemon=True)
+        thread.start()
+        # Each byte comes within the time-out of a read, and all of them never.
+        assert orchard_run.asked(f"http://127.0.0.1:{server.getsockname()[1]}/", 0.5) is None
+        over.set()
+        thread.join()

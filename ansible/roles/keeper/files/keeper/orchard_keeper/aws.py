@@ -1,12 +1,14 @@
 """What the keeper asks of AWS with its host's role: the cluster's instances, their end, the ledger, metrics."""
 
+import functools
 import json
-from collections.abc import Iterable
-from typing import Any
+import time
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
 from orchard_keeper.ledger import Machine
 
@@ -14,7 +16,24 @@ from orchard_keeper.ledger import Machine
 CONFIG = Config(connect_timeout=5, read_timeout=15, retries={"max_attempts": 2, "mode": "standard"})
 NAMESPACE, DIMENSION = "Orchard", "Cluster"
 ALIVE = ["pending", "running"]
+# For all hosts together: then this one switches itself off, and workers without a master follow.
+END_SECONDS = 180.0
 AwsError = (BotoCoreError, ClientError)
+Answer = TypeVar("Answer")
+
+
+def anew_without_keys(call: Callable[..., Answer]) -> Callable[..., Answer]:
+    """Make the clients anew where they have no keys: one that was made while the host had none has none for ever."""
+
+    @functools.wraps(call)
+    def called(self: "Aws", *arguments: Any) -> Answer:
+        try:
+            return call(self, *arguments)
+        except NoCredentialsError:
+            self.forget()
+            raise
+
+    return called
 
 
 class Aws:
@@ -24,6 +43,7 @@ class Aws:
         self.cluster, self._region, self._bucket = cluster, region, bucket
         self._clients: dict[str, Any] = {}
 
+    @anew_without_keys
     def machines(self) -> list[Machine]:
         """The cluster's instances that run, or are about to."""
         filters = [
@@ -37,10 +57,13 @@ class Aws:
 
     def end(self, machines: Iterable[Machine]) -> list[str]:
         """Stop on-demand instances and terminate spot ones, the master last; gives what was refused."""
-        refused = []
+        refused, until = [], time.monotonic() + END_SECONDS
         for machine in sorted(machines, key=lambda machine: machine.is_master):
             ec2 = self._client("ec2")
             # One at a time: AWS refuses a whole request for one instance that has gone meanwhile.
+            if time.monotonic() > until:
+                refused.append(f"{machine.name}: AWS is too slow")
+                continue
             ask = ec2.terminate_instances if machine.is_spot else ec2.stop_instances
             try:
                 ask(InstanceIds=[machine.id])
@@ -48,10 +71,12 @@ class Aws:
                 refused.append(f"{machine.name}: {error}")
         return refused
 
+    @anew_without_keys
     def put(self, key: str, content: dict[str, Any]) -> None:
         """Put a JSON object into the bucket."""
         self._client("s3").put_object(Bucket=self._bucket, Key=key, Body=json.dumps(content, indent=1).encode())
 
+    @anew_without_keys
     def publish(self, values: dict[str, tuple[float, str]]) -> None:
         """Put metrics, each a value and CloudWatch's name of its unit."""
         dimensions = [{"Name": DIMENSION, "Value": self.cluster}]
@@ -60,6 +85,10 @@ class Aws:
             for name, (value, unit) in values.items()
         ]
         self._client("cloudwatch").put_metric_data(Namespace=NAMESPACE, MetricData=data)
+
+    def forget(self) -> None:
+        """Make clients anew when they are asked for next."""
+        self._clients.clear()
 
     def _client(self, service: str) -> Any:
         # It fetches the role's next keys by itself.

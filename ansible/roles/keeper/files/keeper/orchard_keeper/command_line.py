@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import orchard_run
+from orchard_keeper import own_host
 from orchard_keeper.commands import Commands, RefusalError, in_words
 from orchard_keeper.ends import Limits
 from orchard_keeper.ledger import Whose
@@ -61,7 +62,7 @@ def answer_to(asked: argparse.Namespace, do: Commands, now: float) -> dict[str, 
     given: dict[str, Callable[[], dict[str, Any]]] = {
         "ends": lambda: do.ends(now),
         "keep": lambda: do.keep(asked.hours, now),
-        "tell": lambda: do.tell(asked.told, now),
+        "tell": lambda: do.tell(asked.told, now, own_host.boot(now, time.monotonic())[0]),
         "hold": lambda: do.hold(asked.name, now),
         "release": lambda: do.release(asked.name, now),
         "end": lambda: do.end(asked.why, now),
@@ -90,6 +91,7 @@ def watch(facts: Facts) -> None:
     """Look for ever. A look that fails is told in the journal and is no end of the daemon."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr)
     logging.getLogger("botocore").setLevel(logging.WARNING)
+    own_host.sweep_logs()
     look = look_of(facts)
     tell_systemd("READY=1")
     while True:
@@ -109,7 +111,6 @@ def look_of(facts: Facts) -> Callable[[], None]:
         from orchard_keeper.keeper import Keeper
 
         host = MasterHost(facts, Aws(facts["cluster"], facts["region"], facts["bucket"]))
-        host.serve()
         whose = Whose(facts["cluster"], facts["region"])
         return Keeper(host, store(facts), limits(facts), whose, time.time, time.monotonic).look
     from orchard_keeper.worker import Worker

@@ -42,7 +42,7 @@ class Commands:
             self._store.write(state)
         return self._told(state, now)
 
-    def tell(self, told: dict[str, Any], now: float) -> dict[str, Any]:
+    def tell(self, told: dict[str, Any], now: float, boot_id: str = "") -> dict[str, Any]:
         """What a command on the laptop says: prices, when AWS stops the hosts, that the age begins anew."""
         with self._store.locked():
             state = self._store.read()
@@ -51,6 +51,8 @@ class Commands:
             if "aws_stops_at" in told:
                 state.aws_stops_at = told["aws_stops_at"]
             if told.get("begins_anew"):
+                if boot_id and state.boot_id and state.boot_id != boot_id:
+                    state.kept_until = 0.0  # given before the cluster stopped
                 state.age_from, state.ending, state.ended = now, "", ""
             self._store.write(state)
         return self._told(state, now)

@@ -19,8 +19,9 @@ class Limits:
 
 @dataclass(frozen=True)
 class Times:
-    """What the ends are reckoned from: the last sign of work, the last `up`, `start` or `keep`, the last boot.
+    """What the ends are reckoned from: the last sign of work, the last `up`, `start` or `keep`.
 
+    `booted_at` is that of the boot, or of the keeper's first look after a long break: before, nobody could be told.
     `kept_until` is 0 where nobody put the ends off; `aws_stops_at` is when AWS stops the hosts, None for never.
     """
 

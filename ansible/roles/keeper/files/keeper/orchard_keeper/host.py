@@ -5,8 +5,8 @@ import re
 import threading
 import time
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from socketserver import StreamRequestHandler, ThreadingTCPServer
 from typing import Any
 
 import orchard_run
@@ -20,7 +20,9 @@ RUN_ENDS_SECONDS = 150.0  # a unit's TimeoutStopSec is 120
 PAUSE_SECONDS = 1.0
 # What a worker says as it asks: its name, the last input at a terminal of it (seconds of the epoch, 0 for none), and
 # whether its logs of this ending are saved.
-ASKED = re.compile(r"/([a-z0-9-]{1,40})/([0-9]{1,12})(/saved)?")
+ASKED = re.compile(r"/(worker-[0-9]{1,3})/([0-9]{1,12})(/saved)?")
+# A request is one line; who takes longer than that, or comes when so many are being answered, is cut off.
+LINE_BYTES, ANSWER_SECONDS, AT_ONCE = 1024, 10.0, 32
 
 log = logging.getLogger(__name__)
 Facts = dict[str, Any]
@@ -34,12 +36,15 @@ class MasterHost:
         self._follower = Follower()
         self._served = Served()
         self._workers_alive = 0
+        self._is_serving = False
 
     def serve(self) -> None:
-        """Answer the workers, on the cluster's own network alone."""
-        address = self._facts["private_address"], self._facts["ports"]["keeper"]
-        server = ThreadingHTTPServer(address, self._served.handler())
-        threading.Thread(target=server.serve_forever, name="status", daemon=True).start()
+        """Answer the workers, on the cluster's own network alone; where the port is taken, the next look tries anew."""
+        if not self._is_serving:
+            address = self._facts["private_address"], self._facts["ports"]["keeper"]
+            server = BoundedServer(address, self._served.handler())
+            threading.Thread(target=server.serve_forever, name="status", daemon=True).start()
+            self._is_serving = True
 
     def boot(self) -> tuple[str, float]:
         return own_host.boot(time.time(), time.monotonic())
@@ -58,8 +63,8 @@ class MasterHost:
             *work.told("a run is under way", lambda: work.of_runs(orchard_run.runs(facts), now), now),
             *work.told("Spark has a task", look_at_spark, now),
             *work.told("a notebook computes", lambda: work.of_kernels(facts, now), now),
-            *work.told("anybody is at a terminal", lambda: work.of_terminals(now), now),
-            *self._served.inputs(now),
+            *work.told("anybody is at a terminal", work.of_terminals, now),
+            *self._served.inputs(),
         ]
         self._workers_alive = spark.workers_alive
         going = [self._follower.latest(run["run_id"]) for run in runs if run["is_running"]]
@@ -84,6 +89,7 @@ class MasterHost:
             self._served.saved.clear()  # another ending
         self._served.status = status
         published.write(Path(self._facts["paths"]["keeper_status"]), status)
+        self.serve()
 
     def stop_runs(self) -> None:
         for run in orchard_run.runs(self._facts):
@@ -98,6 +104,9 @@ class MasterHost:
         own_host.save_logs(self._facts, prefix)
         while len(self._served.saved) < self._workers_alive and time.monotonic() < until:
             time.sleep(PAUSE_SECONDS)
+
+    def is_run_under_way(self) -> bool:
+        return any(run["is_running"] for run in orchard_run.runs(self._facts))
 
     def end(self, machines: list[Machine]) -> list[str]:
         return self._aws.end(machines)
@@ -132,10 +141,9 @@ class Served:
         self.saved: set[str] = set()
         self._inputs: dict[str, int] = {}
 
-    def inputs(self, now: float) -> list[Activity]:
+    def inputs(self) -> list[Activity]:
         """Input at the workers' terminals."""
-        found = self._inputs.copy().items()
-        return [Activity(f"input at a terminal of {name}", min(at, now)) for name, at in found if at]
+        return [Activity(f"input at a terminal of {name}", at) for name, at in self._inputs.copy().items() if at]
 
     def hear(self, path: str) -> None:
         """Take in what a worker says of itself as it asks."""
@@ -144,26 +152,51 @@ class Served:
             if found[3]:
                 self.saved.add(found[1])
 
-    def handler(self) -> type[BaseHTTPRequestHandler]:
-        """Answers GET with the status, whatever is asked."""
+    def handler(self) -> type[StreamRequestHandler]:
+        """Answers with the status, whatever is asked; of the request its first line is read and nothing else."""
         served = self
 
-        class Handler(BaseHTTPRequestHandler):
-            timeout = 10
-
-            def do_GET(self) -> None:
-                served.hear(self.path)
+        class Handler(StreamRequestHandler):
+            def handle(self) -> None:
+                _, _, rest = self.rfile.readline(LINE_BYTES).decode(errors="replace").partition(" ")
+                served.hear(rest.partition(" ")[0])
                 body = published.text(served.status).encode()
-                self.send_response(200)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-                """Each worker asks every few seconds."""
+                head = f"HTTP/1.0 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+                self.wfile.write(head.encode() + body)
 
         return Handler
+
+
+class BoundedServer(ThreadingTCPServer):
+    """Answers few at once, and nobody for long: whoever is on the cluster's network may ask."""
+
+    allow_reuse_address = True
+    daemon_threads = True
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._free = threading.BoundedSemaphore(AT_ONCE)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Answer in a thread, or not at all."""
+        if self._free.acquire(blocking=False):
+            super().process_request(request, client_address)
+        else:
+            self.shutdown_request(request)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """Answer, within ANSWER_SECONDS."""
+        watch = threading.Timer(ANSWER_SECONDS, orchard_run.cut, [request])
+        watch.daemon = True
+        watch.start()
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            watch.cancel()
+            self._free.release()
+
+    def handle_error(self, *_: object) -> None:
+        """Somebody has gone away."""
 
 
 def _of_ledger(run: dict[str, Any], progress: RunProgress) -> dict[str, Any]:

@@ -23,6 +23,11 @@ LEDGER_SECONDS = 600.0
 # Until an instance that AWS was asked to stop switches itself off.
 PATIENCE_SECONDS = 90.0
 WORKERS_SAVE_SECONDS = 90.0
+# After a longer break without a look, people are given the notice of an end anew.
+LONGEST_BREAK_SECONDS = 400.0
+# What is later than that is no sign of work, but of a clock that was set.
+CLOCKS_DIFFER_SECONDS = 60.0
+MOST_NAMED = 20
 
 log = logging.getLogger(__name__)
 Answer = TypeVar("Answer")
@@ -42,7 +47,7 @@ class Look:
 
     def held_by(self, now: float) -> list[str]:
         """What is at work now."""
-        return [activity.what for activity in self.activities if activity.at >= now]
+        return [activity.what for activity in self.activities if now <= activity.at <= now + CLOCKS_DIFFER_SECONDS]
 
 
 class Host(Protocol):
@@ -68,6 +73,9 @@ class Host(Protocol):
 
     def save_logs(self, prefix: str, seconds: float) -> None:
         """Save this host's logs below the prefix and wait for the workers', so long at most."""
+
+    def is_run_under_way(self) -> bool:
+        """Whether a run goes on at this moment."""
 
     def end(self, machines: list[Machine]) -> list[str]:
         """Have AWS stop or terminate them; gives what was refused."""
@@ -100,10 +108,11 @@ class Keeper:
         self._machines: list[Machine] = []
         self._minute_at = self._ledger_at = 0.0
         self._complaints: set[str] = set()
+        self._has_begun_ending = False
 
     def look(self) -> None:
         """Look once, and do what is due."""
-        set_by = self._clock_set_by()
+        clocks = (self._wall(), self._steady())
         is_minute = self._steady() >= self._minute_at
         if is_minute:
             self._minute_at = self._steady() + MINUTE_SECONDS
@@ -112,30 +121,27 @@ class Keeper:
         seen = self._seen(self._store.read().holds, now)
         with self._store.locked():
             state = self._store.read()
-            state.shift(set_by)
-            self._recognise(state)
+            state.shift(set_by(self._clocks, clocks))
+            self._recognise(state, now)
             self._take_in(state, seen, now)
             end = next_end(state.times, self._limits)
-            if state.ended:
-                self._insist(state, now)
-            else:
+            is_entry_due = state.is_launch_known and not state.ended and self._steady() >= self._ledger_at
+            state.account.requests["put"] += is_entry_due
+            if not state.ended:
                 self._announce(state, end, now)
                 if end is None or now < end.at:
                     state.ending = ""  # of an ending that a crash cut short, and that was put off since
             self._store.write(state)
+        self._clocks = clocks
         self._surely(lambda: self._host.publish_status(self.status(state, end, seen, now)))
-        if not state.ended and end and now >= end.at:
+        if state.ended:
+            self._insist(state, now)
+        elif end and now >= end.at:
             self._end(end)
-        elif is_minute and not state.ended:
-            self._report(state, seen, now)
+        else:
+            self._report(state, seen, now, is_minute, is_entry_due)
 
     # Taking in
-
-    def _clock_set_by(self) -> float:
-        """Seconds by which somebody has set the clock since the last look; 0 where it only ran."""
-        before, self._clocks = self._clocks, (self._wall(), self._steady())
-        drift = (self._clocks[0] - before[0]) - (self._clocks[1] - before[1])
-        return drift if abs(drift) > CLOCK_SET_SECONDS else 0.0
 
     def _seen(self, holds: dict[str, float], now: float) -> Look:
         """What is to be seen; where that fails, that nothing is known, which holds the cluster until its age limit."""
@@ -168,7 +174,7 @@ class Keeper:
         self._complaints.discard(complaint)
         return answer
 
-    def _recognise(self, state: State) -> None:
+    def _recognise(self, state: State, now: float) -> None:
         """Begin a new stretch where the master was started by AWS since; a reboot goes on with the old one."""
         boot_id, booted_at = self._host.boot()
         launched_at = next((machine.launched_at for machine in self._machines if machine.is_master), 0.0)
@@ -178,18 +184,24 @@ class Keeper:
             # AWS is silent: what went on until this boot goes on.
             is_new = state.boot_id != boot_id and (not state.launched_at or bool(state.ended))
         if is_new:
-            begin_stretch(state, launched_at or booted_at, booted_at)
+            # Where nothing is known, the keeper is new on a host that may have worked for long.
+            begin_stretch(state, launched_at or booted_at, booted_at if state.boot_id else now)
         elif launched_at:
             state.launched_at = launched_at
+        if now - state.looked_at > LONGEST_BREAK_SECONDS:
+            state.watched_from = now
         state.is_launch_known = state.is_launch_known or bool(launched_at)
-        state.boot_id, state.booted_at = boot_id, booted_at
+        state.boot_id, state.booted_at, state.looked_at = boot_id, booted_at, now
 
     def _take_in(self, state: State, seen: Look, now: float) -> None:
-        state.busy_at = max([state.busy_at, *(activity.at for activity in seen.activities)])
+        signs = [activity.at for activity in seen.activities if activity.at <= now + CLOCKS_DIFFER_SECONDS]
+        state.busy_at = max([state.busy_at, *(min(sign, now) for sign in signs)])
         state.holds = {name: until for name, until in state.holds.items() if until > now}
+        if state.holds:
+            state.busy_at = max(state.busy_at, now)
         account = state.account
         if not state.ended:
-            account.add(now, self._machines, is_busy=bool(seen.held_by(now)))
+            account.add(now, self._machines, bool(seen.held_by(now)), state.launched_at or now)
         for run_id, run in seen.runs.items():
             account.requests["get"] += (run["pictures"] or 0) - (account.runs.get(run_id, {}).get("pictures") or 0)
             account.runs[run_id] = run
@@ -201,7 +213,7 @@ class Keeper:
         held_by = seen.held_by(now)
         return {
             "at": now,
-            "held_by": held_by,
+            "held_by": held_by[:MOST_NAMED],
             "idle_since": None if held_by else state.busy_at,
             "ends_at": end and end.at,
             "ends_kind": end and end.kind,
@@ -235,18 +247,22 @@ class Keeper:
             "puts it off."
         )
 
-    def _report(self, state: State, seen: Look, now: float) -> None:
-        """Write metrics, and now and then the ledger."""
-        self._asked(lambda: self._host.publish_metrics(metrics(state, seen, now)), "no metrics were written")
-        if self._steady() >= self._ledger_at:
+    def _report(self, state: State, seen: Look, now: float, is_minute: bool, is_entry_due: bool) -> None:
+        """Write metrics each minute, and now and then the ledger."""
+        if is_minute:
+            self._surely(
+                lambda: self._asked(
+                    lambda: self._host.publish_metrics(metrics(state, seen, now)), "no metrics were written"
+                )
+            )
+        if is_entry_due:
             self._ledger_at = self._steady() + LEDGER_SECONDS
-            self._write_ledger(state, now)
+            # The laptop may have closed it meanwhile.
+            if not self._store.read().ended:
+                self._surely(lambda: self._write_ledger(state, now))
 
     def _write_ledger(self, state: State, now: float) -> None:
-        if not (state.is_launch_known or state.ended):
-            return  # its name would be another once AWS has told when it began
         started_at = state.launched_at or state.age_from
-        state.account.requests["put"] += 1
         key = ledger.key(self._whose.cluster, started_at)
         entry = ledger.entry(self._whose, state.account, started_at, now, state.ended)
         self._asked(lambda: self._host.put(key, entry), "the ledger was not written")
@@ -259,46 +275,67 @@ class Keeper:
         logs = self._begin_ending(why)
         if end.kind == AGE:
             self._surely(self._host.stop_runs)
-        self._surely(lambda: self._host.save_logs(logs, WORKERS_SAVE_SECONDS))
+        if logs:
+            self._surely(lambda: self._host.save_logs(logs, WORKERS_SAVE_SECONDS))
+        now = self._wall()
+        seen = self._seen(self._store.read().holds, now)
         with self._store.locked():
-            now = self._wall()
             state = self._store.read()
-            seen = self._seen(state.holds, now)
             self._take_in(state, seen, now)
+            if self._is_run_under_way():
+                state.busy_at = now  # begun since that look: no other begins before the lock is free
             later = next_end(state.times, self._limits)
             if later is None or later.at > now:
                 state.ending = ""
                 self._announce(state, later, now)
             else:
+                # Before anything is asked of AWS: this host may be gone the next moment, and no run begins from now on.
                 state.ended, state.insist_at = why, now + PATIENCE_SECONDS
-                self._write_ledger(state, now)
-                self._stop(state)
+                state.account.requests["put"] += 1
             self._store.write(state)
         self._surely(lambda: self._host.publish_status(self.status(state, later, seen, now)))
+        if state.ended:
+            log.warning("the cluster stops: %s", state.ended)
+            self._surely(lambda: self._write_ledger(state, now))
+            self._surely(self._stop)
+
+    def _is_run_under_way(self) -> bool:
+        try:
+            return self._host.is_run_under_way()
+        except Exception:
+            log.exception("the runs are not seen")
+            return False
 
     def _begin_ending(self, why: str) -> str:
-        """Say that the cluster is about to end, which has workers save their logs; gives where to."""
+        """Say that the cluster is about to end, which has workers save their logs; gives where to.
+
+        Empty where a keeper before this one has come so far already: it was ended while it saved them.
+        """
         now = self._wall()
         with self._store.locked():
             state = self._store.read()
+            is_again = bool(state.ending) and not self._has_begun_ending
             state.ending, state.logs = why, f"logs/{datetime.fromtimestamp(now, UTC):%Y%m%dT%H%M%SZ}"
             self._store.write(state)
+        self._has_begun_ending = True
         self._surely(lambda: self._host.publish_status(self.status(state, None, Look(), now)))
-        return state.logs
+        return "" if is_again else state.logs
 
-    def _stop(self, state: State) -> None:
-        log.warning("the cluster stops: %s", state.ended)
-        # Kept before the order is given: the host may be gone the next moment.
-        self._store.write(state)
+    def _stop(self) -> None:
         for refusal in self._host.end(self._asked_machines()):
             log.error("AWS did not end %s", refusal)
 
     def _insist(self, state: State, now: float) -> None:
         """Switch this host off where AWS has not; workers that no longer reach it follow by themselves."""
         if now >= state.insist_at:
-            for refusal in self._host.end(self._machines):
-                log.error("AWS did not end %s", refusal)
-            self._host.power_off()
+            self._surely(self._stop)
+            self._surely(self._host.power_off)
+
+
+def set_by(before: tuple[float, float], after: tuple[float, float]) -> float:
+    """Seconds by which somebody set the clock between two looks at it and at the kernel's own; 0 where it only ran."""
+    drift = (after[0] - before[0]) - (after[1] - before[1])
+    return drift if abs(drift) > CLOCK_SET_SECONDS else 0.0
 
 
 def begin_stretch(state: State, launched_at: float, booted_at: float) -> None:

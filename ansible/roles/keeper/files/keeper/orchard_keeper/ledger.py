@@ -66,16 +66,20 @@ class Account:
         rates = stored.pop("rates")
         return cls(**stored, rates=Rates(**rates) if rates else None)
 
-    def add(self, now: float, machines: list[Machine], is_busy: bool) -> None:
-        """Reckon the time since the last call at these machines' prices, of each since its launch at the earliest."""
-        since = self.accounted_to or min((machine.launched_at for machine in machines), default=now)
+    def add(self, now: float, machines: list[Machine], is_busy: bool, began_at: float) -> None:
+        """Reckon the time since the last call at these machines' prices, of each since its launch at the earliest.
+
+        The first time is since the stretch began: what ran before the master did is in the ledger of then.
+        """
+        since = self.accounted_to or began_at
         self.accounted_to = now
         if is_busy:
             self.work_seconds += max(0.0, now - since)
         else:
             self.idle_seconds += max(0.0, now - since)
         # A spot host's disk goes with it, and so has the disk of a host that is no more.
-        self.lasting_disks = sum(not machine.is_spot for machine in machines)
+        if machines:
+            self.lasting_disks = sum(not machine.is_spot for machine in machines)
         for machine in machines:
             seconds = max(0.0, now - max(since, machine.launched_at))
             host = self.hosts.setdefault(

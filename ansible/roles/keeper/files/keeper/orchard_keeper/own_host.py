@@ -2,7 +2,9 @@
 
 import logging
 import os
+import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +57,12 @@ def save_logs(facts: Facts, prefix: str) -> None:
         log.error("the logs were not saved: %s", error)
 
 
+def sweep_logs() -> None:
+    """Delete logs that were being packed when the keeper was ended."""
+    for left in Path(tempfile.gettempdir()).glob("orchard-logs-*"):
+        shutil.rmtree(left, ignore_errors=True)
+
+
 def power_off() -> None:
     """Switch this host off: as AWS was told at its launch, its instance stops, or a spot one terminates."""
-    subprocess.run(["systemctl", "poweroff"], check=False, stdin=subprocess.DEVNULL)
+    subprocess.run(["systemctl", "poweroff"], check=False, stdin=subprocess.DEVNULL, timeout=60)

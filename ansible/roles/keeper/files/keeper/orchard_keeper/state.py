@@ -3,32 +3,37 @@
 It lies in memory (/run), for a full disk stops nothing, and as a copy on the disk, for a reboot forgets nothing.
 """
 
-import fcntl
 import json
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import orchard_run
 from orchard_keeper.ends import Times
 from orchard_keeper.ledger import Account
+
+LOCK_SECONDS, LOCK_PAUSE_SECONDS = 60.0, 0.1
 
 
 @dataclass
 class State:
     """A stretch of the cluster's life. Times are seconds of the epoch; 0 is never.
 
-    `boot_id` is the kernel's, `launched_at` when AWS last started the master, by AWS's own word
-    where `is_launch_known`. `holds` are commands under way on a
-    laptop, each with the moment at which it is no longer believed. `ending` says why the cluster is about to end and
-    `logs` where its logs go then, `ended` why it has; `insist_at` is when this host switches itself off if it is still
-    up by then. `announced` is the sentence that people were told last.
+    `boot_id` is the kernel's, `launched_at` when AWS last started the master, by AWS's own word where
+    `is_launch_known`. The keeper looked last at `looked_at`, and without a long break since `watched_from`. `holds` are
+    commands under way on a laptop, each with the moment at which it is no longer believed. `ending` says why the
+    cluster is about to end and `logs` where its logs go then, `ended` why it has; `insist_at` is when this host
+    switches itself off if it is still up by then. `announced` is the sentence that people were told last.
     """
 
     boot_id: str = ""
     booted_at: float = 0.0
+    looked_at: float = 0.0
+    watched_from: float = 0.0
     launched_at: float = 0.0
     is_launch_known: bool = False
     age_from: float = 0.0
@@ -46,11 +51,13 @@ class State:
     @property
     def times(self) -> Times:
         """What the ends are reckoned from."""
-        return Times(self.busy_at, self.age_from, self.booted_at, self.kept_until, self.aws_stops_at)
+        return Times(
+            self.busy_at, self.age_from, max(self.booted_at, self.watched_from), self.kept_until, self.aws_stops_at
+        )
 
     def shift(self, seconds: float) -> None:
         """The host's clock was put right by so much: what was measured by it moves along."""
-        for name in ("booted_at", "age_from", "busy_at", "kept_until"):
+        for name in ("booted_at", "looked_at", "watched_from", "age_from", "busy_at", "kept_until", "insist_at"):
             if value := getattr(self, name):
                 setattr(self, name, value + seconds)
         self.holds = {name: until + seconds for name, until in self.holds.items()}
@@ -65,11 +72,20 @@ class Store:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Nobody else changes the state, begins a run or stops the cluster meanwhile."""
+        """Nobody else changes the state, begins a run or stops the cluster meanwhile. Raises TimeoutError."""
         self._memory.mkdir(parents=True, exist_ok=True)
-        with (self._memory / "lock").open("a") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+        # Root's alone: whoever may open it may also hold it.
+        descriptor = os.open(self._memory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            os.fchmod(descriptor, 0o600)
+            until = time.monotonic() + LOCK_SECONDS
+            while not orchard_run.is_locked(descriptor):
+                if time.monotonic() > until:
+                    raise TimeoutError("somebody else holds the keeper's lock")
+                time.sleep(LOCK_PAUSE_SECONDS)
             yield
+        finally:
+            os.close(descriptor)
 
     def read(self) -> State:
         """The state as it was written last; a fresh one where there is none that can be read."""

@@ -6,6 +6,7 @@ What cannot be seen counts as work until the age limit: no fault of a look stops
 import json
 import pwd
 import re
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,6 +20,10 @@ LOOPBACK = "127.0.0.1"
 TERMINALS = Path("/dev/pts")
 APPLICATION = re.compile(r"[A-Za-z0-9_.-]{1,100}")
 NAME_LENGTH = 80
+MOST_COUNTED = 1e9
+LINES = 1000  # of a run's words at a look: the last one on its progress is what is wanted
+# For all pages of drivers in one look: they are the work's own.
+DRIVERS_SECONDS, DRIVER_SECONDS = 30.0, 3.0
 EXECUTING = "busy"
 
 Facts = dict[str, Any]
@@ -68,17 +73,20 @@ def spark(facts: Facts, now: float) -> Spark:
         if is_active(facts["units"]["master"]):
             raise TimeoutError("the Spark master does not answer")
         return Spark()
-    pages = {page["id"]: page["port"] for page in orchard_run.job_pages(facts)} if state["activeapps"] else {}
+    alive, until = sum(worker["state"] == "ALIVE" for worker in state["workers"]), time.monotonic() + DRIVERS_SECONDS
+    applications = state["activeapps"]
+    pages = {page["id"]: page["port"] for page in orchard_run.job_pages(facts, DRIVER_SECONDS)} if applications else {}
     tasks, activities = 0, []
-    for application in state["activeapps"]:
-        running = running_tasks(facts, pages.get(application["id"]), application["id"])
-        name = shown(str(application["name"]))
-        if running is None and application["cores"]:
-            activities.append(Activity(f"{name}, which has {application['cores']} cores and shows no page", now))
+    for application in applications:
+        running = None
+        if time.monotonic() < until:
+            running = running_tasks(facts, pages.get(application["id"]), application["id"])
+        name, cores = shown(str(application["name"])), int(counted(application["cores"]))
+        if running is None and cores:
+            activities.append(Activity(f"{name}, which has {cores} cores and shows no page", now))
         elif running:
             activities.append(Activity(f"{name} ({running} tasks)", now))
         tasks += running or 0
-    alive = sum(worker["state"] == "ALIVE" for worker in state["workers"])
     return Spark(alive, int(state["cores"]), tasks, tuple(activities))
 
 
@@ -87,10 +95,11 @@ def running_tasks(facts: Facts, port: int | None, application: str) -> int | Non
     if port is None or not APPLICATION.fullmatch(application):
         return None
     url = f"http://{facts['private_address']}:{port}/api/v1/applications/{application}/executors"
-    executors = orchard_run.asked(url, PAGE_SECONDS)
-    if not isinstance(executors, list):
+    executors = orchard_run.asked(url, DRIVER_SECONDS)
+    try:
+        return int(counted(sum(counted(executor["activeTasks"]) for executor in executors)))
+    except (TypeError, KeyError, ValueError, OverflowError):
         return None
-    return sum(int(executor["activeTasks"]) for executor in executors)
 
 
 def of_kernels(facts: Facts, now: float) -> Iterator[Activity]:
@@ -102,7 +111,7 @@ def of_kernels(facts: Facts, now: float) -> Iterator[Activity]:
     for kernel in kernels:
         last = datetime.fromisoformat(kernel["last_activity"]).astimezone(UTC).timestamp()
         name = shown(str(names.get(kernel["id"], "no notebook")))
-        yield Activity(f"kernel of {name}", now if kernel["execution_state"] == EXECUTING else min(last, now))
+        yield Activity(f"kernel of {name}", now if kernel["execution_state"] == EXECUTING else last)
 
 
 def from_jupyter(facts: Facts, path: str) -> list[dict[str, Any]]:
@@ -136,7 +145,7 @@ def user_of(unit: str) -> int | None:
         return None
 
 
-def of_terminals(now: float, folder: Path = TERMINALS) -> Iterator[Activity]:
+def of_terminals(folder: Path = TERMINALS) -> Iterator[Activity]:
     """Terminals, of SSH sessions and of JupyterLab, by their last input."""
     for terminal in folder.iterdir():
         if not terminal.name.isdigit():
@@ -147,7 +156,7 @@ def of_terminals(now: float, folder: Path = TERMINALS) -> Iterator[Activity]:
         except (OSError, KeyError):
             continue  # closed meanwhile, or nobody's
         # A terminal's access time is its last input; what is printed there changes the other one.
-        yield Activity(f"input at terminal {terminal.name} of {user}", min(found.st_atime, now))
+        yield Activity(f"input at terminal {terminal.name} of {user}", found.st_atime)
 
 
 def is_active(unit: str) -> bool:
@@ -175,6 +184,13 @@ class RunProgress:
     rate: float = 0.0
 
 
+def counted(number: Any) -> float:
+    """A number that counts something. Raises ValueError or OverflowError for what no job counts."""
+    if not 0 <= (found := float(number)) <= MOST_COUNTED:
+        raise ValueError(number)
+    return found
+
+
 class Follower:
     """Reads what runs print, each line once."""
 
@@ -188,7 +204,7 @@ class Follower:
         run_id, attempt = run["run_id"], f"{run['run_id']} {run['began_at']}"
         if attempt in self._ended:
             return
-        seen = orchard_run.look(facts, run_id, self._cursors.get(attempt, ""))
+        seen = orchard_run.look(facts, run_id, self._cursors.get(attempt, ""), LINES)
         self._cursors[attempt] = seen["cursor"]
         for line in seen["lines"]:
             if found := read_progress(line):
@@ -210,7 +226,7 @@ def read_progress(line: str) -> RunProgress | None:
         if event["name"] != orchard_run.JOB_COUNTS_IN:
             return None
         if event["event"] == "phase":
-            return RunProgress(int(event["count"]), int(event["bad"]))
-        return RunProgress(int(event["done"]), int(event["bad"]), float(event["rate"]))
+            return RunProgress(int(counted(event["count"])), int(counted(event["bad"])))
+        return RunProgress(int(counted(event["done"])), int(counted(event["bad"])), counted(event["rate"]))
     except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return None

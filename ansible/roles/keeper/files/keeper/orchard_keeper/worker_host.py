@@ -2,7 +2,6 @@
 
 import re
 import socket
-import time
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
@@ -49,7 +48,7 @@ class RealWorkerHost:
 
     def _asking(self) -> str:
         """The master's page, with what is to be said of this host's terminals."""
-        inputs = [terminal.at for terminal in of_terminals(time.time())]
+        inputs = [terminal.at for terminal in of_terminals()]
         return f"{self._url}/{self._facts['host']}/{int(max(inputs, default=0))}"
 
     def _takes(self, port: int) -> bool:
