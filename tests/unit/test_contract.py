@@ -195,7 +195,7 @@ def test_the_ledger_s_entries_are_read_as_they_are_written() -> None:
     account, began = Account(), datetime(2026, 2, 1, tzinfo=UTC).timestamp()
     account.rates = KeepersRates(0.1, None, None, 0.004, 0.005, 0.005, 0.0004, "USD")
     account.runs["r"] = {"began_at": "2026-02-01T00:10:00+00:00", "ended_at": None, "code": None, "pictures": 300}
-    account.add(began + 3600, [Machine("i-1", "master", "m6i.large", False, True, True, began)], is_busy=True)
+    account.add(began + 3600, [Machine("i-1", "master", "m6i.large", False, True, True, began)], True, began)
     written = keepers_ledger.entry(Whose("c", "r"), account, began, began + 3600, "idle: nothing at work")
     key = keepers_ledger.key("c", began)
 
