@@ -68,6 +68,18 @@ def refused(code: str, message: str = "no") -> str:
             "administrator for rights on EC2, S3 and IAM.",
         ),
         (
+            event(refused("AccessDeniedException"), address="aws_scheduler_schedule_group.cluster"),
+            AwsError,
+            "Your AWS credentials do not allow what aws_scheduler_schedule_group.cluster needs (AccessDeniedException): "
+            "ask your administrator for rights on EventBridge Scheduler.",
+        ),
+        (
+            event(refused("AuthorizationError"), address="aws_sns_topic.alarms[0]"),
+            AwsError,
+            "Your AWS credentials do not allow what aws_sns_topic.alarms[0] needs (AuthorizationError): ask your "
+            "administrator for rights on SNS, or set cloudwatch = false.",
+        ),
+        (
             event("No valid credential sources found", "Please see the documentation"),
             MissingError,
             "There are no AWS credentials on this machine: run `aws configure`, or set AWS_PROFILE, then try again.",
