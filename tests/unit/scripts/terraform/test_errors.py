@@ -70,8 +70,8 @@ def refused(code: str, message: str = "no") -> str:
         (
             event(refused("AccessDeniedException"), address="aws_scheduler_schedule_group.cluster"),
             AwsError,
-            "Your AWS credentials do not allow what aws_scheduler_schedule_group.cluster needs (AccessDeniedException): "
-            "ask your administrator for rights on EventBridge Scheduler.",
+            "Your AWS credentials do not allow what aws_scheduler_schedule_group.cluster needs (AccessDeniedException)"
+            ": ask your administrator for rights on EventBridge Scheduler.",
         ),
         (
             event(refused("AuthorizationError"), address="aws_sns_topic.alarms[0]"),
