@@ -4,6 +4,7 @@ import json
 import os
 import pty
 import socket
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
@@ -18,6 +19,7 @@ from orchard_keeper import own_host, work
 from orchard_keeper.host import BoundedServer, MasterHost, Served
 from orchard_keeper.work import Activity, Follower, RunProgress
 
+linux = pytest.mark.skipif(sys.platform != "linux", reason="terminals and sockets as Linux shows them")
 NOW = 1_764_151_200.0
 BEFORE = "2025-11-26T09:00:00.000000Z"
 
@@ -121,6 +123,7 @@ def test_a_neighbour_who_listens_in_jupyterlabs_place_is_not_told_its_token(
         list(work.of_kernels(master.facts, NOW))
 
 
+@linux
 def test_who_listens_on_the_loopback_is_known_by_the_kernel() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
@@ -155,6 +158,7 @@ def terminal() -> Iterator[tuple[int, int]]:
         os.close(end)
 
 
+@linux
 def test_input_at_a_terminal_is_told_by_its_access_time_and_output_by_another(
     terminal: tuple[int, int], tmp_path: Path
 ) -> None:
@@ -177,6 +181,7 @@ def test_input_at_a_terminal_is_told_by_its_access_time_and_output_by_another(
     assert last_input() > 1000.0
 
 
+@linux
 def test_a_sentence_stands_on_a_line_of_its_own_on_every_terminal(terminal: tuple[int, int], tmp_path: Path) -> None:
     person, shell = terminal
     (tmp_path / Path(os.ttyname(shell)).name).symlink_to(os.ttyname(shell))
