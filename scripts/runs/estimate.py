@@ -77,7 +77,7 @@ def say(hosts: Remote, bucket: Bucket, submission: Submission) -> float | None:
         count, pace = _within(SECONDS, lambda: _look(bucket, asked, cores))
         seconds = pace.fixed_seconds + count.pictures / pace.rate
         console.say(_in_words(count, pace, seconds, submission))
-    except Exception as error:
+    except Exception as error:  # whatever it is, it is no reason for the run not to begin
         console.say(f"What this run will take is not known: {console.one_line(str(error)).rstrip('.')}.")
         return None
     return None if count.is_more else seconds
@@ -154,7 +154,7 @@ def _within(seconds: float, work: Callable[[], tuple[Count, Pace]]) -> tuple[Cou
     def do() -> None:
         try:
             ended.append(work())
-        except Exception as error:
+        except Exception as error:  # raised again below, where it is waited for
             ended.append(error)
 
     thread = Thread(target=do, daemon=True)

@@ -47,7 +47,7 @@ class Scheduler:
         while True:
             for schedule in [schedule for schedule in _schedules() if self._is_due(schedule)]:
                 self._fire(schedule)
-            time.sleep(EVERY_SECONDS)
+            time.sleep(EVERY_SECONDS)  # the double's own pace: times come by themselves
 
     def _is_due(self, schedule: Any) -> bool:
         at = _time_of(schedule)

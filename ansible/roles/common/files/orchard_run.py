@@ -23,7 +23,7 @@ import tarfile
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from fnmatch import fnmatch
 from pathlib import Path
@@ -59,7 +59,7 @@ QUICKLY = 1  # of compression: a host has little time for it, and the line is qu
 JOURNAL_BYTES, PAGE_BYTES = 512 * 1024**2, 1024**2
 PACKED_BYTES, PACK_SECONDS = 2 * 1024**3, 50
 PAGE_SECONDS = 5
-LOCK_SECONDS, LOCK_PAUSE_SECONDS = 30, 0.1
+LOCK_SECONDS = 30
 UPLOAD_SECONDS, COMMAND_SECONDS = 120, 240
 JOB_PAGE_SECONDS = 20  # the first answer of a busy driver takes a while; a closed port says so at once
 # Sent to the environment's Python, which has boto3: BUCKET, then a key and a file for each.
@@ -123,23 +123,38 @@ def start(facts: Facts, run_id: str, description: str, job: list[str]) -> dict[s
 def held_by_keeper(facts: Facts) -> Iterator[dict[str, Any]]:
     """The keeper's state while it neither changes it nor stops the cluster; empty where there is none."""
     folder = Path(facts["paths"]["keeper_status"]).parent
+    try:
+        with exclusive(folder, LOCK_SECONDS):
+            try:
+                state = json.loads((folder / "state.json").read_text())
+            except (OSError, ValueError):
+                state = {}
+            yield state
+    except TimeoutError:
+        raise RefusalError("The keeper of this cluster is at something for long: try again in a minute.") from None
+
+
+@contextmanager
+def exclusive(folder: Path, seconds: float) -> Iterator[None]:
+    """Hold the lock in a folder, made where it is not there. Raises TimeoutError where somebody else has it for long."""
     folder.mkdir(parents=True, exist_ok=True)
     # Root's alone: whoever may open it may also hold it.
     descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         os.fchmod(descriptor, 0o600)
-        until = time.monotonic() + LOCK_SECONDS
-        while not is_locked(descriptor):
-            if time.monotonic() > until:
-                raise RefusalError("The keeper of this cluster is at something for long: try again in a minute.")
-            time.sleep(LOCK_PAUSE_SECONDS)
-        try:
-            state = json.loads((folder / "state.json").read_text())
-        except (OSError, ValueError):
-            state = {}
-        yield state
+        if not wait_until(lambda: is_locked(descriptor), seconds, every=0.1):
+            raise TimeoutError(f"somebody else holds {folder}/lock")
+        yield
     finally:
         os.close(descriptor)
+
+
+def wait_until(look: Callable[[], bool], seconds: float, every: float = 1.0) -> bool:
+    """Whether what is looked for came true in time; `every` is the pause between two looks."""
+    until = time.monotonic() + seconds
+    while not (is_true := look()) and time.monotonic() < until:
+        time.sleep(every)  # between two looks at a condition, which nothing announces
+    return is_true
 
 
 def is_locked(descriptor: int) -> bool:

@@ -256,6 +256,19 @@ def test_an_ending_that_was_cut_short_while_it_saved_logs_goes_on_without_them(w
     assert world.done == ENDED[1:]
 
 
+def test_runs_that_cannot_be_seen_in_the_last_moment_may_be_there(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> bool:
+        raise OSError("broken")
+
+    monkeypatch.setattr(world, "is_run_under_way", fail)
+    world.passes(3 * HOUR, step=60)
+    assert not world.is_over
+    world.passes(10 * HOUR, step=300)
+    assert world.is_over
+
+
 def test_signs_from_a_clock_that_was_ahead_hold_nothing(world: World) -> None:
     world.signs = [Activity("input at terminal 0 of admin", START + 24 * HOUR)]
     world.passes(31 * MINUTE)

@@ -97,10 +97,10 @@ def watch(facts: Facts) -> None:
     while True:
         try:
             look()
-        except Exception:
+        except Exception:  # whatever it is: the next look may go well, and nobody else looks
             log.exception("a look failed")
         tell_systemd("WATCHDOG=1")
-        time.sleep(LOOK_SECONDS)
+        time.sleep(LOOK_SECONDS)  # the daemon's own pace
 
 
 def look_of(facts: Facts) -> Callable[[], None]:

@@ -17,7 +17,6 @@ from orchard_keeper.ledger import Machine
 from orchard_keeper.work import Activity, Follower, RunProgress, Spark
 
 RUN_ENDS_SECONDS = 150.0  # a unit's TimeoutStopSec is 120
-PAUSE_SECONDS = 1.0
 # What a worker says as it asks: its name, the last input at a terminal of it (seconds of the epoch, 0 for none), and
 # whether its logs of this ending are saved.
 ASKED = re.compile(r"/(worker-[0-9]{1,3})/([0-9]{1,12})(/saved)?")
@@ -95,15 +94,14 @@ class MasterHost:
         for run in orchard_run.runs(self._facts):
             if run["is_running"]:
                 orchard_run.stop(self._facts, run["run_id"])
-        until = time.monotonic() + RUN_ENDS_SECONDS
-        while time.monotonic() < until and any(run["is_running"] for run in orchard_run.runs(self._facts)):
-            time.sleep(PAUSE_SECONDS)
+        orchard_run.wait_until(lambda: not self.is_run_under_way(), RUN_ENDS_SECONDS)
 
     def save_logs(self, prefix: str, seconds: float) -> None:
         until = time.monotonic() + seconds
         own_host.save_logs(self._facts, prefix)
-        while len(self._served.saved) < self._workers_alive and time.monotonic() < until:
-            time.sleep(PAUSE_SECONDS)
+        orchard_run.wait_until(
+            lambda: len(self._served.saved) >= self._workers_alive, max(0.0, until - time.monotonic())
+        )
 
     def is_run_under_way(self) -> bool:
         return any(run["is_running"] for run in orchard_run.runs(self._facts))
@@ -127,7 +125,7 @@ class MasterHost:
             runs = orchard_run.runs(self._facts)
             for run in runs:
                 self._follower.follow(self._facts, run)
-        except Exception as error:  # the numbers wait for the next look
+        except Exception as error:  # whatever it is: these are numbers alone, and wait for the next look
             log.warning("the runs are not seen: %s", error)
             return []
         return runs

@@ -147,7 +147,7 @@ class Keeper:
         """What is to be seen; where that fails, that nothing is known, which holds the cluster until its age limit."""
         try:
             return self._host.look(holds, now)
-        except Exception as error:
+        except Exception as error:  # whatever it is, it must neither end a cluster nor keep the age limit from coming
             log.exception("nothing is seen")
             return Look((Activity(f"whether anything is at work is not known ({type(error).__name__})", now),))
 
@@ -155,7 +155,7 @@ class Keeper:
         """Do it; where it fails, go on all the same: it is no reason for a cluster to go on for ever."""
         try:
             do()
-        except Exception:
+        except Exception:  # whatever it is: the steps behind it are to be taken
             log.exception("a step failed")
 
     def _asked_machines(self) -> list[Machine]:
@@ -300,11 +300,12 @@ class Keeper:
             self._surely(self._stop)
 
     def _is_run_under_way(self) -> bool:
+        """Whether one is; where that cannot be seen, one may be."""
         try:
             return self._host.is_run_under_way()
-        except Exception:
+        except Exception:  # whatever it is, it must end no cluster
             log.exception("the runs are not seen")
-            return False
+            return True
 
     def _begin_ending(self, why: str) -> str:
         """Say that the cluster is about to end, which has workers save their logs; gives where to.

@@ -5,7 +5,6 @@ It lies in memory (/run), for a full disk stops nothing, and as a copy on the di
 
 import json
 import os
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
@@ -16,7 +15,7 @@ import orchard_run
 from orchard_keeper.ends import Times
 from orchard_keeper.ledger import Account
 
-LOCK_SECONDS, LOCK_PAUSE_SECONDS = 60.0, 0.1
+LOCK_SECONDS = 60.0
 
 
 @dataclass
@@ -73,19 +72,8 @@ class Store:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Nobody else changes the state, begins a run or stops the cluster meanwhile. Raises TimeoutError."""
-        self._memory.mkdir(parents=True, exist_ok=True)
-        # Root's alone: whoever may open it may also hold it.
-        descriptor = os.open(self._memory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            os.fchmod(descriptor, 0o600)
-            until = time.monotonic() + LOCK_SECONDS
-            while not orchard_run.is_locked(descriptor):
-                if time.monotonic() > until:
-                    raise TimeoutError("somebody else holds the keeper's lock")
-                time.sleep(LOCK_PAUSE_SECONDS)
+        with orchard_run.exclusive(self._memory, LOCK_SECONDS):
             yield
-        finally:
-            os.close(descriptor)
 
     def read(self) -> State:
         """The state as it was written last; a fresh one where there is none that can be read."""
