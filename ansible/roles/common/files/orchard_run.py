@@ -136,7 +136,7 @@ def held_by_keeper(facts: Facts) -> Iterator[dict[str, Any]]:
 
 @contextmanager
 def exclusive(folder: Path, seconds: float) -> Iterator[None]:
-    """Hold the lock in a folder, made where it is not there. Raises TimeoutError where somebody else has it for long."""
+    """Hold the lock in a folder, made where there is none. Raises TimeoutError where somebody else has it for long."""
     folder.mkdir(parents=True, exist_ok=True)
     # Root's alone: whoever may open it may also hold it.
     descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
