@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
 
-.PHONY: help demo setup test test-unit test-s3 test-job test-terraform fuzz coverage test-cluster bench lint audit lock sbom docs init plan up stop start keep scale credentials down upload run follow runs stop-run results status costs ssh jupyter ui history logs rehearse recording sandbox-cloud sandbox-up sandbox-down
+.PHONY: help demo setup test test-unit test-s3 test-job test-terraform fuzz coverage test-cluster bench lint audit lock jars sbom docs init plan up stop start keep scale credentials down upload run follow runs stop-run results status costs ssh jupyter ui history logs rehearse recording sandbox-cloud sandbox-up sandbox-down
 
 help: ## Print this menu
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,9 +56,9 @@ test-cluster: .venv/.dev ## Run the tests on real hosts booted on this machine (
 	@$(SANDBOX) tools && $(PYTEST) $(TESTS)
 
 BENCH = --images '$(IMAGES)' --weights '$(WEIGHTS)'
-bench: .venv/.dev ## Measure the job here, beside what people run today (IMAGES=folder WEIGHTS=file S3A=folder; an hour)
+bench: .venv/.dev ## Measure the job here, beside what people run today (IMAGES=folder WEIGHTS=file; an hour)
 	$(BIN)/python -m benchmarks.job $(BENCH) && $(BIN)/python -m benchmarks.limit $(BENCH)
-	$(BIN)/python -m tests.doubles.s3.server bench $(BIN)/python -m benchmarks.ways $(BENCH) --s3 s3://bench $(if $(S3A),--s3a '$(S3A)')
+	PYTHONPATH=ansible/roles/s3a/files $(BIN)/python -m tests.doubles.s3.server bench $(BIN)/python -m benchmarks.ways $(BENCH) --s3 s3://bench
 
 lint: .venv/.dev ## Check style, types and which room imports which
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports --no-cache
@@ -69,11 +69,14 @@ audit: .venv/.dev ## Ask whether a hole is known in any package of the locks (ne
 	$(BIN)/pip-audit --disable-pip --require-hashes --requirement requirements/nodes.txt
 	$(BIN)/pip-audit --disable-pip --require-hashes --requirement requirements/operator.txt
 
-lock: $(BIN)/uv ## Make the locks again from pyproject.toml, and the SBOMs from the locks
+lock: $(BIN)/uv ## Make the locks again from pyproject.toml, that of jars from its pyspark, and the SBOMs from the locks
 	requirements/lock.sh $(BIN)/uv
-	@$(MAKE) --no-print-directory sbom
+	@$(MAKE) --no-print-directory jars sbom
 
-sbom: .venv/.dev ## Write requirements/sbom-*.json (CycloneDX) of the locks' wheels and of Spark's jars
+jars: .venv/.dev ## Make requirements/jars.txt again from the pyspark that is installed (needs Maven's central repository)
+	@$(BIN)/python requirements/jars.py
+
+sbom: .venv/.dev ## Write requirements/sbom-*.json (CycloneDX) of the locks' wheels and jars, and of Spark's jars
 	@$(BIN)/python requirements/sbom.py
 
 docs: .venv/.dev ## Write docs/settings.md again from variables.tf and the job's --help

@@ -24,9 +24,6 @@ def start_spark() -> Any:
     os.environ["PYSPARK_PYTHON"] = sys.executable
     cores = os.cpu_count() or 1
     builder = SparkSession.builder.appName("notebook").master(f"local[{cores}]").config("spark.ui.enabled", "false")
-    if endpoint := os.environ.get("AWS_ENDPOINT_URL_S3"):
-        builder = builder.config("spark.hadoop.fs.s3a.endpoint", endpoint)
-        builder = builder.config("spark.hadoop.fs.s3a.path.style.access", "true")
     return builder.config("spark.driver.memory", "6g").getOrCreate()
 
 

@@ -1,17 +1,12 @@
 """Orchard's job beside what people run today: the same pictures, the same cores, in turns.
 
-With `--s3` the ways also read from a bucket and write to it. (a) and (b) do so by hadoop-aws, which is no Python
-package: they take part when `--s3a` names a folder whose spark-defaults.conf brings it. Each repeat begins with another
-way, so that no way has a place of its own.
-
-Beside a newer Hadoop, hadoop-aws 3.3 cannot read the defaults' durations with a unit: the same file sets
-spark.hadoop.fs.s3a.threads.keepalivetime to 60 and connection.establish.timeout, connection.timeout and
-multipart.purge.age to plain numbers, too.
+With `--s3` the ways also read from a bucket and write to it, (a) and (b) by s3a with what notebooks have of it on a
+cluster. Each repeat begins with another way, so that no way has a place of its own.
 """
 
 import argparse
 import json
-import re
+import os
 import shutil
 import statistics
 import sys
@@ -21,6 +16,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import s3a_jars
+from benchmarks import s3a
 from benchmarks.machine import has, machine
 from benchmarks.notebook_way import COMPONENTS
 from benchmarks.programs import ROOT, call, printed
@@ -54,11 +51,12 @@ S3 = tuple(replace(way, on_s3=True) for way in DISK)
 class Ways:
     """Runs ways over one set of pictures: `images` on disk, `s3` the same in a bucket (empty: none).
 
-    `s3a` is the SPARK_CONF_DIR that brings the baselines hadoop-aws.
+    `configuration` is the SPARK_CONF_DIR that brings the baselines s3a.
     """
 
-    def __init__(self, images: Path, weights: Path, folder: Path, s3: str = "", s3a: str = "") -> None:
-        self.images, self.weights, self.folder, self.s3, self.s3a = images, weights, folder, s3, s3a
+    def __init__(self, images: Path, weights: Path, folder: Path, s3: str = "", configuration: str = "") -> None:
+        self.images, self.weights, self.folder = images, weights, folder
+        self.s3, self.configuration = s3, configuration
 
     def run(self, way: Way) -> dict[str, Any]:
         """Seconds of one run by phase and, from outside, in all."""
@@ -75,7 +73,7 @@ class Ways:
     def _baseline(self, way: Way) -> dict[str, Any]:
         images, output = (place.replace("s3://", "s3a://") for place in self._places(way))  # Hadoop's name for it
         words = ("--images", images, "--weights", self.weights, "--output", f"{output}/{self._run_id(way)}")
-        seconds = printed(way.program, *words, **({"SPARK_CONF_DIR": self.s3a} if way.on_s3 else {}))
+        seconds = printed(way.program, *words, **({"SPARK_CONF_DIR": self.configuration} if way.on_s3 else {}))
         return {"seconds": {"PCA fit" if name == "pca_fit" else name: value for name, value in seconds.items()}}
 
     def _orchard(self, way: Way) -> dict[str, Any]:
@@ -201,17 +199,16 @@ def main() -> None:
     parser.add_argument("--images", required=True, type=Path)
     parser.add_argument("--weights", required=True, type=Path)
     parser.add_argument("--s3", default="", help="a bucket for the S3 half, s3://bucket")
-    parser.add_argument("--s3a", default="", help="a SPARK_CONF_DIR that brings (a) and (b) hadoop-aws")
     parser.add_argument("--sample", type=int, default=2_000, help="pictures that every way is given")
     parser.add_argument("--page", default="ways", help="name of the page, where the usual one is to stay")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--repeats-of-all", type=int, default=1, help="rounds over all pictures, of (a), (d) and (e)")
     options = parser.parse_args()
-    on_s3 = [way for way in S3 if options.s3 and (options.s3a or not way.program)]
-    chosen = [way for way in [*DISK, *on_s3] if way.name != "e" or has("avx512_bf16")]
+    chosen = [way for way in [*DISK, *(S3 if options.s3 else ())] if way.name != "e" or has("avx512_bf16")]
     fast = [way for way in chosen if way.name in "ade"]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
+        configuration = _s3a(folder / "s3a") if options.s3 else ""
         sample = spread_sample(options.images, options.sample, folder / "pictures")
         measured = []
         for title, images, ways, repeats in (
@@ -219,10 +216,10 @@ def main() -> None:
             ("all", options.images.absolute(), fast, options.repeats_of_all),
         ):
             s3 = _uploaded(images, options.s3, title)
-            among = Ways(images, options.weights.absolute(), folder / title, s3, options.s3a)
+            among = Ways(images, options.weights.absolute(), folder / title, s3, configuration)
             pictures = sum(1 for _ in images.rglob("*.jpg"))
             measured.append({"pictures": pictures, **measure(among, ways, repeats)})
-            _write(options.page, measured, _hadoop_aws(options.s3a))
+            _write(options.page, measured, _hadoop_aws() if options.s3 else "")
 
 
 def _uploaded(images: Path, bucket: str, title: str) -> str:
@@ -233,19 +230,23 @@ def _uploaded(images: Path, bucket: str, title: str) -> str:
     return target
 
 
-def _hadoop_aws(configuration: str) -> str:
-    """Name and version of the baselines' S3 reader, as Spark's configuration has it."""
-    if not configuration:
-        return ""
-    found = re.search(r"hadoop-aws[-:][\d.]*\d", (Path(configuration) / "spark-defaults.conf").read_text())
-    return found.group() if found else ""
+def _s3a(folder: Path) -> str:
+    """A SPARK_CONF_DIR for the S3 that the environment leads to."""
+    folder.mkdir()
+    return str(s3a.configure(folder, os.environ["AWS_REGION"], os.environ["AWS_ENDPOINT_URL_S3"]))
 
 
-def _write(name: str, measured: list[dict[str, Any]], s3a: str) -> None:
+def _hadoop_aws() -> str:
+    """Name and version of the baselines' S3 reader, as the lock of jars has it."""
+    [jar] = [jar for jar in s3a_jars.read(s3a.LOCK.read_text()) if jar.artifact == "hadoop-aws"]
+    return f"{jar.artifact} {jar.version}"
+
+
+def _write(name: str, measured: list[dict[str, Any]], reader: str) -> None:
     folder = ROOT / "benchmarks"
     head = f"{machine()}. Reading overlaps the network: its column is the wait."
-    if s3a:
-        head += f" (a) and (b) read S3 by {s3a}."
+    if reader:
+        head += f" (a) and (b) read S3 by {reader}."
     parts = ["# The job beside what people run today", "", head, "", f"![seconds of each way by phase]({name}.svg)", ""]
     page = "\n".join([*parts, *map(table, measured)])
     (folder / f"{name}.md").write_text(page)

@@ -22,8 +22,8 @@ SDK = "software.amazon.awssdk"
 # Of the SDK, what hadoop-aws loads with our settings. docs/own-work.md names what these lack.
 MODULES = ("s3", "s3-transfer-manager", "sts", "imds", "apache-client", "netty-nio-client")
 HEAD = """\
-# The jars of s3a, which `make lock` writes (requirements/jars.py): hadoop-aws {hadoop} as Spark's own hadoop-client, and
-# what its POM asks for, less what Spark ships.
+# Jars of s3a, by `make lock` (requirements/jars.py): hadoop-aws {hadoop} as Spark's own hadoop-client, and what
+# its POM asks for, less what Spark ships.
 # {cloud}
 """
 

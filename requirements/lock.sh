@@ -1,5 +1,6 @@
 #!/bin/sh
 # Makes requirements/*.txt from pyproject.toml; the nodes' and the operator's locks are cuts of the developers' one.
+# jars.txt follows from the pyspark that they name, once it is installed: `make jars`.
 set -eu
 uv=${1:-uv}
 compile() { "$uv" pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate "$@"; }

@@ -1,7 +1,8 @@
-"""Writes requirements/sbom-nodes.json and sbom-operator.json (CycloneDX 1.6): the locks' wheels, and Spark's jars.
+"""Writes requirements/sbom-nodes.json and sbom-operator.json (CycloneDX 1.6): the locks' wheels, and the jars.
 
 A wheel's hashes are those that the lock takes, one for each platform's file. A jar says in its own pom.properties whose
-it is; one that says nothing is known by its file's name. The jars are those of the installed pyspark, as the lock pins.
+it is; one that says nothing is known by its file's name. The jars are those of the installed pyspark, as the lock pins;
+the nodes have those of jars.txt, too.
 """
 
 import hashlib
@@ -16,6 +17,7 @@ FOLDER = Path(__file__).parent
 LOCKS = ("nodes", "operator")
 WHEEL = re.compile(r"^(?P<name>[\w.-]+)==(?P<version>[^\s;]+)(?P<rest>(?:.*\\\n)*.*)$", re.MULTILINE)
 HASH = re.compile(r"--hash=sha256:(\w+)")
+LOCKED_JAR = re.compile(r"^(?P<group>[^#:]+):(?P<name>.+):(?P<version>.+) sha256:(?P<hash>\w+)$", re.MULTILINE)
 JAR = re.compile(r"(?P<name>.+?)-(?P<version>\d[^-]*(?:-.+)?)\.jar")
 
 
@@ -27,9 +29,15 @@ def main() -> None:
             "specVersion": "1.6",
             "version": 1,
             "metadata": {"component": {"type": "application", "name": f"orchard-{lock}"}},
-            "components": [*wheels((FOLDER / f"{lock}.txt").read_text()), *jars()],
+            "components": components(lock),
         }
         (FOLDER / f"sbom-{lock}.json").write_text(json.dumps(bill, indent=1) + "\n")
+
+
+def components(lock: str) -> list[dict[str, Any]]:
+    """All of a lock's, by its name."""
+    own = [*wheels((FOLDER / f"{lock}.txt").read_text()), *jars()]
+    return [*own, *locked_jars((FOLDER / "jars.txt").read_text())] if lock == "nodes" else own
 
 
 def wheels(lock: str) -> list[dict[str, Any]]:
@@ -48,6 +56,19 @@ def jars() -> list[dict[str, Any]]:
     assert spark is not None
     assert spark.origin is not None
     return [_component(file) for file in sorted(Path(spark.origin).with_name("jars").glob("*.jar"))]
+
+
+def locked_jars(lock: str) -> list[dict[str, Any]]:
+    """A component for each jar of the lock of jars."""
+    return [
+        _library(
+            found["name"],
+            found["version"],
+            f"pkg:maven/{found['group']}/{found['name']}@{found['version']}",
+            [found["hash"]],
+        )
+        for found in LOCKED_JAR.finditer(lock)
+    ]
 
 
 def _component(file: Path) -> dict[str, Any]:

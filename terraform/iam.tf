@@ -10,8 +10,9 @@ locals {
 
 data "aws_iam_policy_document" "bucket_access" {
   statement {
-    sid       = "ListThisBucket"
-    actions   = ["s3:ListBucket"]
+    sid = "ListThisBucket"
+    # Uploads that a dead executor has left: s3a's committer looks for them at the end of each job, and ends them.
+    actions   = ["s3:ListBucket", "s3:ListBucketMultipartUploads"]
     resources = [aws_s3_bucket.data.arn]
   }
 

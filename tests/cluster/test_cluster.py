@@ -7,16 +7,20 @@ layer: quicker, and no proof of the way from a bare host.
 import json
 import os
 import socket
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.cluster.cluster import PYTHON, Cluster, Played
+import s3a_jars
+from tests.cluster.cluster import PYTHON, ROOT, Cluster, Played
 from tests.cluster.operator import MOST_EXPOSED
+from tests.doubles.s3.server import S3Server
 from tests.sandbox import handle
 from tests.sandbox.host import Host
 from tests.sandbox.images import layers
 from tests.sandbox.kernel.container import OPEN_FILES
+from tests.sandbox.metadata import RoleCredentials
 from tests.sandbox.sandbox import Sandbox
 from tests.waiting import wait_until
 
@@ -45,19 +49,31 @@ def started_from_bare() -> bool:
 
 
 @pytest.fixture(scope="module")
-def bare(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Cluster:
+def s3(sandbox: Sandbox) -> Iterator[S3Server]:
+    """An S3 server where hosts reach it as they reach Amazon's."""
+    assert sandbox.run
+    with S3Server(str(sandbox.run.gateway), 80) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def bare(sandbox: Sandbox, s3: S3Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """A master, booted, with nothing on it yet, and a worker that has what the roles install on both."""
     folder = tmp_path_factory.mktemp("cluster") / "terraform"
     key = handle.make_key(folder)
+    role = RoleCredentials(s3.keys.access_key_id, s3.keys.secret_access_key)
     prepared = layers.prepared()
     if not started_from_bare():
         sandbox.use_layers([prepared])
-    hosts = sandbox.add_plain(["master"], key)
+    hosts = sandbox.add_plain(["master"], key, credentials=lambda: role)
     sandbox.use_layers([prepared])
-    hosts += sandbox.add_plain(["worker-1"], key)
+    hosts += sandbox.add_plain(["worker-1"], key, credentials=lambda: role)
     for host in hosts:
         host.wait_until_ready()
-    return Cluster(sandbox, folder, hosts, "none", {})
+    with s3.bucket() as bucket:
+        yield Cluster(
+            sandbox, folder, hosts, bucket, {"AWS_ENDPOINT_URL_S3": s3.endpoint_url, "AWS_ALLOW_HTTP": "true"}
+        )
 
 
 @pytest.fixture(scope="module")
@@ -100,6 +116,25 @@ def test_a_bare_host_becomes_the_master_of_a_verified_cluster(cluster: Cluster, 
     assert cluster.alive() == cluster.wants()
     start = "bare" if started_from_bare() else "prepared"
     print(f"{start} master to verified cluster: {first_play.seconds:.0f} s")
+
+
+def test_people_s_own_programs_write_and_read_s3a_by_jars_of_the_lock(cluster: Cluster, s3: S3Server) -> None:
+    lock = (ROOT / "requirements" / "jars.txt").read_text()
+    jars = {jar.file: jar.sha256 for jar in s3a_jars.read(lock)}
+    folder = f"/opt/orchard/s3a/{s3a_jars.lock_id(lock)}"
+    for host in cluster.hosts:
+        sums = cluster.shell.must(host, f"cd {folder} && sha256sum *").splitlines()
+        assert {name: sha256 for sha256, name in map(str.split, sums)} == jars
+    # The verification has taken back what it wrote, with nothing begun and not ended; the jars are there for others.
+    keys = [found["Key"] for found in s3.client().list_objects_v2(Bucket=cluster.bucket)["Contents"]]
+    assert sorted(keys) == sorted(f"jars/{s3a_jars.lock_id(lock)}/{name}" for name in jars)
+    assert "Uploads" not in s3.client().list_multipart_uploads(Bucket=cluster.bucket)
+    # The job does without them.
+    conf = cluster.shell.must(cluster.master, "sudo cat /etc/orchard/spark/spark-defaults.conf")
+    assert "s3a" not in conf
+    assert f"{folder}/*" in cluster.shell.must(
+        cluster.master, "sudo cat /etc/orchard/jupyter-spark/spark-defaults.conf"
+    )
 
 
 def test_a_dry_run_on_a_configured_cluster_finds_nothing_to_do(cluster: Cluster) -> None:

@@ -157,9 +157,17 @@ def test_a_large_object_is_uploaded_in_parts(client: ClientOf, bucket: str) -> N
     s3.delete_object(Bucket=bucket, Key="large")
 
 
+def test_uploads_that_nobody_ended_are_found_and_ended(client: ClientOf, bucket: str) -> None:
+    s3 = client("s3")
+    s3.create_multipart_upload(Bucket=bucket, Key="left")
+    [left] = s3.list_multipart_uploads(Bucket=bucket, Prefix="left")["Uploads"]
+    s3.abort_multipart_upload(Bucket=bucket, Key="left", UploadId=left["UploadId"])
+
+
 def test_another_bucket_is_refused(client: ClientOf) -> None:
     s3 = client("s3")
     assert refused(s3.list_objects_v2, Bucket=OTHERS_BUCKET)
+    assert refused(s3.list_multipart_uploads, Bucket=OTHERS_BUCKET)
     assert refused(s3.get_object, Bucket=OTHERS_BUCKET, Key="theirs.txt")
     assert refused(s3.put_object, Bucket=OTHERS_BUCKET, Key="mine.txt", Body=b"")
     assert refused(s3.delete_object, Bucket=OTHERS_BUCKET, Key="theirs.txt")

@@ -24,7 +24,9 @@ def sbom() -> Any:
 def test_an_sbom_names_every_wheel_of_its_lock_and_every_jar_of_spark_with_its_hashes(sbom: Any, lock: str) -> None:
     text = (REQUIREMENTS / f"{lock}.txt").read_text()
     components = json.loads((REQUIREMENTS / f"sbom-{lock}.json").read_text())["components"]
-    assert components == [*sbom.wheels(text), *sbom.jars()]
+    jars = (REQUIREMENTS / "jars.txt").read_text() if lock == "nodes" else ""
+    assert components == [*sbom.wheels(text), *sbom.jars(), *sbom.locked_jars(jars)]
+    assert len(sbom.locked_jars(jars)) == jars.count(" sha256:")
     assert sum("==" in line for line in text.splitlines()) == sum(c["purl"].startswith("pkg:pypi/") for c in components)
     assert sum(len(c["hashes"]) for c in components if c["purl"].startswith("pkg:pypi/")) == text.count(
         "--hash=sha256:"

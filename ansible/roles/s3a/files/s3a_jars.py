@@ -29,6 +29,7 @@ LEFT_OUT = (
     "org.slf4j:*",
     "commons-codec:*",
     "commons-logging:*",
+    "org.apache.httpcomponents:*",
     "com.fasterxml.jackson.core:*",
     "com.fasterxml.jackson.dataformat:*",
     "org.apache.hadoop:hadoop-a[lz]*",
@@ -150,19 +151,17 @@ def provide(jars: Sequence[Jar], folder: Path, shelf: Shelf | None = None) -> st
         return f"{len(jars)} jars were there"
     folder.parent.mkdir(parents=True, exist_ok=True)
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        kept = dict(zip(jars, pool.map(shelf.get, [jar.file for jar in jars]), strict=True)) if shelf else {}
-        good = {jar: content for jar, content in kept.items() if content is not None and _is(jar, content)}
-        if len(good) < len(jars):
-            fetched = from_repository(jars)
-            if shelf:
-                missing = [jar for jar in jars if jar not in good]
-                list(pool.map(shelf.put, [jar.file for jar in missing], [fetched[jar] for jar in missing]))
-            good = fetched
-            came = f"{len(jars)} jars came from the Maven repository"
-        else:
-            came = f"{len(jars)} jars came from the bucket"
-    _lay_out(folder, good)
-    return came
+        kept = {} if shelf is None else dict(zip(jars, pool.map(shelf.get, [jar.file for jar in jars]), strict=True))
+        found = {jar: content for jar, content in kept.items() if content is not None and _is(jar, content)}
+        if len(found) == len(jars):
+            _lay_out(folder, found)
+            return f"{len(jars)} jars came from the bucket"
+        fetched = from_repository(jars)
+        if shelf is not None:
+            missing = [jar for jar in jars if jar not in found]
+            list(pool.map(shelf.put, [jar.file for jar in missing], [fetched[jar] for jar in missing]))
+    _lay_out(folder, fetched)
+    return f"{len(jars)} jars came from the Maven repository"
 
 
 def from_repository(jars: Sequence[Jar]) -> dict[Jar, bytes]:

@@ -1,23 +1,32 @@
-"""Runs one task on each worker and fails unless every worker took part.
+"""Has each worker write and read s3a:// with the settings of people's own programs; fails unless every one took part.
 
-python - WORKERS < verify.py
+python - WORKERS FOLDER < verify.py    FOLDER is of a bucket, s3a://BUCKET/NAME, and nothing of it is left
 """
 
 import os
+import re
 import sys
 from collections.abc import Iterator
 
-from pyspark import BarrierTaskContext, SparkConf, SparkContext
+import pyarrow as pa
+from pyspark import BarrierTaskContext, SparkConf
+from pyspark.sql import DataFrame, SparkSession
 
 
-def host(_: Iterator[int]) -> Iterator[str]:
+def host(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     """The address of the host that this task runs on, once all the others run too."""
+    list(batches)
     BarrierTaskContext.get().barrier()
-    yield os.environ["SPARK_LOCAL_IP"]
+    yield pa.RecordBatch.from_pydict({"host": [os.environ["SPARK_LOCAL_IP"]]})
 
 
-def main(workers: int) -> str:
-    """Raises SystemExit with one sentence when fewer hosts took part than there are workers."""
+def on_each(rows: DataFrame) -> DataFrame:
+    """One row for each of its partitions, all of which are at work at once."""
+    return rows.mapInArrow(host, "host string", barrier=True)
+
+
+def start(workers: int) -> SparkSession:
+    """A session with one core on each worker."""
     conf = SparkConf().setAppName("verification")
     # One core an executor and one executor a worker: the master deals executors out evenly.
     conf.set("spark.executor.cores", "1").set("spark.cores.max", str(workers)).set("spark.ui.enabled", "false")
@@ -25,12 +34,45 @@ def main(workers: int) -> str:
     conf.set("spark.executor.extraJavaOptions", os.environ["JDK_JAVA_OPTIONS"]).set("spark.eventLog.enabled", "false")
     # Asked again when the executors have arrived; the default is to ask every 15 s.
     conf.set("spark.scheduler.barrier.maxConcurrentTasksCheck.interval", "1s")
-    with SparkContext(conf=conf) as context:
-        seen = set(context.parallelize(range(workers), workers).barrier().mapPartitions(host).collect())
+    # As much as Spark reckons for a file's opening: each file is a task of its own.
+    conf.set("spark.sql.files.maxPartitionBytes", "4194304").set("spark.sql.files.openCostInBytes", "4194304")
+    return SparkSession.builder.config(conf=conf).getOrCreate()
+
+
+def prove(spark: SparkSession, workers: int, folder: str) -> tuple[set[str], set[str]]:
+    """The hosts that wrote, as the files say that were committed, and those that read them. The folder is gone then."""
+    on_each(spark.range(0, workers, 1, workers)).write.mode("overwrite").parquet(folder)
+    written = spark.read.parquet(folder)
+    readers = {row.host for row in on_each(written).collect()}
+    writers = {row.host for row in written.collect()}
+    java = spark.sparkContext._jvm.org.apache.hadoop.fs.Path(folder)
+    files = java.getFileSystem(spark.sparkContext._jsc.hadoopConfiguration())
+    if not files.delete(java, True) or files.exists(java):
+        raise OSError("what was written cannot be deleted")
+    return writers, readers
+
+
+def main(workers: int, folder: str) -> str:
+    """Raises SystemExit with one sentence when fewer hosts took part than there are workers, or S3 is out of reach."""
+    with start(workers) as spark:
+        try:
+            writers, readers = prove(spark, workers, folder)
+        except Exception as error:  # whatever Spark, Java or S3 raises
+            sys.exit(
+                f"The workers do not write and read {folder} ({reason(error)}): see that the hosts' role may use the "
+                "bucket and, on a worker, `journalctl -u spark-worker`."
+            )
+    seen = writers & readers
     if len(seen) < workers:
         sys.exit(f"Only {len(seen)} of {workers} workers ran a task: see `journalctl -u spark-worker` on the others.")
-    return f"{len(seen)} of {workers} workers ran a task"
+    return f"{len(seen)} of {workers} workers wrote and read s3a://"
+
+
+def reason(error: Exception) -> str:
+    """What lies deepest in a stack of Java's, in one line."""
+    causes = re.findall(r"Caused by: ([^\n]+)", str(error)) or str(error).splitlines() or [type(error).__name__]
+    return "".join(char for char in causes[-1] if char.isprintable())[:200].strip(" :.")
 
 
 if __name__ == "__main__":
-    print(main(int(sys.argv[1])))
+    print(main(int(sys.argv[1]), sys.argv[2]))
