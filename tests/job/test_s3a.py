@@ -1,7 +1,6 @@
 """People's own programs write s3a:// with the magic committer, by the locked jars and with a cluster's settings."""
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,10 +10,9 @@ from typing import Any
 
 import pytest
 
-from benchmarks import s3a
-from s3a_jars import JarsError
 from tests.conftest import Need
-from tests.doubles.s3.server import REGION, S3Server
+from tests.doubles.s3.server import S3Server
+from tests.job import own_spark
 
 PROGRAM = Path(__file__).with_name("s3a_program.py")
 PARTS = 4
@@ -36,24 +34,11 @@ class Written:
 @pytest.fixture(scope="module")
 def written(s3_server: S3Server, need: Need, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Written]:
     """All cases by one program: Spark starts once."""
-    folder = tmp_path_factory.mktemp("s3a")
-    try:
-        s3a.configure(folder, REGION, s3_server.endpoint_url)
-    except JarsError as error:
-        need(False, str(error))
+    environment = own_spark.environment(tmp_path_factory.mktemp("s3a"), s3_server, need)
     with s3_server.bucket() as bucket:
         done = subprocess.run(
             [sys.executable, PROGRAM],
-            env={
-                **os.environ,
-                **s3_server.environment(),
-                "SPARK_CONF_DIR": str(folder),
-                "SPARK_LOCAL_DIRS": str(folder),
-                "OWN_BUCKET": bucket,
-                "PYSPARK_PYTHON": sys.executable,
-                "JDK_JAVA_OPTIONS": "-XX:TieredStopAtLevel=1",
-            },
-            cwd=folder,
+            env=environment | {"OWN_BUCKET": bucket},
             capture_output=True,
             text=True,
             timeout=600,

@@ -47,7 +47,7 @@ def prove(spark: SparkSession, workers: int, folder: str) -> tuple[set[str], set
     writers = {row.host for row in written.collect()}
     java = spark.sparkContext._jvm.org.apache.hadoop.fs.Path(folder)
     files = java.getFileSystem(spark.sparkContext._jsc.hadoopConfiguration())
-    if not files.delete(java, True) or files.exists(java):
+    if not files.delete(java, True):
         raise OSError("what was written cannot be deleted")
     return writers, readers
 

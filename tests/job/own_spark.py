@@ -1,0 +1,29 @@
+"""Spark as people's own programs have it on a cluster: settings, and the environment that leads to a server here."""
+
+import os
+import sys
+from pathlib import Path
+
+from benchmarks import s3a
+from s3a_jars import JarsError
+from tests.conftest import Need
+from tests.doubles.s3.server import REGION, S3Server
+
+
+def environment(folder: Path, server: S3Server, need: Need, **settings: str) -> dict[str, str]:
+    """What such a program is started with; its settings, and these, are written into the folder."""
+    try:
+        s3a.configure(folder, REGION, server.endpoint_url)
+    except JarsError as error:
+        need(False, str(error))
+    with (folder / "spark-defaults.conf").open("a") as file:
+        file.writelines(f"{name} {value}\n" for name, value in settings.items())
+    return {
+        **os.environ,
+        **server.environment(),
+        "SPARK_CONF_DIR": str(folder),
+        "SPARK_LOCAL_DIRS": str(folder),
+        "SPARK_LOCAL_IP": "127.0.0.1",
+        "PYSPARK_PYTHON": sys.executable,
+        "JDK_JAVA_OPTIONS": "-XX:TieredStopAtLevel=1",
+    }
