@@ -1,4 +1,4 @@
-"""Arrow batches with a column of pictures' bytes to the same with features: what a worker does for a Spark ML pipeline."""
+"""What a worker does for a Spark ML pipeline: Arrow batches with a column of pictures to the same with features."""
 
 from collections import defaultdict
 from collections.abc import Iterator

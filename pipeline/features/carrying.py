@@ -1,4 +1,4 @@
-"""The network on its way to Spark's workers: bytes that are sent once, and one engine a worker for as long as it lives."""
+"""The network on its way to Spark's workers: bytes that are sent once, and unpacked once a process."""
 
 import hashlib
 import pickle

@@ -3,7 +3,6 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from pyspark import keyword_only
 from pyspark.ml import Transformer
 from pyspark.ml.linalg import VectorUDT
 from pyspark.ml.util import MLReadable, MLWritable
@@ -42,24 +41,23 @@ class MobileNetV2Featurizer(FeaturizerParams, Transformer, MLReadable, MLWritabl
     an input column that holds no bytes, an output column that is there already.
     """
 
-    @keyword_only
     def __init__(
         self,
         *,
-        inputCol: str = DEFAULTS["inputCol"],  # noqa: ARG002, N803  the names are Spark ML's
-        outputCol: str = DEFAULTS["outputCol"],  # noqa: ARG002, N803
-        errorCol: str = DEFAULTS["errorCol"],  # noqa: ARG002, N803
-        imageSize: int = DEFAULTS["imageSize"],  # noqa: ARG002, N803
-        precision: str = DEFAULTS["precision"],  # noqa: ARG002
-        weights: str = DEFAULTS["weights"],  # noqa: ARG002
-        handleInvalid: str = DEFAULTS["handleInvalid"],  # noqa: ARG002, N803
+        inputCol: str = DEFAULTS["inputCol"],  # noqa: N803  the names are Spark ML's
+        outputCol: str = DEFAULTS["outputCol"],  # noqa: N803
+        errorCol: str = DEFAULTS["errorCol"],  # noqa: N803
+        imageSize: int = DEFAULTS["imageSize"],  # noqa: N803
+        precision: str = DEFAULTS["precision"],
+        weights: str = DEFAULTS["weights"],
+        handleInvalid: str = DEFAULTS["handleInvalid"],  # noqa: N803
     ) -> None:
         super().__init__()
         self._prepared: dict[tuple[str, int, str], _Prepared] = {}
         self._setDefault(**DEFAULTS)
-        self._set(**self._input_kwargs)
+        self._set(inputCol=inputCol, outputCol=outputCol, errorCol=errorCol, handleInvalid=handleInvalid)
+        self._set(imageSize=imageSize, precision=precision, weights=weights)
 
-    @keyword_only
     def setParams(self, **params: Any) -> "MobileNetV2Featurizer":  # noqa: N802
         """Set parameters by name, as the constructor takes them."""
         self._set(**params)
@@ -100,7 +98,7 @@ class MobileNetV2Featurizer(FeaturizerParams, Transformer, MLReadable, MLWritabl
             raise InputError(f"There is no column {source} of bytes among {there}; name another as inputCol.")
         if taken := [name for name in made if [*given.names, *made].count(name) != 1]:
             raise InputError(f"A column {taken[0]} is there already; name another as outputCol or errorCol.")
-        return given.names.index(source)
+        return list(given.names).index(source)
 
     def write(self) -> FeaturizerWriter:
         """What saves it, network included."""
