@@ -6,12 +6,12 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
+from pipeline.features.running import LOOKAHEAD, Decoded, run_through
+from pipeline.features.timing import timed
 from pipeline.network.engine import Engine, engine_for
-from pipeline.network.keras_model import FEATURES, Network
+from pipeline.network.keras_model import Network
 from pipeline.parallel import run_ahead
 from pipeline.pictures.decode import BadPictureError, check_file, decode, read_failure
 from pipeline.run_folder.layout import feature_key
@@ -26,9 +26,6 @@ from pipeline.run_folder.parts import (
 from pipeline.settings import RunOptions
 from pipeline.storage import retries
 from pipeline.storage.base import Pictures, Storage
-
-# Pictures read and decoded ahead of the network, 150 KB each at 224 x 224: this bounds a worker's memory.
-LOOKAHEAD = 32
 
 
 @dataclass(frozen=True)
@@ -74,21 +71,18 @@ class TaskResult:
         return self.listed - len(self.errors)
 
 
-Decoded = NDArray[np.uint8] | BadPictureError
-
-
 def extract(job: FeatureJob, task: FeatureTask) -> TaskResult:
     """Write the task's part, or find it there already when resuming."""
     if job.resume and (kept := _kept_part(job, task)):
         return kept
     retried = retries.count()
     seconds = dict.fromkeys(("engine", "wait", "network", "write"), 0.0)
-    with _timed(seconds, "engine"):
+    with timed(seconds, "engine"):
         engine = engine_for(job.network)
     first_picture_at = time.time()
     part = _features_of(job, task, engine, seconds)
     data = encode_features(part)
-    with _timed(seconds, "write"):
+    with timed(seconds, "write"):
         job.run.write(feature_key(task.number), data)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     return TaskResult(
@@ -114,46 +108,11 @@ def _kept_part(job: FeatureJob, task: FeatureTask) -> TaskResult | None:
     return TaskResult(task.number, part.listed, part.errors, sha256(data), kept=True) if part else None
 
 
-class _timed:  # noqa: N801  # reads as a word in a with statement
-    """Adds the block's wall seconds to a phase."""
-
-    def __init__(self, seconds: dict[str, float], phase: str) -> None:
-        self._seconds, self._phase = seconds, phase
-
-    def __enter__(self) -> None:
-        self._started = time.perf_counter()
-
-    def __exit__(self, *_: object) -> None:
-        self._seconds[self._phase] += time.perf_counter() - self._started
-
-
 def _features_of(job: FeatureJob, task: FeatureTask, engine: Engine, seconds: dict[str, float]) -> FeaturePart:
-    errors: list[PictureError] = []
-    kept: list[int] = []
-    vectors = np.empty((len(task.paths), FEATURES), np.float32)
-    batch: list[NDArray[np.uint8]] = []
-
-    def run_batch() -> None:
-        with _timed(seconds, "network"):
-            vectors[len(kept) - len(batch) : len(kept)] = engine.features(np.stack(batch))
-        batch.clear()
-
-    decoded = _read_ahead(job, task)
-    for row in range(len(task.paths)):
-        with _timed(seconds, "wait"):
-            pixels = next(decoded)
-        if isinstance(pixels, BadPictureError):
-            errors.append(PictureError(task.paths[row], pixels.reason.value, pixels.detail))
-            continue
-        kept.append(row)
-        batch.append(pixels)
-        if len(batch) == engine.batch:
-            run_batch()
-    if batch:
-        run_batch()
-    paths, labels = [task.paths[row] for row in kept], [task.labels[row] for row in kept]
-    table = vector_table(paths, labels, "features", vectors[: len(kept)])
-    return FeaturePart(table, errors, len(task.paths))
+    featured = run_through(engine, _read_ahead(job, task), len(task.paths), seconds)
+    errors = [PictureError(task.paths[row], bad.reason.value, bad.detail) for row, bad in featured.bad.items()]
+    paths, labels = [task.paths[row] for row in featured.kept], [task.labels[row] for row in featured.kept]
+    return FeaturePart(vector_table(paths, labels, "features", featured.vectors), errors, len(task.paths))
 
 
 def _read_ahead(job: FeatureJob, task: FeatureTask) -> Iterator[Decoded]:

@@ -151,6 +151,7 @@ def spark() -> Iterator[Any]:
     """A Spark session of the tests' own, to see what others see of a run."""
     from pyspark.sql import SparkSession
 
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     session = SparkSession.builder.master("local[2]").config("spark.ui.enabled", "false").getOrCreate()
     yield session
     session.stop()

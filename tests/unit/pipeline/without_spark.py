@@ -96,7 +96,7 @@ def without_spark(folder: Path) -> Iterator[pytest.MonkeyPatch]:
         yield Context()
 
     with pytest.MonkeyPatch.context() as patch:
-        for module in ("network.engine", "job.extract", "job.spark_jobs"):
+        for module in ("network.engine", "features.running", "job.spark_jobs"):
             patch.setattr(f"pipeline.{module}.FEATURES", WIDTH)
         patch.setattr("pipeline.job.phases.spark_context", spark_context)
         patch.setattr("pipeline.job.spark_jobs.run_job", lambda _, action, *_poll: action())

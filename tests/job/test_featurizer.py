@@ -1,0 +1,151 @@
+"""pipeline.spark_ml on Spark: the job's features to the bit, in a pipeline, saved, and through Spark Connect."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from pipeline.errors import InputError
+from pipeline.run_folder.parts import vectors_of
+from pipeline.spark_ml import MobileNetV2Featurizer
+from tests.job.conftest import JAVA_OPTIONS, ROOT, FinishedRun
+
+
+def pictures_in(spark: Any, folder: Path) -> Any:
+    """What a person reads by Spark itself."""
+    reader = spark.read.format("binaryFile").option("recursiveFileLookup", "true")
+    return reader.option("pathGlobFilter", "*.{jpg,JPG,jpeg,png,bmp,gif,webp,tif,tiff,avif}").load(str(folder))
+
+
+def key_of(path: str, folder: Path) -> str:
+    """The run's name for a picture that Spark calls `file:/...`."""
+    return str(Path(path.removeprefix("file:")).relative_to(folder))
+
+
+def small(**more: Any) -> MobileNetV2Featurizer:
+    return MobileNetV2Featurizer(weights="random", imageSize=64, **more)
+
+
+def run_features(run: Path) -> dict[str, Any]:
+    table = pq.read_table(run / "features")
+    return dict(zip(table["path"].to_pylist(), vectors_of(table, "features"), strict=True))
+
+
+@pytest.fixture(scope="module")
+def rows(spark: Any, finished_run: FinishedRun) -> dict[str, Any]:
+    """The featurizer's rows over the pictures of the finished run, by the run's names."""
+    made = small().transform(pictures_in(spark, finished_run.images)).select("path", "features", "error")
+    return {key_of(row["path"], finished_run.images): row for row in made.collect()}
+
+
+def test_its_features_are_the_job_s_to_the_bit(rows: dict[str, Any], finished_run: FinishedRun) -> None:
+    wanted = run_features(finished_run.folder)
+    assert {name for name, row in rows.items() if row["features"] is not None} == set(wanted)
+    for name, features in wanted.items():
+        vector = rows[name]["features"].toArray()
+        assert np.array_equal(vector.astype(np.float32), features)
+        assert np.array_equal(vector, features.astype(np.float64))
+
+
+def test_bad_pictures_have_the_job_s_reasons(rows: dict[str, Any], finished_run: FinishedRun) -> None:
+    errors = pq.read_table(finished_run.folder / "errors.parquet").to_pylist()
+    # Spark's binaryFile leaves out a file of no bytes.
+    wanted = {row["path"]: f"{row['reason']}: {row['detail']}" for row in errors if row["reason"] != "empty"}
+    assert {name: row["error"] for name, row in rows.items() if row["features"] is None} == wanted
+    assert wanted
+
+
+def test_in_a_pipeline_before_pca_it_is_saved_and_loaded_with_its_network(
+    spark: Any, finished_run: FinishedRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pyspark.ml import Pipeline, PipelineModel
+    from pyspark.ml.feature import PCA
+
+    pictures = pictures_in(spark, finished_run.images / "Odd ones")
+    stages = [small(handleInvalid="skip"), PCA(k=3, inputCol="features", outputCol="pca")]
+    model = Pipeline(stages=stages).fit(pictures)
+    model.write().overwrite().save(str(tmp_path / "model"))
+    with monkeypatch.context() as patch:
+        # The weights are gone: what is loaded has them with it.
+        patch.setattr("pipeline.spark_ml.featurizer.find_weights", lambda _: pytest.fail("looked for weights"))
+        loaded = PipelineModel.load(str(tmp_path / "model"))
+        first, second = (
+            {row["path"]: row["pca"] for row in one.transform(pictures).collect()} for one in (model, loaded)
+        )
+    assert first == second
+    assert len(first) == len(run_features(finished_run.folder))
+
+
+def test_a_saved_network_that_was_changed_is_refused(spark: Any, tmp_path: Path) -> None:
+    small().write().save(str(tmp_path / "saved"))
+    with pytest.raises(Exception, match=r"(?i)already exists"):
+        small().write().save(str(tmp_path / "saved"))
+    small().write().overwrite().save(str(tmp_path / "saved"))
+    (metadata,) = (tmp_path / "saved" / "metadata").glob("part-*")
+    told = json.loads(metadata.read_text())
+    told["networkSha256"] = "0" * 64
+    metadata.write_text(json.dumps(told))
+    (tmp_path / "saved" / "metadata" / f".{metadata.name}.crc").unlink()
+    with pytest.raises(InputError, match="is not the one that its metadata tell; save it again"):
+        MobileNetV2Featurizer.load(str(tmp_path / "saved"))
+
+
+def test_the_network_is_broadcast_once_however_often_it_is_used(
+    spark: Any, images: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broadcast: list[int] = []
+    context = spark.sparkContext
+    send = context.broadcast
+    monkeypatch.setattr(context, "broadcast", lambda value: broadcast.append(len(value)) or send(value))
+    featurizer = small()
+    for _ in range(2):
+        assert featurizer.transform(pictures_in(spark, images)).count() == 3
+    assert len(broadcast) == 1
+    assert broadcast[0] > 8_000_000
+
+
+FEATURES = """
+import sys
+sys.path.insert(0, {checkout!r})
+from pyspark.sql import SparkSession
+spark = SparkSession.builder.{session}.getOrCreate()
+from pipeline.spark_ml import MobileNetV2Featurizer
+featurizer = MobileNetV2Featurizer(weights="random", imageSize=64, handleInvalid="skip")
+pictures = spark.read.format("binaryFile").option("recursiveFileLookup", "true").load({images!r})
+featurizer.transform(pictures).select("path", "features").write.parquet({output!r})
+"""
+AND_A_PIPELINE = """
+from pyspark.ml import Pipeline, PipelineModel
+from pyspark.ml.feature import PCA
+model = Pipeline(stages=[featurizer, PCA(k=2, inputCol="features", outputCol="pca")]).fit(pictures)
+model.write().save({output!r} + "-model")
+loaded = PipelineModel.load({output!r} + "-model").transform(pictures)
+assert loaded.where("pca is not null").count() == 12
+"""
+
+
+@pytest.mark.parametrize(
+    ("session", "words"),
+    [("remote('local[2]')", FEATURES + AND_A_PIPELINE), ("master('local[2]')", FEATURES)],
+    ids=["Spark Connect", "a session of its own"],
+)
+def test_from_any_folder_and_through_spark_connect_features_are_the_job_s(
+    session: str, words: str, finished_run: FinishedRun, tmp_path: Path
+) -> None:
+    (folder,) = finished_run.images.glob("Apple Red")
+    words = words.format(checkout=str(ROOT), session=session, images=str(folder), output=str(tmp_path / "out"))
+    # Nothing leads the workers to the checkout: no PYTHONPATH, and another working directory.
+    environment = {"PATH": "/usr/bin:/bin", "HOME": str(Path.home()), "PYSPARK_PYTHON": sys.executable, **JAVA_OPTIONS}
+    done = subprocess.run(
+        [sys.executable, "-c", words], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    made, wanted = pq.read_table(tmp_path / "out"), run_features(finished_run.folder)
+    assert made.num_rows == 12
+    for path, vector in zip(made["path"].to_pylist(), made["features"].to_pylist(), strict=True):
+        assert np.array_equal(np.array(vector["values"]), wanted[key_of(path, finished_run.images)])
