@@ -4,7 +4,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
 
-.PHONY: help demo setup test test-unit test-s3 test-job test-terraform fuzz coverage test-cluster bench lint audit lock jars sbom docs init plan up stop start keep scale credentials down upload run follow runs stop-run results status costs ssh jupyter ui history logs rehearse recording sandbox-cloud sandbox-up sandbox-down
+# Whatever the menu shows is a word, and no file.
+.PHONY: $(shell sed -n 's/^\([a-z0-9-]*\):.*\#\# .*/\1/p' $(firstword $(MAKEFILE_LIST)))
 
 help: ## Print this menu
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -122,6 +123,9 @@ upload: .venv/.operator ## Pictures to the bucket (DATA=folder)
 run: .venv/.operator ## Run the job (SIZE=mini|class|apples|full ARGS='--variance 0.95' WEIGHTS=file RUN=name)
 	@$(FAB) run $(FLAGS) $(call given,SIZE ARGS WEIGHTS RUN)
 
+submit: .venv/.operator ## Run a program of your own (JOB=my.py ARGS='…' REQUIREMENTS=requirements.txt FILES='…' NAME=name)
+	@$(FAB) submit $(FLAGS) $(call given,JOB ARGS REQUIREMENTS FILES NAME)
+
 follow: .venv/.operator ## Follow a run to its end (RUN=name; default: the latest)
 	@$(FAB) follow $(FLAGS) $(call given,RUN)
 
@@ -131,8 +135,8 @@ runs: .venv/.operator ## List the runs: state, pictures, time, cost
 stop-run: .venv/.operator ## End a run kindly; `make run RUN=name` goes on with it (RUN=name)
 	@$(FAB) stop-run $(FLAGS) $(call given,RUN)
 
-results: .venv/.operator ## Fetch a run's report, CSV, components and record (RUN=name FOLDER=results)
-	@$(FAB) results $(FLAGS) $(call given,RUN FOLDER)
+results: .venv/.operator ## Fetch a run's report, CSV, components and record (RUN=name FOLDER=results; JOB=name for one of your own)
+	@$(FAB) results $(FLAGS) $(call given,RUN JOB FOLDER)
 
 status: .venv/.operator ## Hosts, workers alive, runs, time and cost (JSON=1)
 	@$(FAB) status $(FLAGS) $(if $(JSON),--json)

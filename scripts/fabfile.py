@@ -8,6 +8,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from scripts.cluster import Cluster
 from scripts.hosts import logs, readiness, shell, tunnels
+from scripts.jobs import submit
 from scripts.lifecycle import credentials, down, ends, init, plan, power, scale, status, up
 from scripts.money import costs
 from scripts.runs import attach, results, start, table, upload
@@ -129,6 +130,21 @@ def run(size: str = "", args: str = "", run: str = "", weights: str = "") -> Non
     attach.attach(cluster, start.start(cluster, start.RunRequest(size, args, run, weights)))
 
 
+@task(
+    {
+        "job": "a Python file, or a folder with __main__.py",
+        "args": "the program's own arguments, in one word",
+        "requirements": "a file of pip's form: packages that the cluster does not have",
+        "files": "files and folders to lie beside the program, on executors too",
+        "name": "a name for the job (default: the program's, and the time)",
+    }
+)
+def submit_(job: str = "", args: str = "", requirements: str = "", files: str = "", name: str = "") -> None:
+    """Run a program of your own on the cluster and follow it to its end; Ctrl-C leaves it running."""
+    cluster = _running()
+    attach.attach(cluster, submit.submit(cluster, submit.JobRequest(job, args, requirements, files, name)))
+
+
 @task({"run": "the run's name (default: the latest)"})
 def follow(run: str = "") -> None:
     """Follow a run to its end; Ctrl-C leaves it running."""
@@ -147,10 +163,19 @@ def runs_() -> None:
     table.show(outputs.current())
 
 
-@task({"run": "the run's name (default: the one that ended last)", "folder": "where to (default: results)"})
-def results_(run: str = "", folder: str = "results") -> None:
-    """Fetch a run's report, CSV, components and record."""
-    results.fetch(outputs.current(), run, folder)
+@task(
+    {
+        "run": "the run's name (default: the one that ended last)",
+        "job": "the name of a job of your own, in place of a run's",
+        "folder": "where to (default: results)",
+    }
+)
+def results_(run: str = "", job: str = "", folder: str = "results") -> None:
+    """Fetch a run's report, CSV, components and record, or a job's log, record and output."""
+    if job:
+        results.fetch_job(outputs.current(), job, folder)
+    else:
+        results.fetch(outputs.current(), run, folder)
 
 
 @task({"json": "print it for programs"})

@@ -26,6 +26,7 @@ inherited: set[int] = set()
 WHERE_TO_GET = {
     "terraform": "get it from https://developer.hashicorp.com/terraform/install",
     "ansible-playbook": "run `make setup`",
+    "uv": "run `make setup`",
     "ssh": "install the OpenSSH client",
     "ssh-keygen": "install the OpenSSH client",
 }

@@ -18,6 +18,8 @@ from scripts.errors import InputError
 
 PICTURES = "pictures"
 RUNS = "runs"
+JOBS = "jobs"
+ENVIRONMENTS = "environments"
 WEIGHTS = "weights"
 LEDGER = "ledger"
 RECORD = "run.json"
@@ -48,6 +50,10 @@ class Bucket:
     def run_ids(self) -> list[str]:
         """Names of the run folders, sorted; the names that Orchard gives sort by time. Other folders are left."""
         return sorted(name for name in self.folders(RUNS) if RUN_ID.fullmatch(name))
+
+    def job_names(self) -> list[str]:
+        """Names of people's own jobs, sorted. Other folders are left."""
+        return sorted(name for name in self.folders(JOBS) if RUN_ID.fullmatch(name))
 
     def folders(self, folder: str) -> list[str]:
         """Names of the folders right below this one."""
@@ -88,6 +94,17 @@ class Bucket:
         with aws_errors_as_sentences(f"write {self.uri(key)}"):
             self._client.put_object(Bucket=self.name, Key=key, Body=json.dumps(content, indent=1).encode())
 
+    def send(self, file: Path, key: str) -> None:
+        """Put a file, however large."""
+        with aws_errors_as_sentences(f"take {self.uri(key)}"):
+            self._client.upload_file(str(file), self.name, key)
+
+    def delete(self, keys: list[str]) -> None:
+        """Delete these objects; one that is not there is fine."""
+        for key in keys:
+            with aws_errors_as_sentences(f"delete {self.uri(key)}"):
+                self._client.delete_object(Bucket=self.name, Key=key)
+
     def send_weights(self, file: Path) -> str:
         """Have a file of weights in the bucket, once for each content; its address. Raises InputError without it."""
         try:
@@ -100,8 +117,7 @@ class Bucket:
         # The job holds the content to the whole digest in its address: others may write to the bucket, too.
         key = f"{WEIGHTS}/{digest}/{file.name}"
         if key not in self.keys(key):
-            with aws_errors_as_sentences(f"take {self.uri(key)}"):
-                self._client.upload_file(str(file), self.name, key)
+            self.send(file, key)
         return self.uri(key)
 
     def _pages(self, prefix: str, **more: str) -> Any:
@@ -121,3 +137,13 @@ def inputs_key(run_id: str) -> str:
 def record_key(run_id: str) -> str:
     """Where a run's record lies once it has ended."""
     return f"{RUNS}/{run_id}/{RECORD}"
+
+
+def job_key(name: str, file: str) -> str:
+    """Where a file of a person's own job lies."""
+    return f"{JOBS}/{name}/{file}"
+
+
+def environment_key(digest: str) -> str:
+    """Where packages beyond the cluster's own lie as one archive, by its SHA-256."""
+    return f"{ENVIRONMENTS}/{digest}.tar.gz"

@@ -10,9 +10,10 @@ from scripts.hosts.ssh import Hosts, Remote
 from scripts.money.amounts import money
 from scripts.runs import systemd_unit
 from scripts.runs.follow import follow
+from scripts.runs.own_job import OUT_OF_MEMORY, OwnJob, stored_jobs
 from scripts.runs.progress import span
 from scripts.runs.systemd_unit import Unit
-from scripts.runs.table import Row, rows
+from scripts.runs.table import Row, job_rows, rows
 
 # What to do about each of the job's own exit codes; the sentence for the cause is the job's.
 NEXT_STEP = {
@@ -52,6 +53,10 @@ def stop(cluster: Cluster, run_id: str) -> None:
         ended = follow(hosts, going.run_id)
     if ended.code not in (0, systemd_unit.ENDED_BY_REQUEST):
         conclude(bucket_of(cluster), ended)
+    if stored_jobs(bucket_of(cluster), [ended.run_id])[0]:
+        how = "had come to its end by itself" if ended.code == 0 else "has ended"
+        console.say(f"Job {ended.run_id} {how}: `make results JOB={ended.run_id}` fetches its log and what it wrote.")
+        return
     if ended.code == 0:
         console.say(f"Run {ended.run_id} had come to its end by itself: make results RUN={ended.run_id}")
         return
@@ -60,6 +65,10 @@ def stop(cluster: Cluster, run_id: str) -> None:
 
 def conclude(bucket: Bucket, ended: Unit) -> None:
     """Sum a run up: pictures, time, cost, the next command. Raises RunError where it did not end well."""
+    [job] = stored_jobs(bucket, [ended.run_id])
+    if job:
+        conclude_job(bucket, ended, job)
+        return
     row = rows(bucket, [ended], [ended.run_id])[0]
     took = f"after {span(ended.seconds(time.time()))}{_costing(row)}"
     if ended.code:
@@ -70,6 +79,26 @@ def conclude(bucket: Bucket, ended: Unit) -> None:
         f"Run {ended.run_id} is complete {took}{_expected(row)}: {row.done or 0:,} of {row.total or 0:,} pictures{bad}."
     )
     console.say(f"Next: make results RUN={ended.run_id}")
+
+
+def conclude_job(bucket: Bucket, ended: Unit, job: OwnJob) -> None:
+    """Sum a person's own job up. Raises RunError with the program's own exit code where that is not 0."""
+    [row] = job_rows(bucket, [ended], [ended.run_id])
+    took, fetch = f"after {span(ended.seconds(time.time()))}{_costing(row)}", f"make results JOB={ended.run_id}"
+    if row.state == OUT_OF_MEMORY and ended.code:
+        raise RunError(
+            f"Job {ended.run_id} was killed {took}, out of memory: {job.main} took more than it may on the master; "
+            f"`{fetch}` fetches its log.",
+            ended.code,
+        )
+    if ended.code:
+        raise RunError(
+            f"Job {ended.run_id} ended with exit code {ended.code} {took}: `{fetch}` fetches its log and what it wrote"
+            ".",
+            ended.code,
+        )
+    console.say(f"Job {ended.run_id} is complete {took}.")
+    console.say(f"Next: {fetch}")
 
 
 def one_running(hosts: Remote, run_id: str) -> Unit:

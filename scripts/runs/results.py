@@ -8,9 +8,10 @@ from pathlib import Path
 from invoke.exceptions import Exit
 
 from scripts import console, processes
-from scripts.aws.bucket import RECORD, RUNS, Bucket, bucket_of
+from scripts.aws.bucket import RECORD, RUNS, Bucket, bucket_of, job_key
 from scripts.cluster import Cluster
 from scripts.errors import NoClusterError
+from scripts.runs import own_job
 from scripts.runs.submission import check_run_id
 from scripts.runs.table import read_records
 
@@ -39,6 +40,22 @@ def fetch(cluster: Cluster, run_id: str, into: str) -> None:
         raise Exit(code=code)
 
 
+def fetch_job(cluster: Cluster, name: str, into: str) -> None:
+    """Copy log, record and output of a person's own job to `into`/NAME and name them. Raises as `fetch` does."""
+    bucket, folder = bucket_of(cluster), Path(into).expanduser().absolute() / check_run_id(name)
+    prefix = job_key(name, "")
+    keys = [key.removeprefix(prefix) for key in bucket.keys(prefix)]
+    if not keys:
+        raise NoClusterError(f"There is no job {name} in {bucket.uri('jobs')}: `make runs` lists what there is.")
+    words = [sys.executable, "-m", "pipeline", "download", bucket.uri(prefix), str(folder), "--leave", own_job.CODE]
+    code = processes.hand_over(words, env={"AWS_REGION": cluster.region})
+    for file, name_of_it in _NAMES_OF_JOB.items():
+        if any(key.startswith(file) for key in keys):
+            console.say(f"{name_of_it}  {folder / file}")
+    if code:
+        raise Exit(code=code)
+
+
 def newest(bucket: Bucket) -> str:
     """The run that ended last, and not in a time to come. Raises NoClusterError while none has."""
     run_ids = bucket.run_ids()
@@ -58,6 +75,11 @@ def what_to_look_at(folder: Path, keys: Sequence[str], uri: str) -> list[str]:
     return [*lines, f"Features stay at {uri}features/."]
 
 
+_NAMES_OF_JOB = {
+    own_job.OUTPUT: "Output         ",
+    own_job.LOG: "Log            ",
+    own_job.RECORD: "Record         ",
+}
 _NAMES = {
     REPORT: "Report         ",
     "pca.csv": "Components, CSV",

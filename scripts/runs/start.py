@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from scripts import console
-from scripts.aws.bucket import Bucket, bucket_of, inputs_key
+from scripts.aws.bucket import Bucket, bucket_of, inputs_key, job_key
 from scripts.cluster import Cluster
 from scripts.errors import BusyError, InputError
 from scripts.hosts.ssh import Hosts
@@ -23,6 +23,7 @@ from scripts.runs.submission import (
     stored_submissions,
     words_of,
 )
+from scripts.runs.systemd_unit import Unit
 
 
 @dataclass(frozen=True)
@@ -48,10 +49,9 @@ def start(cluster: Cluster, request: RunRequest) -> str:
             if going.run_id == request.run_id:
                 console.say(f"Run {going.run_id} is under way already.")
                 return going.run_id
-            raise BusyError(
-                f"Run {going.run_id} is under way and has all cores: `make follow` attaches to it, "
-                "`make stop-run` ends it."
-            )
+            raise busy(going)
+        if request.run_id and bucket.keys(job_key(request.run_id, "")):
+            raise InputError(f"{request.run_id} is a job of your own, which `make submit` begins: choose another RUN.")
         before: Submission | None = None
         if request.run_id and bucket.keys(inputs_key(request.run_id)):
             submission, more = _resumed(bucket, request), (*split_arguments(request.arguments), "--resume")
@@ -69,6 +69,13 @@ def start(cluster: Cluster, request: RunRequest) -> str:
         console.say(f"As it was begun: {shlex.join([*submission.words, '--weights', submission.weights])}")
     console.say(f"Run {submission.run_id} ({submission.size}) {'goes on' if more else 'has begun'} on the master.")
     return submission.run_id
+
+
+def busy(going: Unit) -> BusyError:
+    """That a run is under way: one at a time."""
+    return BusyError(
+        f"Run {going.run_id} is under way and has all cores: `make follow` attaches to it, `make stop-run` ends it."
+    )
 
 
 def _new(cluster: Cluster, request: RunRequest) -> Submission:

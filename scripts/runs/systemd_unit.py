@@ -43,9 +43,13 @@ class Snapshot:
     warning: str | None = None
 
 
-def start(hosts: Remote, run_id: str, description: str, words: Sequence[str]) -> None:
-    """Start the job with these words on the master. An ended unit of that name gives way."""
-    _ask(hosts, "start", run_id, "--description", description, "--", *words, timeout=START_SECONDS)
+def start(hosts: Remote, run_id: str, description: str, words: Sequence[str], own: bool = False) -> None:
+    """Start the job with these words on the master. An ended unit of that name gives way.
+
+    With `own` it is a person's own program, and the words are its launcher's.
+    """
+    kind = ("--own",) if own else ()
+    _ask(hosts, "start", run_id, *kind, "--description", description, "--", *words, timeout=START_SECONDS)
 
 
 def ask_to_stop(hosts: Remote, run_id: str) -> None:

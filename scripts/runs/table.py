@@ -13,6 +13,7 @@ from scripts.hosts import readiness
 from scripts.hosts.ssh import Hosts
 from scripts.money.amounts import money
 from scripts.runs import systemd_unit
+from scripts.runs.own_job import JobRecord, OwnJob, job_records, stored_jobs
 from scripts.runs.progress import Progress, finite, last_progress, span
 from scripts.runs.submission import Submission, stored_submissions
 from scripts.runs.systemd_unit import Unit
@@ -52,7 +53,10 @@ def every(cluster: Cluster) -> list[Row]:
     """All runs, in the bucket and on the master, sorted by name."""
     bucket = bucket_of(cluster)
     units, progress = _on_master(cluster) if readiness.runs(cluster) else ([], {})
-    return rows(bucket, units, sorted({*bucket.run_ids(), *(known.run_id for known in units)}), progress)
+    jobs = bucket.job_names()
+    run_ids = {*bucket.run_ids(), *(known.run_id for known in units)} - set(jobs)
+    listed = [*rows(bucket, units, sorted(run_ids), progress), *job_rows(bucket, units, jobs)]
+    return sorted(listed, key=lambda found: found.run_id)
 
 
 def _on_master(cluster: Cluster) -> tuple[list[Unit], dict[str, Progress | None]]:
@@ -77,6 +81,13 @@ def rows(
         row(run_id, submission, record, of_run.get(run_id), (progress or {}).get(run_id), time.time())
         for run_id, submission, record in zip(run_ids, submissions, records, strict=True)
     ]
+
+
+def job_rows(bucket: Bucket, units: Sequence[Unit], names: list[str]) -> list[Row]:
+    """Rows for people's own jobs."""
+    of_run = {known.run_id: known for known in units}
+    stored = zip(names, stored_jobs(bucket, names), job_records(bucket, names), strict=True)
+    return [job_row(name, job, record, of_run.get(name), time.time()) for name, job, record in stored]
 
 
 def read_records(bucket: Bucket, run_ids: list[str]) -> list[dict[str, Any] | None]:
@@ -134,6 +145,24 @@ def row(
         cost=None if per_hour is None or seconds is None else per_hour * seconds / 3600,
         currency=submission.currency if submission else "",
         expected_seconds=submission.expected_seconds if submission and (record or {}).get("attempts", 1) == 1 else None,
+    )
+
+
+def job_row(name: str, job: OwnJob | None, record: JobRecord | None, known: Unit | None, now: float) -> Row:
+    """A row for a person's own job, which counts no pictures: its program stands in the place of a size."""
+    seconds = known.seconds(now) if known else record.seconds if record else None
+    per_hour = job.price_per_hour if job else None
+    is_over = record is not None and not (known and known.is_running)
+    return Row(
+        run_id=name,
+        state=record.state if record and is_over else _state(None, known),
+        size=job.main if job else "",
+        done=None,
+        total=None,
+        bad=None,
+        seconds=seconds,
+        cost=None if per_hour is None or seconds is None else per_hour * seconds / 3600,
+        currency=job.currency if job else "",
     )
 
 

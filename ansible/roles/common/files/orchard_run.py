@@ -102,8 +102,11 @@ def unit_of(facts: Facts, run_id: str) -> str:
     return f"{facts['run_prefix']}{run_id}.service"
 
 
-def start(facts: Facts, run_id: str, description: str, job: list[str]) -> dict[str, str]:
-    """Start the job as a transient unit, as hardened as the daemons. An ended unit of that name gives way."""
+def start(facts: Facts, run_id: str, description: str, job: list[str], is_own: bool = False) -> dict[str, str]:
+    """Start the job as a transient unit, as hardened as the daemons. An ended unit of that name gives way.
+
+    With `is_own` it is a person's own program, and the words are the launcher's.
+    """
     name = unit_of(facts, run_id)
     if not all(word.isprintable() for word in (description, *job)):
         # systemd writes what it is given into a unit's file, where a line's end begins another setting.
@@ -115,7 +118,10 @@ def start(facts: Facts, run_id: str, description: str, job: list[str]) -> dict[s
         # One that ends for idleness goes on for this run.
         if over := state.get("ended") or (ending if ending.startswith(TOO_OLD) else ""):
             raise RefusalError(f"The cluster is stopping ({over}): wait until it has, `make start`, then again.")
-        start_unit(facts, name, description, job)
+        if is_own:
+            start_unit(name, description, own_command(facts, run_id, job), own_properties(facts, run_id))
+        else:
+            start_unit(name, description, built_in_command(facts, job), facts["run_properties"])
     return {"run_id": run_id}
 
 
@@ -166,13 +172,28 @@ def is_locked(descriptor: int) -> bool:
     return True
 
 
-def start_unit(facts: Facts, name: str, description: str, job: list[str]) -> None:
-    """Start the job as a transient unit of that name."""
+def built_in_command(facts: Facts, job: list[str]) -> list[str]:
+    """The built-in job with these words."""
+    return [facts["paths"]["python"], "-m", "pipeline", "run", "--master", facts["master_url"], *job]
+
+
+def own_command(facts: Facts, run_id: str, words: list[str]) -> list[str]:
+    """The launcher of a person's own program."""
+    return [facts["paths"]["python"], "-I", facts["paths"]["own_job"], "run", run_id, *words]
+
+
+def own_properties(facts: Facts, run_id: str) -> list[str]:
+    """What its unit is like. Whatever becomes of the launcher, log and record are kept by what comes after it."""
+    after = f"ExecStopPost={facts['paths']['python']} -I {facts['paths']['own_job']} end {run_id}"
+    return [*facts["run_properties"], *facts["own_properties"], *facts["own_job_properties"], after]
+
+
+def start_unit(name: str, description: str, command: list[str], properties: list[str]) -> None:
+    """Start a command as a transient unit of that name."""
     for verb in ("stop", "reset-failed"):
         subprocess.run(["systemctl", verb, name], check=False, capture_output=True)
     words = ["systemd-run", "--quiet", "--service-type=exec", f"--unit={name}", f"--description={description}"]
-    words += [f"--property={line}" for line in facts["run_properties"]]
-    command = [facts["paths"]["python"], "-m", "pipeline", "run", "--master", facts["master_url"], *job]
+    words += [f"--property={line}" for line in properties]
     # systemd takes `$$` for a dollar.
     do([*words, *(word.replace("$", "$$") for word in command)])
 
@@ -498,6 +519,7 @@ def parser() -> argparse.ArgumentParser:
     begin = commands.add_parser("start", help="begin a run; the job's own words come after --")
     begin.add_argument("run_id")
     begin.add_argument("--description", default="Orchard run")
+    begin.add_argument("--own", action="store_true", help="a person's own program, whose code is in the bucket")
     commands.add_parser("stop", help="ask a run to end").add_argument("run_id")
     commands.add_parser("list", help="the runs since the host booted")
     seen = commands.add_parser("look", help="a run's state and its new lines")
@@ -519,7 +541,7 @@ def parser() -> argparse.ArgumentParser:
 def answer(facts: Facts, asked: argparse.Namespace, job: list[str]) -> Any:
     """Do what was asked, and give what is to be printed."""
     commands: dict[str, Any] = {
-        "start": lambda: start(facts, asked.run_id, asked.description, job),
+        "start": lambda: start(facts, asked.run_id, asked.description, job, asked.own),
         "stop": lambda: stop(facts, asked.run_id),
         "list": lambda: runs(facts),
         "look": lambda: look(facts, asked.run_id, asked.cursor),
