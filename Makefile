@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
 
-.PHONY: help demo setup test test-unit test-s3 test-job test-terraform fuzz coverage test-cluster bench lint audit lock sbom docs init plan up stop start keep scale credentials down upload run follow runs stop-run results status costs ssh jupyter ui history logs rehearse recording sandbox-cloud sandbox-up sandbox-down
+.PHONY: help demo setup test test-unit test-s3 test-job test-terraform fuzz coverage test-cluster bench lint audit lock sbom docs init plan up stop start keep scale credentials down upload run follow runs stop-run results status costs ssh jupyter connect ui history logs rehearse recording sandbox-cloud sandbox-up sandbox-down
 
 help: ## Print this menu
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -142,6 +142,9 @@ ssh: .venv/.operator ## A shell on a host (HOST=worker-1; default: the master)
 
 jupyter: .venv/.operator ## JupyterLab through a tunnel, until Ctrl-C (PORT=8888)
 	@$(FAB) jupyter $(FLAGS) $(call given,PORT)
+
+connect: .venv/.operator ## Spark Connect for your own editor, until Ctrl-C (PORT=15002)
+	@$(FAB) connect $(FLAGS) $(call given,PORT)
 
 ui: .venv/.operator ## The pages of Spark's master and of the jobs at work, until Ctrl-C (PORT=8080)
 	@$(FAB) ui $(FLAGS) $(call given,PORT)
