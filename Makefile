@@ -4,8 +4,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
 
-# Whatever the menu shows is a word, and no file.
-.PHONY: $(shell sed -n 's/^\([a-z0-9-]*\):.*\#\# .*/\1/p' $(firstword $(MAKEFILE_LIST)))
+# Each target without a dot or a slash is a word, and no file.
+.PHONY: $(shell sed -n 's/^\([a-z0-9-]*\):.*/\1/p' $(firstword $(MAKEFILE_LIST)))
 
 help: ## Print this menu
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -149,6 +149,9 @@ ssh: .venv/.operator ## A shell on a host (HOST=worker-1; default: the master)
 
 jupyter: .venv/.operator ## JupyterLab through a tunnel, until Ctrl-C (PORT=8888)
 	@$(FAB) jupyter $(FLAGS) $(call given,PORT)
+
+connect: .venv/.operator ## Spark Connect for your own editor, until Ctrl-C (PORT=15002)
+	@$(FAB) connect $(FLAGS) $(call given,PORT)
 
 ui: .venv/.operator ## The pages of Spark's master and of the jobs at work, until Ctrl-C (PORT=8080)
 	@$(FAB) ui $(FLAGS) $(call given,PORT)

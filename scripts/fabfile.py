@@ -7,7 +7,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from scripts.cluster import Cluster
-from scripts.hosts import logs, readiness, shell, tunnels
+from scripts.hosts import connect, logs, readiness, shell, tunnels
 from scripts.jobs import submit
 from scripts.lifecycle import credentials, down, ends, init, plan, power, scale, status, up
 from scripts.money import costs
@@ -200,6 +200,12 @@ def ssh(host: str = "master") -> None:
 def jupyter(port: str = "") -> None:
     """Open JupyterLab to this machine until Ctrl-C, and print its URL with the token."""
     tunnels.jupyter(_running(), port)
+
+
+@task(PORT)
+def connect_(port: str = "") -> None:
+    """Open Spark Connect to an editor on this machine until Ctrl-C, and print the line of Python that connects."""
+    connect.connect(_running(), port)
 
 
 @task(PORT)

@@ -33,17 +33,25 @@ def ask(hosts: Remote, host: Host, *words: str, timeout: float = SECONDS, log: b
 
     Raises ConfigurationError with its sentence when it refuses, HostError when the host cannot be reached.
     """
-    command = f"test -x {PROGRAM} || exit {NOT_CONFIGURED}; sudo {PROGRAM} {shlex.join(words)}"
-    done = hosts.run(host, command, check=False, timeout=timeout, log=log)
-    if done.code == NOT_CONFIGURED:
-        raise _not_configured(host)
+    done = hosts.run(host, command(*words), check=False, timeout=timeout, log=log)
     if done.code:
-        sentence = done.err.strip().rpartition("\n")[2].removeprefix("orchard-run: ").removesuffix(".")
-        raise ConfigurationError(
-            f"{host.name} could not do `{words[0]}` ({sentence or f'exit code {done.code}'}): `make logs` tells more.",
-            sentence,
-        )
+        raise refusal(host, words[0], done.code, done.err)
     return json.loads(done.out)
+
+
+def command(*words: str) -> str:
+    """What a shell on a host is given to ask orchard-run there."""
+    return f"test -x {PROGRAM} || exit {NOT_CONFIGURED}; sudo {PROGRAM} {shlex.join(words)}"
+
+
+def refusal(host: Host, word: str, code: int, said: str) -> ConfigurationError:
+    """What to raise where orchard-run ended with that code, and said this on standard error."""
+    if code == NOT_CONFIGURED:
+        return _not_configured(host)
+    sentence = said.strip().rpartition("\n")[2].removeprefix("orchard-run: ").removesuffix(".")
+    return ConfigurationError(
+        f"{host.name} could not do `{word}` ({sentence or f'exit code {code}'}): `make logs` tells more.", sentence
+    )
 
 
 def _not_configured(host: Host) -> NotConfiguredError:

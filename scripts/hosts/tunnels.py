@@ -7,6 +7,7 @@ can reach: whatever answers on a port may be a neighbour's, who waits for the to
 
 import html
 import os
+import socket
 import subprocess
 import sys
 import tempfile
@@ -25,27 +26,34 @@ from scripts.hosts import orchard_run
 from scripts.hosts.ssh import Hosts, Remote, free_port
 from scripts.waiting import wait_until
 
-LOOPBACK = "127.0.0.1"
+LOOPBACK, LOOPBACK_6 = "127.0.0.1", "::1"
 OPEN_SECONDS = 20
 JOB_PAGES_SECONDS = 60  # the first answer of a busy driver takes a while
 PAUSE_SECONDS = 0.05
 WAY_IN = "jupyter.html"
+SPARK_REMOTE = "spark-remote.sh"
 FREE_PORTS_TRIED = 5  # each is free when it is found, and may be taken a moment later
+LOST = "The connection to the master was lost, and the tunnel with it: the same command opens it again."
 OPTIONS = (
     "ConnectTimeout=10",
     "LogLevel=ERROR",
     "ServerAliveInterval=15",
     "ServerAliveCountMax=3",
 )
+OPTION_WORDS = [word for option in OPTIONS for word in ("-o", option)]
 
 
 @dataclass(frozen=True)
 class Page:
-    """A page on the master: what it shows, where it is there, and the local port that it would like."""
+    """A page on the master: what it shows, where it is there, and the local port that it would like.
+
+    `to_be_had_at` are the addresses of this machine at which that port must be ours.
+    """
 
     shows: str
     address: str
     port: int
+    to_be_had_at: tuple[str, ...] = (LOOPBACK,)
 
 
 def jupyter(cluster: Cluster, port: str = "") -> None:
@@ -70,22 +78,29 @@ def way_in(folder: Path, url: str) -> Iterator[Path]:
 
     As Jupyter itself does it. It is readable by its owner from its beginning, and gone at the end of the block.
     """
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    forget_way_in(folder)
-    file = folder / WAY_IN
     target = html.escape(url, quote=True)
     page = f'<!doctype html><meta http-equiv="refresh" content="0;url={target}"><a href="{target}">JupyterLab</a>\n'
+    with for_its_owner(folder / WAY_IN, page) as file:
+        yield file
+
+
+@contextmanager
+def for_its_owner(file: Path, text: str) -> Iterator[Path]:
+    """A file with a token: readable by its owner alone from its beginning, and gone at the end of the block."""
+    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    file.unlink(missing_ok=True)
     with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:
-        stream.write(page)
+        stream.write(text)
     try:
         yield file
     finally:
-        forget_way_in(folder)
+        file.unlink(missing_ok=True)
 
 
-def forget_way_in(folder: Path) -> None:
-    """Delete that page, which a process that was killed leaves."""
-    (folder / WAY_IN).unlink(missing_ok=True)
+def forget_ways_in(folder: Path) -> None:
+    """Delete such files, which a process that was killed leaves."""
+    for name in (WAY_IN, SPARK_REMOTE):
+        (folder / name).unlink(missing_ok=True)
 
 
 def has_browser() -> bool:
@@ -138,7 +153,7 @@ def opened(hosts: Remote, pages: Sequence[Page], port: str = "") -> Iterator[tup
     words = hosts.ssh_words(hosts.cluster.master)
     # Short, for a socket's name may have no more than some hundred bytes; nobody else may enter it.
     with tempfile.TemporaryDirectory(prefix="orchard-ssh-") as folder:
-        words += ["-o", f"ControlPath={folder}/s", *(word for option in OPTIONS for word in ("-o", option))]
+        words += ["-o", f"ControlPath={folder}/s", *OPTION_WORDS]
         # Who asks the connection later must not say this too: it would open one of its own.
         first = [*words, "-o", "ControlMaster=yes", "cat"]
         # `cat` ends with its input, and so does the tunnel should this process be killed.
@@ -167,7 +182,7 @@ def hold(process: subprocess.Popen[str]) -> None:
     except KeyboardInterrupt:
         console.say("Closed.")
         return
-    raise HostError("The connection to the master was lost, and the tunnel with it: the same command opens it again.")
+    raise HostError(LOST)
 
 
 def _port_number(given: str) -> int:
@@ -192,16 +207,40 @@ def _forward(words: Sequence[str], page: Page, wanted: int | None) -> int:
 
 
 def _listens(words: Sequence[str], page: Page, port: int) -> bool:
-    """Ask the connection that stands to forward this port; whether it does."""
-    forward = f"{LOOPBACK}:{port}:{page.address}:{page.port}"
+    """Ask the connection that stands to forward this port, at each of the page's addresses; whether it does."""
+    forwards = [f"{bracketed(address)}:{port}:{page.address}:{page.port}" for address in page.to_be_had_at]
+    for number, forward in enumerate(forwards):
+        if not _asked(words, "forward", forward):
+            for earlier in forwards[:number]:
+                _asked(words, "cancel", earlier)
+            return False
+    return True
+
+
+def _asked(words: Sequence[str], verb: str, forward: str) -> bool:
+    """Ask the connection that stands to begin a forwarding, or to end it; whether it does."""
     asked = subprocess.run(
-        [*words, "-O", "forward", "-L", forward],
+        [*words, "-O", verb, "-L", forward],
         env=processes.without_secrets(),
         capture_output=True,
         timeout=OPEN_SECONDS,
         check=False,
     )
     return asked.returncode == 0
+
+
+def bracketed(address: str) -> str:
+    """An address as it stands before a port."""
+    return f"[{address}]" if ":" in address else address
+
+
+def loopbacks() -> tuple[str, ...]:
+    """What `localhost` may stand for on this machine: who connects to that name tries each."""
+    try:
+        socket.create_server((LOOPBACK_6, 0), family=socket.AF_INET6).close()
+    except OSError:
+        return (LOOPBACK,)
+    return (LOOPBACK, LOOPBACK_6)
 
 
 def _wait_until_connected(process: subprocess.Popen[str], control: Path) -> None:

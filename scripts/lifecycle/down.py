@@ -73,7 +73,7 @@ def _close_ledger(cluster: Cluster, under_way: console.Phase) -> None:
 
 def _sweep(name: str) -> list[str]:
     """Delete the secrets that this machine kept for the cluster; gives what there was."""
-    tunnels.forget_way_in(tfvars.state_folder(name))
+    tunnels.forget_ways_in(tfvars.state_folder(name))
     there = {
         "the cluster's key pair": host_keys.delete_own_pair(name),
         f"the AWS profile {profile_name(name)}": remove_profile(credentials_file(), profile_name(name)),

@@ -77,6 +77,7 @@ def test_what_an_inventory_overrides_is_what_the_host_says(facts: dict[str, Any]
         "history": 18080,
         "job_ui": list(range(4140, 4150)),
         "jupyter": 8888,
+        "connect": 15002,
         "keeper": 707,
     }
     assert master["paths"]["work"] == "/srv/spark/work"

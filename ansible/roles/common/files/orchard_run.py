@@ -16,6 +16,7 @@ import os
 import pwd
 import re
 import resource
+import select
 import socket
 import subprocess
 import sys
@@ -60,6 +61,10 @@ JOURNAL_BYTES, PAGE_BYTES = 512 * 1024**2, 1024**2
 PACKED_BYTES, PACK_SECONDS = 2 * 1024**3, 50
 PAGE_SECONDS = 5
 LOCK_SECONDS = 30
+CONNECT_SECONDS, CONNECT_LOOK_SECONDS = 120, 5  # until Spark Connect listens; between two looks whether it still does
+# 127.0.0.1 as the kernel's table has it, and as that of IPv6, in which Java's sockets stand.
+LOOPBACK = ("0100007F", "0000000000000000FFFF00000100007F")
+LISTENING = "0A"
 UPLOAD_SECONDS, COMMAND_SECONDS = 120, 240
 JOB_PAGE_SECONDS = 20  # the first answer of a busy driver takes a while; a closed port says so at once
 # Sent to the environment's Python, which has boto3: BUCKET, then a key and a file for each.
@@ -114,15 +119,20 @@ def start(facts: Facts, run_id: str, description: str, job: list[str], is_own: b
     if any(run["run_id"] == run_id and run["is_running"] for run in runs(facts, name)):
         raise RefusalError(f"Run {run_id} is under way.")
     with held_by_keeper(facts) as state:
-        ending = str(state.get("ending") or "")
-        # One that ends for idleness goes on for this run.
-        if over := state.get("ended") or (ending if ending.startswith(TOO_OLD) else ""):
-            raise RefusalError(f"The cluster is stopping ({over}): wait until it has, `make start`, then again.")
+        require_staying(state)
         if is_own:
             start_unit(name, description, own_command(facts, run_id, job), own_properties(facts, run_id))
         else:
             start_unit(name, description, built_in_command(facts, job), facts["run_properties"])
     return {"run_id": run_id}
+
+
+def require_staying(state: dict[str, Any]) -> None:
+    """Raise RefusalError where the keeper's state says that the cluster is about to stop, whatever is at work."""
+    ending = str(state.get("ending") or "")
+    # One that ends for idleness goes on for this work.
+    if over := state.get("ended") or (ending if ending.startswith(TOO_OLD) else ""):
+        raise RefusalError(f"The cluster is stopping ({over}): wait until it has, `make start`, then again.")
 
 
 @contextmanager
@@ -362,6 +372,121 @@ def decommission(facts: Facts) -> dict[str, str]:
     return {"unit": unit}
 
 
+# Spark Connect
+
+
+def connect(facts: Facts, given: int = 0) -> dict[str, bool]:
+    """Have Spark Connect run until the input of this program ends; a line of JSON says when it answers, and how.
+
+    It stops with the last who had it run: `has_stopped`. Raises RefusalError where it does not start, or ends before.
+    """
+    unit = facts["units"].get("connect", "")
+    if facts["role"] != "master" or not unit:
+        raise RefusalError("There is no Spark Connect on this host: `make up` puts it on the master.", NOT_CONFIGURED)
+    with shared(Path(facts["paths"]["connect_holders"]), lambda: stop_unit(unit)) as share:
+        with held_by_keeper(facts) as state:
+            require_staying(state)
+            do(["systemctl", "start", f"{unit}.service"])
+        wait_until(lambda: is_answering(facts, unit) or not is_active(unit), CONNECT_SECONDS, every=0.5)
+        if not is_answering(facts, unit):
+            raise RefusalError("Spark Connect did not start, and its log, spark-connect.log, says why.")
+        token = Path(facts["paths"]["connect_token"]).read_text().strip().partition("=")[2]
+        print(json.dumps({"token": token, **versions(facts)}), flush=True)
+        if not is_active_until_end_of(given, unit):
+            raise RefusalError("Spark Connect has ended there, and the same command starts it again.")
+    return {"has_stopped": share.was_last}
+
+
+class Share:
+    """One's share of what several have in common."""
+
+    was_last = False
+
+
+@contextmanager
+def shared(folder: Path, at_the_end: Callable[[], None]) -> Iterator[Share]:
+    """Have something in common with whoever else on this host names the folder; the last one to go ends it.
+
+    Who is killed has gone, too. Raises RefusalError where somebody comes or goes for long.
+    """
+    share = Share()
+    with at_the_door(folder):
+        descriptor = os.open(folder / "holders", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
+    try:
+        yield share
+    finally:
+        try:
+            with at_the_door(folder):
+                # Nobody comes or goes meanwhile.
+                share.was_last = is_locked(descriptor)
+                if share.was_last:
+                    at_the_end()
+        finally:
+            os.close(descriptor)
+
+
+@contextmanager
+def at_the_door(folder: Path) -> Iterator[None]:
+    """Come or go alone."""
+    try:
+        with exclusive(folder, LOCK_SECONDS):
+            yield
+    except TimeoutError:
+        raise RefusalError("Somebody else is at Spark Connect for long: try again in a minute.") from None
+
+
+def stop_unit(unit: str) -> None:
+    """Stop a unit and wait until it has."""
+    do(["systemctl", "stop", f"{unit}.service"])
+
+
+def is_answering(facts: Facts, unit: str) -> bool:
+    """Whether Spark Connect listens: the unit's user, and nobody else in its place, who would be sent its token."""
+    return listener(facts["ports"]["connect"]) in {user_of(unit)} - {None}
+
+
+def is_active_until_end_of(given: int, unit: str) -> bool:
+    """Wait for the end of an input, or of the unit; whether the unit was up until then."""
+    while is_active(unit):
+        if select.select([given], [], [], CONNECT_LOOK_SECONDS)[0] and not os.read(given, PAGE_BYTES):
+            return True
+    return False
+
+
+def versions(facts: Facts) -> dict[str, str]:
+    """Which Python and pyspark the environment has."""
+    asked = "import importlib.metadata as m, json, platform as p; "
+    asked += "print(json.dumps({'python': p.python_version(), 'pyspark': m.version('pyspark')}))"
+    told: dict[str, str] = json.loads(output([facts["paths"]["python"], "-I", "-c", asked]))
+    return told
+
+
+def listener(port: int, tables: tuple[str, ...] = ("/proc/net/tcp", "/proc/net/tcp6")) -> int | None:
+    """The user id of who listens on this port of 127.0.0.1; None where nobody does."""
+    for table in filter(Path.exists, map(Path, tables)):
+        for line in table.read_text().splitlines()[1:]:
+            _, local, _, state, *_, user = line.split()[:8]
+            if state == LISTENING and local in {f"{address}:{port:04X}" for address in LOOPBACK}:
+                return int(user)
+    return None
+
+
+def user_of(unit: str) -> int | None:
+    """The user id that a unit runs as."""
+    name = text(["systemctl", "show", "--property=User", "--value", f"{unit}.service"]).strip()
+    try:
+        return pwd.getpwnam(name).pw_uid
+    except KeyError:
+        return None
+
+
+def is_active(unit: str) -> bool:
+    """Whether a unit is up, or on its way there."""
+    words = ["systemctl", "show", "--property=ActiveState", "--value", f"{unit}.service"]
+    return text(words).strip() in ("active", "activating", "reloading")
+
+
 # The keeper
 
 
@@ -529,6 +654,7 @@ def parser() -> argparse.ArgumentParser:
     commands.add_parser("executors", help="how many a worker runs").add_argument("address")
     commands.add_parser("job-pages", help="pages of the applications at work")
     commands.add_parser("decommission", help="have this worker hand over and go")
+    commands.add_parser("connect", help="have Spark Connect run until the input of this program ends")
     asked = commands.add_parser("keeper", help="ask the keeper: ends, keep, tell, hold, release, end")
     asked.add_argument("words", nargs=argparse.REMAINDER)
     commands.add_parser("pack-logs", help="pack the logs for the operator's user")
@@ -549,6 +675,7 @@ def answer(facts: Facts, asked: argparse.Namespace, job: list[str]) -> Any:
         "executors": lambda: executors(facts, asked.address),
         "job-pages": lambda: job_pages(facts),
         "decommission": lambda: decommission(facts),
+        "connect": lambda: connect(facts),
         "keeper": lambda: keeper(facts, asked.words),
         "pack-logs": lambda: pack_logs(facts),
         "save-logs": lambda: save_logs(facts, asked.bucket, asked.prefix),

@@ -85,6 +85,35 @@ def test_an_application_that_waits_for_its_person_is_none(master: Master) -> Non
     assert work.spark(master.facts, NOW).activities == ()
 
 
+def test_a_query_that_began_and_ended_between_two_looks_is_work_and_an_executor_that_went_is_none(
+    master: Master,
+) -> None:
+    def look(given: dict[str, int]) -> tuple[Activity, ...]:
+        nonlocal seen
+        executors = [{"id": name, "activeTasks": 0, "totalTasks": number} for name, number in given.items()]
+        master.pages[":4041/api/v1/applications/app-1/executors"] = executors
+        seen = work.spark(master.facts, NOW, seen)
+        return seen.activities
+
+    master.spark_has(cores=4, tasks=0)
+    seen = work.Spark()
+    # Whoever looks for the first time does not know when they were.
+    assert look({"driver": 0, "0": 7}) == ()
+    assert look({"driver": 0, "0": 7}) == ()
+    assert look({"driver": 0, "0": 8}) == (Activity("mine (tasks a moment ago)", NOW),)
+    assert look({"driver": 0}) == ()
+    assert look({"driver": 0, "1": 1}) == (Activity("mine (tasks a moment ago)", NOW),)
+    assert look({"driver": 0, "1": 1}) == ()
+
+
+def test_an_application_that_began_and_was_at_work_between_two_looks_is_work(master: Master) -> None:
+    master.pages[":8080/json/"] = {"workers": [], "activeapps": [], "cores": 16}
+    seen = work.spark(master.facts, NOW)
+    master.spark_has(cores=4, tasks=0)
+    master.pages[":4041/api/v1/applications/app-1/executors"] = [{"id": "0", "activeTasks": 0, "totalTasks": 2}]
+    assert work.spark(master.facts, NOW, seen).activities == (Activity("mine (tasks a moment ago)", NOW),)
+
+
 def test_an_application_without_a_page_is_work_while_it_holds_cores(master: Master) -> None:
     master.spark_has(cores=4, tasks=None)
     assert work.spark(master.facts, NOW).activities == (Activity("mine, which has 4 cores and shows no page", NOW),)
@@ -129,6 +158,13 @@ def test_who_listens_on_the_loopback_is_known_by_the_kernel() -> None:
         port = server.getsockname()[1]
         assert work.listener(port) == os.getuid()
     assert work.listener(port) is None
+    # As Java's sockets stand in the kernel's other table.
+    with socket.socket(socket.AF_INET6) as server:
+        server.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        server.bind(("::ffff:127.0.0.1", 0))
+        server.listen()
+        port = server.getsockname()[1]
+        assert work.listener(port) == os.getuid()
     with socket.create_server(("0.0.0.0", 0)) as server:  # noqa: S104
         assert work.listener(server.getsockname()[1]) is None
 

@@ -2,7 +2,6 @@
 
 import json
 import socket
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +12,8 @@ from scripts.errors import ConfigurationError, HostError, InputError
 from scripts.hosts import tunnels
 from scripts.hosts.tunnels import Page
 from tests.doubles import fake_hosts
-from tests.doubles.fake_hosts import FakeHosts, cluster_of
+from tests.doubles.fake_hosts import cluster_of
+from tests.doubles.fake_ssh import SshHosts
 
 CLUSTER = cluster_of()
 FACTS = {
@@ -21,45 +21,7 @@ FACTS = {
     "paths": {"jupyter_token": "/etc/orchard/key"},
     "ports": {"master_ui": 8090, "history": 18090, "jupyter": 8890},
 }
-# An ssh that connects at once, and listens where it is asked to forward from: asked through its control socket.
-SSH = """
-import signal, socket, sys
-words = sys.argv[1:]
-import os
-if "AWS_SECRET_ACCESS_KEY" in os.environ:
-    sys.exit("it was handed a key of AWS's")
-path = next(word.partition("=")[2] for word in words if word.startswith("ControlPath="))
-if "-O" in words and "ControlMaster=yes" in words:
-    sys.exit(0)  # as OpenSSH: a session of its own, which ends well and forwards nothing
-if "-O" in words:
-    with socket.socket(socket.AF_UNIX) as control:
-        control.connect(path)
-        control.sendall(words[words.index("-L") + 1].encode())
-        sys.exit(int(control.recv(1)))
-listening, control = [], socket.socket(socket.AF_UNIX)
-control.bind(path)
-control.listen()
-while True:
-    client, _ = control.accept()
-    address, port, *_ = client.recv(1000).decode().split(":")
-    try:
-        listening.append(socket.create_server((address, int(port))))
-        client.sendall(b"0")
-    except OSError:
-        client.sendall(b"1")
-    client.close()
-"""
 REFUSES = "import sys; print('noise\\nssh: connect to host: Connection refused', file=sys.stderr); sys.exit(255)"
-
-
-class SshHosts(FakeHosts):
-    """Hosts whose OpenSSH is this program."""
-
-    program = SSH
-
-    def ssh_words(self, host: object) -> list[str]:
-        assert host == CLUSTER.master
-        return [sys.executable, "-c", self.program]
 
 
 @pytest.fixture
@@ -77,9 +39,9 @@ def taken() -> Iterator[int]:
         yield server.getsockname()[1]
 
 
-def answers(port: int) -> bool:
+def answers(port: int, address: str = "127.0.0.1") -> bool:
     try:
-        socket.create_connection(("127.0.0.1", port), 1).close()
+        socket.create_connection((address, port), 1).close()
     except OSError:
         return False
     return True
@@ -113,6 +75,21 @@ def test_the_port_that_the_person_wants_is_taken_or_refused(hosts: SshHosts, tak
     for wrong in ("http", "0", "65536", "-1"):
         with pytest.raises(InputError, match=rf"^{wrong} is no port: "):
             tunnels.opened(hosts, [Page("One", "10.0.0.5", 1)], wrong).__enter__()
+
+
+@pytest.mark.skipif(len(tunnels.loopbacks()) < 2, reason="this machine has no ::1")
+def test_a_port_is_ours_at_each_address_that_a_page_asks_for_or_at_none(hosts: SshHosts) -> None:
+    page = Page("One", "10.0.0.5", 1, tunnels.loopbacks())
+    with tunnels.opened(hosts, [page]) as (_, [port]):
+        assert [answers(port, address) for address in ("127.0.0.1", "::1")] == [True, True]
+    with socket.create_server(("::1", 0), family=socket.AF_INET6) as neighbour:
+        wanted = neighbour.getsockname()[1]
+        with pytest.raises(InputError, match="taken by another program"):
+            tunnels.opened(hosts, [page], str(wanted)).__enter__()
+        with tunnels.opened(hosts, [Page("One", "10.0.0.5", wanted, tunnels.loopbacks())]) as (_, [port]):
+            assert port != wanted
+            # Nothing is left where the other address was another's.
+            assert not answers(wanted)
 
 
 def test_a_master_that_refuses_is_quoted(hosts: SshHosts) -> None:

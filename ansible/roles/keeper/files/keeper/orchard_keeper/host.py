@@ -35,6 +35,7 @@ class MasterHost:
         self._follower = Follower()
         self._served = Served()
         self._workers_alive = 0
+        self._spark = Spark()
         self._is_serving = False
 
     def serve(self) -> None:
@@ -54,7 +55,7 @@ class MasterHost:
 
         def look_at_spark() -> tuple[Activity, ...]:
             nonlocal spark
-            spark = work.spark(facts, now)
+            spark = self._spark = work.spark(facts, now, self._spark)
             return spark.activities
 
         activities = [

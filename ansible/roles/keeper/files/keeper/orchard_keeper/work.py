@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import orchard_run
+from orchard_run import is_active, listener, user_of
 
 PAGE_SECONDS = 5
 LOOPBACK = "127.0.0.1"
@@ -38,13 +39,29 @@ class Activity:
 
 
 @dataclass(frozen=True)
+class Tasks:
+    """An application's tasks: how many run now, and how many each executor, by its id, was ever given."""
+
+    running: int
+    given: dict[str, int]
+
+    def has_more_than(self, before: "Tasks") -> bool:
+        """Whether there were any since that look."""
+        return any(number > before.given.get(executor, 0) for executor, number in self.given.items())
+
+
+@dataclass(frozen=True)
 class Spark:
-    """What the Spark master and the drivers say: workers alive, cores, tasks running, activities."""
+    """What the Spark master and the drivers say: workers alive, cores, tasks running, activities, tasks by application.
+
+    The last is None where nobody has looked yet.
+    """
 
     workers_alive: int = 0
     cores: int = 0
     tasks: int = 0
     activities: tuple[Activity, ...] = ()
+    applications: dict[str, Tasks] | None = None
 
 
 def told(what: str, look: Callable[[], Iterable[Activity]], now: float) -> list[Activity]:
@@ -66,8 +83,8 @@ def of_holds(holds: dict[str, float], now: float) -> Iterator[Activity]:
     return (Activity(f"`make {name}` on a laptop", now) for name, until in holds.items() if until > now)
 
 
-def spark(facts: Facts, now: float) -> Spark:
-    """Applications with a running task, and what else the master says of itself."""
+def spark(facts: Facts, now: float, before: Spark = Spark()) -> Spark:
+    """Applications with a running task, or with any since the look before, and what else the master says of itself."""
     state = orchard_run.page(facts["master_address"], facts["ports"]["master_ui"])
     if state is None:
         if is_active(facts["units"]["master"]):
@@ -76,29 +93,45 @@ def spark(facts: Facts, now: float) -> Spark:
     alive, until = sum(worker["state"] == "ALIVE" for worker in state["workers"]), time.monotonic() + DRIVERS_SECONDS
     applications = state["activeapps"]
     pages = {page["id"]: page["port"] for page in orchard_run.job_pages(facts, DRIVER_SECONDS)} if applications else {}
-    tasks, activities = 0, []
+    seen: dict[str, Tasks] = {}
+    activities: list[Activity] = []
     for application in applications:
-        running = None
+        number, tasks = application["id"], None
         if time.monotonic() < until:
-            running = running_tasks(facts, pages.get(application["id"]), application["id"])
-        name, cores = shown(str(application["name"])), int(counted(application["cores"]))
-        if running is None and cores:
-            activities.append(Activity(f"{name}, which has {cores} cores and shows no page", now))
-        elif running:
-            activities.append(Activity(f"{name} ({running} tasks)", now))
-        tasks += running or 0
-    return Spark(alive, int(state["cores"]), tasks, tuple(activities))
+            tasks = tasks_of(facts, pages.get(number), number)
+        were = None if before.applications is None else before.applications.get(number, Tasks(0, {}))
+        activities += of_application(application, tasks, were, now)
+        if tasks:
+            seen[number] = tasks
+    running = sum(tasks.running for tasks in seen.values())
+    return Spark(alive, int(state["cores"]), running, tuple(activities), seen)
 
 
-def running_tasks(facts: Facts, port: int | None, application: str) -> int | None:
-    """How many tasks the application's executors run; None where its driver shows no page."""
+def of_application(
+    application: dict[str, Any], tasks: Tasks | None, were: Tasks | None, now: float
+) -> Iterator[Activity]:
+    """An application by its tasks: now, None where they are not seen, and at the look before, None for the first."""
+    name, cores = shown(str(application["name"])), int(counted(application["cores"]))
+    if tasks is None:
+        if cores:
+            yield Activity(f"{name}, which has {cores} cores and shows no page", now)
+    elif tasks.running:
+        yield Activity(f"{name} ({tasks.running} tasks)", now)
+    elif were and tasks.has_more_than(were):
+        # A person's short queries begin and end between two looks.
+        yield Activity(f"{name} (tasks a moment ago)", now)
+
+
+def tasks_of(facts: Facts, port: int | None, application: str) -> Tasks | None:
+    """The tasks of an application's executors; None where its driver shows no page."""
     if port is None or not APPLICATION.fullmatch(application):
         return None
     url = f"http://{facts['private_address']}:{port}/api/v1/applications/{application}/executors"
     executors = orchard_run.asked(url, DRIVER_SECONDS)
     try:
-        return int(counted(sum(counted(executor["activeTasks"]) for executor in executors)))
-    except (TypeError, KeyError, ValueError, OverflowError):
+        given = {str(executor.get("id")): int(counted(executor.get("totalTasks", 0))) for executor in executors}
+        return Tasks(int(counted(sum(counted(executor["activeTasks"]) for executor in executors))), given)
+    except (TypeError, AttributeError, KeyError, ValueError, OverflowError):
         return None
 
 
@@ -127,24 +160,6 @@ def from_jupyter(facts: Facts, path: str) -> list[dict[str, Any]]:
     return listed
 
 
-def listener(port: int, table: Path = Path("/proc/net/tcp")) -> int | None:
-    """The user id of who listens on this port of the loopback; None where nobody does."""
-    for line in table.read_text().splitlines()[1:]:
-        _, local, _, state, *_, user = line.split()[:8]
-        if (local, state) == (f"0100007F:{port:04X}", "0A"):
-            return int(user)
-    return None
-
-
-def user_of(unit: str) -> int | None:
-    """The user id that a unit runs as."""
-    name = orchard_run.text(["systemctl", "show", "--property=User", "--value", f"{unit}.service"]).strip()
-    try:
-        return pwd.getpwnam(name).pw_uid
-    except KeyError:
-        return None
-
-
 def of_terminals(folder: Path = TERMINALS) -> Iterator[Activity]:
     """Terminals, of SSH sessions and of JupyterLab, by their last input."""
     for terminal in folder.iterdir():
@@ -157,12 +172,6 @@ def of_terminals(folder: Path = TERMINALS) -> Iterator[Activity]:
             continue  # closed meanwhile, or nobody's
         # A terminal's access time is its last input; what is printed there changes the other one.
         yield Activity(f"input at terminal {terminal.name} of {user}", found.st_atime)
-
-
-def is_active(unit: str) -> bool:
-    """Whether a unit is up, or on its way there."""
-    words = ["systemctl", "show", "--property=ActiveState", "--value", f"{unit}.service"]
-    return orchard_run.text(words).strip() in ("active", "activating", "reloading")
 
 
 def shown(text: str) -> str:
