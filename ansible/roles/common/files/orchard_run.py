@@ -25,6 +25,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from fnmatch import fnmatch
 from pathlib import Path
@@ -66,6 +67,7 @@ CONNECT_SECONDS, CONNECT_LOOK_SECONDS = 120, 5  # until Spark Connect listens; b
 LOOPBACK = ("0100007F", "0000000000000000FFFF00000100007F")
 LISTENING = "0A"
 UPLOAD_SECONDS, COMMAND_SECONDS = 120, 240
+KEEP_SECONDS = 50  # the program's own limit, and some more
 JOB_PAGE_SECONDS = 20  # the first answer of a busy driver takes a while; a closed port says so at once
 # Sent to the environment's Python, which has boto3: BUCKET, then a key and a file for each.
 UPLOAD = """
@@ -502,6 +504,33 @@ def keeper(facts: Facts, words: list[str]) -> Any:
     return json.loads(done.stdout)
 
 
+# What outlives the cluster
+
+
+def keep_files(facts: Facts) -> dict[str, list[str]]:
+    """Have event logs and notebooks put into the bucket now, by their owners' units; gives those that did not."""
+    units: list[str] = facts.get("keeping_units", [])
+    # One that is under way has looked already, and so each is asked twice; the second time it has little to do.
+    with ThreadPoolExecutor(max(1, len(units))) as pool:
+        done = pool.map(lambda unit: has_kept(unit) and has_kept(unit), units)
+        return {"left": [unit for unit, is_done in zip(units, done, strict=True) if not is_done]}
+
+
+def has_kept(unit: str) -> bool:
+    """Start such a unit, and say whether it came to its end."""
+    try:
+        done = subprocess.run(
+            ["systemctl", "start", unit],
+            check=False,
+            capture_output=True,
+            stdin=subprocess.DEVNULL,
+            timeout=KEEP_SECONDS,
+        )
+    except subprocess.TimeoutExpired:
+        return False
+    return done.returncode == 0
+
+
 # Logs
 
 
@@ -544,11 +573,15 @@ def add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
     tar.addfile(entry, io.BytesIO(content))
 
 
-def save_logs(facts: Facts, bucket: str, prefix: str) -> dict[str, int]:
-    """Put journals, Spark's event logs and executors' output into the bucket; gives how many bytes."""
+def save_logs(facts: Facts, bucket: str, prefix: str) -> dict[str, Any]:
+    """Put journals, Spark's event logs and executors' output into the bucket; gives how many bytes.
+
+    It is the last that is heard of a host, so what outlives the cluster goes first.
+    """
     paths = facts["paths"]
     if not (os.access(paths["python"], os.X_OK) and Path(paths["environment_file"]).exists()):
         raise RefusalError("There is no Python environment on this host yet: `make up` makes it.", NOT_CONFIGURED)
+    kept = keep_files(facts)
     with tempfile.TemporaryDirectory(prefix="orchard-logs-") as made:
         (Path(made) / "journal.txt.gz").write_bytes(gzip.compress(journal(facts["journals"]), QUICKLY))
         for name, folder, pattern in (("events.tar.gz", "events", "*"), (EXECUTORS, "work", EXECUTORS_WRITE)):
@@ -563,7 +596,7 @@ def save_logs(facts: Facts, bucket: str, prefix: str) -> dict[str, int]:
         words += [f"--property=RuntimeMaxSec={UPLOAD_SECONDS}"]
         words += [f"--property=EnvironmentFile={paths['environment_file']}", *(f"--setenv={line}" for line in METADATA)]
         do([*words, paths["python"], "-", bucket, *pairs], UPLOAD)
-        return {"bytes": sum(file.stat().st_size for file in files)}
+        return kept | {"bytes": sum(file.stat().st_size for file in files)}
 
 
 def pack_as_service_user(facts: Facts, folder: str, pattern: str, target: BinaryIO | IO[bytes]) -> str:
@@ -657,6 +690,7 @@ def parser() -> argparse.ArgumentParser:
     commands.add_parser("connect", help="have Spark Connect run until the input of this program ends")
     asked = commands.add_parser("keeper", help="ask the keeper: ends, keep, tell, hold, release, end")
     asked.add_argument("words", nargs=argparse.REMAINDER)
+    commands.add_parser("keep-files", help="put event logs and notebooks into the bucket now")
     commands.add_parser("pack-logs", help="pack the logs for the operator's user")
     saved = commands.add_parser("save-logs", help="put the logs into the bucket")
     saved.add_argument("bucket")
@@ -677,6 +711,7 @@ def answer(facts: Facts, asked: argparse.Namespace, job: list[str]) -> Any:
         "decommission": lambda: decommission(facts),
         "connect": lambda: connect(facts),
         "keeper": lambda: keeper(facts, asked.words),
+        "keep-files": lambda: keep_files(facts),
         "pack-logs": lambda: pack_logs(facts),
         "save-logs": lambda: save_logs(facts, asked.bucket, asked.prefix),
     }

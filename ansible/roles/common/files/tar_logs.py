@@ -19,7 +19,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import BinaryIO
 
-# A part of an event log has 128 MiB (spark.eventLog.rolling.maxFileSize), an executor's file 64 (Ansible's setting).
+# A part of an event log has 128 MiB where a program sets nothing else, an executor's file 64 (Ansible's setting).
 FILE_BYTES = 160 * 1024 * 1024
 TOTAL_BYTES = 1024 * 1024 * 1024
 FILES = 20_000
