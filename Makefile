@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
 
-.PHONY: help demo setup test test-unit test-s3 test-job test-terraform fuzz coverage test-cluster bench lint audit lock sbom docs init plan up stop start keep scale credentials down upload run follow runs stop-run results status costs ssh jupyter ui history logs rehearse recording sandbox-cloud sandbox-up sandbox-down
+.PHONY: help demo setup test test-unit test-s3 test-job test-terraform fuzz coverage test-cluster bench lint audit lock sbom docs init plan up stop start keep scale credentials down upload run follow runs stop-run results share evidence status costs ssh jupyter ui history logs rehearse recording sandbox-cloud sandbox-up sandbox-down
 
 help: ## Print this menu
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -130,6 +130,12 @@ stop-run: .venv/.operator ## End a run kindly; `make run RUN=name` goes on with 
 
 results: .venv/.operator ## Fetch a run's report, CSV, components and record (RUN=name FOLDER=results)
 	@$(FAB) results $(FLAGS) $(call given,RUN FOLDER)
+
+share: .venv/.operator ## A page of links that expire to a run's report, CSV, components, some pictures (RUN=name HOURS=24 FOLDER=results)
+	@$(FAB) share $(FLAGS) $(call given,RUN HOURS FOLDER)
+
+evidence: .venv/.operator ## A page for a jury, each line read from AWS at that moment (RUN=name FOLDER=results)
+	@$(FAB) evidence $(FLAGS) $(call given,RUN FOLDER)
 
 status: .venv/.operator ## Hosts, workers alive, runs, time and cost (JSON=1)
 	@$(FAB) status $(FLAGS) $(if $(JSON),--json)
