@@ -30,11 +30,15 @@ class Call:
 
 @dataclass(frozen=True)
 class Answer:
-    """What the calls came to: a verdict, a sentence, and what it was read from, where that says more."""
+    """What the calls came to: a verdict, a sentence, and what it was read from, where that says more.
+
+    `of` names the things that it is about, where only the answer tells which they are.
+    """
 
     verdict: str
     text: str
     details: str = ""
+    of: str = ""
 
 
 @dataclass(frozen=True)
@@ -107,6 +111,6 @@ def find(asked: Asked, question: str, resource: str, read: Callable[[Asked], Ans
     return Finding(question, resource, answer, asked.taken())
 
 
-def judged(is_good: bool, text: str, details: str = "") -> Answer:
+def judged(is_good: bool, text: str, details: str = "", of: str = "") -> Answer:
     """An answer that is as it should be, or is not."""
-    return Answer(GOOD if is_good else NOT_GOOD, text, details)
+    return Answer(GOOD if is_good else NOT_GOOD, text, details, of)

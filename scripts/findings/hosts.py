@@ -1,6 +1,7 @@
 """What EC2 says of the hosts: where they are, their disks, and who reaches which port."""
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -11,6 +12,7 @@ from scripts.findings.finding import FACT, GONE, GOOD, NOT_GOOD, Answer, Asked, 
 Described = dict[str, Any]
 
 SSH = 22
+MOST_NAMED = 6
 EVERYWHERE = ("0.0.0.0/0", "::/0")
 NO_HOST = Answer(GONE, "EC2 has no host of this cluster (any more).")
 
@@ -43,7 +45,10 @@ def open_to(asked: Asked, cluster_name: str) -> list[str]:
 
 def _of_those_there(cluster_name: str, read: Callable[[list[Described], Asked], Answer], asked: Asked) -> Answer:
     instances = _instances(asked, cluster_name)
-    return read(instances, asked) if instances else NO_HOST
+    if not instances:
+        return NO_HOST
+    answer = read(instances, asked)
+    return answer if answer.of else replace(answer, of=_some(instance["InstanceId"] for instance in instances))
 
 
 def _instances(asked: Asked, cluster_name: str) -> list[Described]:
@@ -51,6 +56,17 @@ def _instances(asked: Asked, cluster_name: str) -> list[Described]:
     filters += [{"Name": "instance-state-name", "Values": resources.NOT_GONE}]
     found = asked.every("Reservations", "ec2", "DescribeInstances", Filters=filters)
     return [instance for reservation in found for instance in reservation["Instances"]]
+
+
+def _some(ids: Iterable[str]) -> str:
+    """Names of a few, and how many more there are."""
+    named = list(ids)
+    more = f" and {len(named) - MOST_NAMED} more" if len(named) > MOST_NAMED else ""
+    return ", ".join(named[:MOST_NAMED]) + more
+
+
+def _groups(instances: list[Described]) -> list[str]:
+    return sorted({group["GroupId"] for instance in instances for group in instance["SecurityGroups"]})
 
 
 def _place(instances: list[Described], asked: Asked) -> Answer:
@@ -66,7 +82,8 @@ def _disks(instances: list[Described], asked: Asked) -> Answer:
     volumes = list(asked.every("Volumes", "ec2", "DescribeVolumes", Filters=filters))
     if bare := [volume["VolumeId"] for volume in volumes if not volume["Encrypted"]]:
         return Answer(NOT_GOOD, f"No: {', '.join(bare)} {'is' if len(bare) == 1 else 'are'} not.")
-    return judged(bool(volumes), f"Yes, all {len(volumes)} of them." if volumes else "EC2 has no disk of these hosts.")
+    said = f"Yes, all {len(volumes)} of them." if volumes else "EC2 has no disk of these hosts."
+    return judged(bool(volumes), said, of=_some(volume["VolumeId"] for volume in volumes))
 
 
 def _metadata(instances: list[Described], _: Asked) -> Answer:
@@ -80,11 +97,11 @@ def _from_outside(instances: list[Described], asked: Asked) -> Answer:
     rules = _rules(asked, instances)
     said = [f"{_ports(rule)} from {who}" for rule in rules for who in _outside(rule)]
     is_good = all(_is_narrow(rule) for rule in rules if _outside(rule))
-    return judged(is_good, f"{'; '.join(said)}. Nothing else." if said else "Nobody.")
+    return judged(is_good, f"{'; '.join(said)}. Nothing else." if said else "Nobody.", of=_some(_groups(instances)))
 
 
 def _from_within(instances: list[Described], asked: Asked) -> Answer:
-    ours = {group["GroupId"] for instance in instances for group in instance["SecurityGroups"]}
+    ours = _groups(instances)
     pairs = [
         (_ports(rule), pair["GroupId"])
         for rule in _rules(asked, instances)
@@ -92,13 +109,15 @@ def _from_within(instances: list[Described], asked: Asked) -> Answer:
     ]
     if foreign := sorted({group for _, group in pairs if group not in ours}):
         return Answer(NOT_GOOD, f"Members of {', '.join(foreign)}, which is no group of this cluster.")
-    return Answer(GOOD, f"The cluster's hosts one another ({', '.join(sorted({ports for ports, _ in pairs}))}).")
+    ports = ", ".join(sorted({ports for ports, _ in pairs})) or "no port"
+    return Answer(GOOD, f"The cluster's hosts one another: {ports}.", of=_some(ours))
 
 
 def _out(instances: list[Described], asked: Asked) -> Answer:
     rules = _rules(asked, instances, "IpPermissionsEgress")
     said = [f"{_ports(rule)} to {who}" for rule in rules for who in _outside(rule)]
-    return Answer(FACT, f"{'; '.join(sorted(said))}; and to one another." if said else "Nowhere but to one another.")
+    words = f"{'; '.join(sorted(said))}; and to one another." if said else "Nowhere but to one another."
+    return Answer(FACT, words, of=_some(_groups(instances)))
 
 
 def _way_to_s3(instances: list[Described], asked: Asked) -> Answer:
@@ -112,8 +131,7 @@ def _way_to_s3(instances: list[Described], asked: Asked) -> Answer:
 
 
 def _rules(asked: Asked, instances: list[Described], direction: str = "IpPermissions") -> list[Described]:
-    groups = sorted({group["GroupId"] for instance in instances for group in instance["SecurityGroups"]})
-    described = asked("ec2", "DescribeSecurityGroups", GroupIds=groups)["SecurityGroups"]
+    described = asked("ec2", "DescribeSecurityGroups", GroupIds=_groups(instances))["SecurityGroups"]
     return [rule for group in described for rule in group[direction]]
 
 

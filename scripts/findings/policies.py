@@ -77,7 +77,9 @@ def in_words(statement: Statement) -> str:
         for test in statement.get("Condition", {}).values()
         for key, value in test.items()
     ]
-    what = ", ".join(VERBS.get(action, action) for action in actions)
+    order = list(VERBS)
+    known = sorted(actions, key=lambda action: (order.index(action) if action in VERBS else len(order), action))
+    what = ", ".join(VERBS.get(action, action) for action in known)
     return f"{what} {' and '.join(map(_thing, resources))}{_where(conditions)}"
 
 

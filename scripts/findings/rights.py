@@ -39,7 +39,8 @@ def of_rights(asked: Asked, cluster_name: str, bucket: str) -> list[Finding]:
     for identity in found:
         lines.append(find(asked, f"What may {identity.name} do?", identity.name, partial(_may, identity, bucket)))
         read = _keys if identity.kind == "User" else _assumed
-        question = "Which keys does it have?" if identity.kind == "User" else "Who may act as it?"
+        name = identity.name
+        question = f"Which keys does {name} have?" if identity.kind == "User" else f"Who may act as {name}?"
         lines.append(find(asked, question, identity.name, partial(read, identity)))
     return lines
 

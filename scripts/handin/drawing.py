@@ -53,5 +53,5 @@ def drawing_of(cluster: Cluster, place: str, open_to: Sequence[str]) -> Drawing:
         workers=tuple(boxes),
         more_workers=len(cluster.workers) - len(drawn),
         open_to=tuple(open_to),
-        height=TOP + rows * (HEIGHT + GAP) + 22,
+        height=TOP + rows * (HEIGHT + GAP) + 40,
     )

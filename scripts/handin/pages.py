@@ -1,6 +1,7 @@
 """Pages made from a template: what others have named is escaped and shown, and the file is its owner's alone."""
 
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ def render(template: str, **values: Any) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"span": span, "money": money, "block": _block}
+    environment.filters |= {"span": span, "money": money, "block": _block, "words": _words}
     page: str = environment.get_template(template).render(**values)
     return page
 
@@ -45,6 +46,11 @@ def write(folder: Path, name: str, page: str) -> Path:
 def _shown(value: Any) -> Any:
     """What would be obeyed, or turn the direction of a line, is shown."""
     return console.one_line(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def _words(text: str) -> Markup:
+    """A sentence whose `commands` are set as such."""
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(console.one_line(text)))))  # noqa: S704  escaped
 
 
 def _block(text: str) -> Markup:
