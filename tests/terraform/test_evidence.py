@@ -1,4 +1,4 @@
-"""What `make evidence` reads of a cluster that was applied: every line is good, and each turns when its thing is broken."""
+"""What `make evidence` reads of a cluster that was applied: each line is good, and turns when its thing is broken."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -23,6 +23,7 @@ from tests.terraform.conftest import Make
 NAME = "evident"
 NODES, PERSON = f"orchard-{NAME}-nodes", f"orchard-{NAME}-person"
 RUN = "first"
+SSH_GROUP = {"tag:Name": f"orchard-{NAME}-ssh"}
 ANYBODY = {"Effect": "Allow", "Principal": "*", "Action": "s3:GetObject"}
 EVERYTHING = {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}}
 
@@ -41,10 +42,8 @@ class Evident:
 
     def ids(self, call: str, listed: str, identity: str, **filters: str) -> list[str]:
         """Names of what EC2 has of the cluster."""
-        asked = {"tag:Cluster": NAME} | filters
-        described = getattr(self.aws.client("ec2"), call)(
-            Filters=[{"Name": k, "Values": [v]} for k, v in asked.items()]
-        )
+        asked = [{"Name": name, "Values": [value]} for name, value in ({"tag:Cluster": NAME} | filters).items()]
+        described = getattr(self.aws.client("ec2"), call)(Filters=asked)
         return [one[identity] for one in described[listed]]
 
 
@@ -187,9 +186,7 @@ def with_access_lists(evident: Evident, bucket: str) -> Iterator[None]:
 def open_from(network: str, port: int, evident: Evident, _: str) -> Iterator[None]:
     """A port of the hosts that is open to a network."""
     ec2 = evident.aws.client("ec2")
-    [group] = evident.ids(
-        "describe_security_groups", "SecurityGroups", "GroupId", **{"tag:Name": f"orchard-{NAME}-ssh"}
-    )
+    [group] = evident.ids("describe_security_groups", "SecurityGroups", "GroupId", **SSH_GROUP)
     kind = {"Ipv6Ranges": [{"CidrIpv6": network}]} if ":" in network else {"IpRanges": [{"CidrIp": network}]}
     rule = [{"IpProtocol": "tcp", "FromPort": port, "ToPort": port, **kind}]
     ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=rule)
@@ -200,9 +197,7 @@ def open_from(network: str, port: int, evident: Evident, _: str) -> Iterator[Non
 @contextmanager
 def open_to_another_group(evident: Evident, _: str) -> Iterator[None]:
     ec2 = evident.aws.client("ec2")
-    [group] = evident.ids(
-        "describe_security_groups", "SecurityGroups", "GroupId", **{"tag:Name": f"orchard-{NAME}-ssh"}
-    )
+    [group] = evident.ids("describe_security_groups", "SecurityGroups", "GroupId", **SSH_GROUP)
     [network] = evident.ids("describe_vpcs", "Vpcs", "VpcId")
     other = ec2.create_security_group(GroupName="others", Description="others", VpcId=network)["GroupId"]
     rule = [{"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22, "UserIdGroupPairs": [{"GroupId": other}]}]
@@ -226,7 +221,7 @@ def with_a_bare_disk(evident: Evident, _: str) -> Iterator[None]:
     disk = ec2.create_volume(AvailabilityZone="eu-west-1a", Size=1, Encrypted=False)["VolumeId"]
     ec2.attach_volume(InstanceId=master, VolumeId=disk, Device="/dev/sdz")
     yield
-    ec2.detach_volume(VolumeId=disk)
+    ec2.detach_volume(VolumeId=disk, InstanceId=master, Device="/dev/sdz")
     ec2.delete_volume(VolumeId=disk)
 
 
@@ -311,10 +306,9 @@ def test_a_thing_that_is_broken_turns_its_line_and_no_other(evident: Evident, su
 def test_what_aws_does_not_say_is_not_known_with_its_reason_and_the_rest_is_read(
     evident: Evident, subject: Subject
 ) -> None:
-    evident.aws.fail("iam:GetRolePolicy", code="AccessDenied", message="not you", status=403, times=9)
-    evident.aws.fail(
-        "ec2:DescribeSecurityGroups", code="UnauthorizedOperation", message="nor there", status=403, times=9
-    )
+    denied = {"status": 403, "times": 9, "message": "not you"}
+    evident.aws.fail("iam:GetRolePolicy", code="AccessDenied", **denied)
+    evident.aws.fail("ec2:DescribeSecurityGroups", code="UnauthorizedOperation", **denied)
     found = {line.question: line.answer for line in lines(subject)}
     evident.aws.forget_faults()
     unknown = {question for question, answer in found.items() if answer.verdict == UNKNOWN}
@@ -325,7 +319,7 @@ def test_what_aws_does_not_say_is_not_known_with_its_reason_and_the_rest_is_read
         "Who reaches them from within?",
         "Where do the hosts get to?",
     }
-    assert found[FROM_OUTSIDE].text == "AWS would not say: UnauthorizedOperation: nor there"
+    assert found[FROM_OUTSIDE].text == "AWS would not say: UnauthorizedOperation: not you"
 
 
 def test_the_key_of_the_person_is_named_without_its_secret(evident: Evident, subject: Subject) -> None:
