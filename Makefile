@@ -138,6 +138,12 @@ stop-run: .venv/.operator ## End a run kindly; `make run RUN=name` goes on with 
 results: .venv/.operator ## Fetch a run's report, CSV, components and record (RUN=name FOLDER=results; JOB=name for one of your own)
 	@$(FAB) results $(FLAGS) $(call given,RUN JOB FOLDER)
 
+share: .venv/.operator ## A page of links that expire to a run's report, CSV, components, some pictures (RUN=name HOURS=24 FOLDER=results)
+	@$(FAB) share $(FLAGS) $(call given,RUN HOURS FOLDER)
+
+evidence: .venv/.operator ## A page for a jury, each line read from AWS at that moment (RUN=name FOLDER=results)
+	@$(FAB) evidence $(FLAGS) $(call given,RUN FOLDER)
+
 status: .venv/.operator ## Hosts, workers alive, runs, time and cost (JSON=1)
 	@$(FAB) status $(FLAGS) $(if $(JSON),--json)
 

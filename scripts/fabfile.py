@@ -7,6 +7,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from scripts.cluster import Cluster
+from scripts.handin import evidence, links, share
 from scripts.hosts import connect, logs, readiness, shell, tunnels
 from scripts.jobs import submit
 from scripts.lifecycle import credentials, down, ends, init, plan, power, scale, status, up
@@ -176,6 +177,24 @@ def results_(run: str = "", job: str = "", folder: str = "results") -> None:
         results.fetch_job(outputs.current(), job, folder)
     else:
         results.fetch(outputs.current(), run, folder)
+
+
+@task(
+    {
+        "run": "the run's name (default: the one that ended last)",
+        "hours": f"for how many hours the links work (default: {links.DEFAULT_HOURS})",
+        "folder": "where the page's own copy goes (default: results)",
+    }
+)
+def share_(run: str = "", hours: str = links.DEFAULT_HOURS, folder: str = "results") -> None:
+    """Make a page of links that expire to a whole run's report, CSV, components and some pictures."""
+    share.share(run, hours, folder)
+
+
+@task({"run": "the run's name (default: the one that ended last)", "folder": "where to (default: results)"})
+def evidence_(run: str = "", folder: str = "results") -> None:
+    """Write a page for a jury: each line read from AWS's API at that moment, the call named."""
+    evidence.evidence(run, folder)
 
 
 @task({"json": "print it for programs"})
