@@ -76,3 +76,37 @@ def test_the_sdk_s_version_is_what_hadoop_aws_asks_for(jars: Any, tmp_path: Path
         '<dependency org="org.assertj" name="assertj-core" rev="3.12.2"/>\n'
     )
     assert jars.sdk_version(description) == "2.35.4"
+
+
+class Served:
+    """Stands in for the resolver: serves the versions of spark-hadoop-cloud that it is told of."""
+
+    def __init__(self, *versions: str, refusal: str = "not found") -> None:
+        self.versions, self.refusal = versions, refusal
+
+    def __call__(self, wanted: list[str], scratch: Path, _: Any = None) -> list[Path]:
+        *name, version = wanted[0].split(":")
+        found = [served for served in self.versions if version in (served, f"{served.partition('.')[0]}.+")]
+        if not found:
+            raise s3a_jars.JarsError(f"{wanted[0]}: {self.refusal}")
+        return [scratch / "jars" / f"{'_'.join(name)}-{max(found)}.jar"]
+
+
+def test_spark_s_own_version_is_taken_where_it_is_served(jars: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(s3a_jars, "resolve", Served("4.1.2", "4.3.0"))
+    taken, why = jars.nearest_cloud("4.3.0", "2.13")
+    assert taken == "org.apache.spark:spark-hadoop-cloud_2.13:4.3.0"
+    assert "Spark's own version" in why
+
+
+def test_the_nearest_is_taken_else_with_the_reason(jars: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(s3a_jars, "resolve", Served("4.0.0", "4.1.2"))
+    taken, why = jars.nearest_cloud("4.3.0", "2.13")
+    assert taken == "org.apache.spark:spark-hadoop-cloud_2.13:4.1.2"
+    assert "nearest to Spark's 4.3.0 that is served" in why
+
+
+def test_a_repository_out_of_reach_is_no_reason_to_take_another(jars: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(s3a_jars, "resolve", Served(refusal="Connection refused"))
+    with pytest.raises(s3a_jars.JarsError, match="Connection refused"):
+        jars.nearest_cloud("4.3.0", "2.13")
