@@ -32,9 +32,9 @@ RECORD, OUTPUT = "record.json", "output"
 STORAGE, STOPPED, KILLED = 22, 130, 137
 OUT_OF_MEMORY = "out of memory"
 LOG_BYTES = 64 * 1024**2
-LOOK_SECONDS = 0.2
+LOOK_SECONDS, MEMORY_SECONDS = 0.2, 0.5
 # systemd gives the unit two minutes from the request to stop on.
-KIND_SECONDS, SPARK_SECONDS, DRAIN_SECONDS = 85.0, 20.0, 5.0
+KIND_SECONDS, SPARK_SECONDS, DRAIN_SECONDS = 60.0, 20.0, 5.0
 MIB = 1024**2
 SPARKS_OWN = "java"
 
@@ -211,7 +211,7 @@ def watch(child: subprocess.Popen[bytes], most: int, asked: Asked) -> bool:
     """Wait for the program's end, and end it where it takes more memory than it may; says whether it did."""
     while True:
         try:
-            child.wait(LOOK_SECONDS)
+            child.wait(MEMORY_SECONDS)
             return False
         except subprocess.TimeoutExpired:
             pass
