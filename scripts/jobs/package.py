@@ -107,7 +107,7 @@ def _add(files: dict[str, Path], path: Path, name: Path) -> None:
         if shown in files:
             raise InputError(f"Two files would be called {shown} beside the program: rename one of them.")
         if not shown.isprintable():
-            raise InputError(f"The name {console.one_line(shown)!r} cannot be sent: give the file another.")
+            raise InputError(f"The name '{console.one_line(shown)}' cannot be sent: give the file another.")
         files[shown] = file
 
 

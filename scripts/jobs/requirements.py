@@ -53,7 +53,7 @@ class Environment:
 def build(given: str, nodes: Nodes) -> Environment | None:
     """Have what a file of requirements asks for in an archive; None where the cluster has all of it.
 
-    Raises InputError where there is no such file, no wheel for the nodes, or a conflict with the cluster's own packages.
+    Raises InputError where there is no such file, no wheel for the nodes, or a conflict with the cluster's own.
     """
     file = Path(given).expanduser()
     if not file.is_file():

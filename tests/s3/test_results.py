@@ -10,7 +10,7 @@ from invoke.exceptions import Exit
 
 from scripts.aws import clients
 from scripts.cluster import Cluster
-from scripts.errors import InputError
+from scripts.errors import InputError, NoClusterError
 from scripts.runs import results
 from tests.doubles.aws.double import AwsDouble
 from tests.doubles.fake_hosts import cluster_of
@@ -87,3 +87,29 @@ def test_a_record_cannot_make_its_run_the_newest_by_a_time_to_come_or_by_nonsens
 def test_a_name_that_is_no_runs_is_refused(cluster: Cluster, tmp_path: Path, run_id: str) -> None:
     with pytest.raises(InputError, match=r"may hold letters, digits, '\.', '_' and '-' only\.$"):
         results.fetch(cluster, run_id, str(tmp_path))
+
+
+def test_of_a_job_of_ones_own_log_record_and_output_are_fetched_and_its_code_is_left(
+    cluster: Cluster, aws_double: AwsDouble, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    kept = {
+        "log.txt": b"said",
+        "record.json": b"{}",
+        "job.json": b"{}",
+        "output/words/part-0.csv": b"1",
+        "code.zip": b"z",
+    }
+    put(aws_double, cluster, **{f"jobs/mine/{key}": content for key, content in kept.items()})
+    put(aws_double, cluster, **{"jobs/mine/output/../../../out.txt": b"evil"})
+    with pytest.raises(Exit) as ended:
+        results.fetch_job(cluster, "mine", str(tmp_path))
+    assert ended.value.code == 1
+    fetched = {str(file.relative_to(tmp_path / "mine")) for file in tmp_path.rglob("*") if file.is_file()}
+    assert fetched == set(kept) - {"code.zip"}
+    said = capfd.readouterr().out
+    assert f"Output           {tmp_path}/mine/output\n" in said
+    assert f"Log              {tmp_path}/mine/log.txt\n" in said
+    with pytest.raises(NoClusterError, match=r"^There is no job none in s3://.*/jobs: `make runs` lists what there is"):
+        results.fetch_job(cluster, "none", str(tmp_path))
+    with pytest.raises(InputError):
+        results.fetch_job(cluster, "../mine", str(tmp_path))

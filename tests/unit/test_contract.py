@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+import own_job as launcher
 from orchard_keeper import aws as keepers_aws
 from orchard_keeper import keeper
 from orchard_keeper import ledger as keepers_ledger
@@ -37,7 +38,7 @@ from scripts.aws import bucket
 from scripts.hosts.keeper import Ends
 from scripts.money import bounds, ledger
 from scripts.money.prices import Rates
-from scripts.runs import attach, estimate, progress, results, submission, systemd_unit, table
+from scripts.runs import attach, estimate, own_job, progress, results, submission, systemd_unit, table
 
 ROOT = Path(__file__).resolve().parents[2]
 RECORD = RunRecord(
@@ -94,6 +95,18 @@ def test_the_newest_run_is_known_by_its_record(monkeypatch: pytest.MonkeyPatch) 
 def test_the_words_of_a_size_are_the_job_s_options(size: str) -> None:
     words = ["run", "--images", "s3://b/pictures", "--output", "s3://b/runs", "--run-id", "mine", "--weights", "random"]
     make_parser().parse_args([*words, *submission.SIZES[size], "--master", "spark://m:7077", "--resume"])
+
+
+def test_where_a_person_s_own_job_lies_and_how_it_ended(tmp_path: Path) -> None:
+    for file in (launcher.CODE, launcher.LOG, launcher.RECORD):
+        assert launcher.key("mine", file) == bucket.job_key("mine", file)
+    assert (own_job.CODE, own_job.LOG, own_job.RECORD) == (launcher.CODE, launcher.LOG, launcher.RECORD)
+    assert f"{launcher.OUTPUT}/" == own_job.OUTPUT
+    assert bucket.environment_key("d") == f"{launcher.ENVIRONMENTS}/d.tar.gz"
+    about = {"name": "mine", "began_at": 1000.0, "price_per_hour": 9.0, "currency": "USD"}
+    written = json.loads(json.dumps(launcher.record(about, 137, True, 1040.0)))
+    assert own_job._parse_record(written) == own_job.JobRecord(own_job.OUT_OF_MEMORY, 137, 40.0)
+    assert (launcher.STORAGE, launcher.STOPPED) == (ExitCode.STORAGE, systemd_unit.ENDED_BY_REQUEST)
 
 
 def test_what_an_estimate_knows_of_the_job(monkeypatch: pytest.MonkeyPatch) -> None:

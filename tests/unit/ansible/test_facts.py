@@ -93,3 +93,13 @@ def test_a_run_is_as_hardened_as_the_daemons(facts: dict[str, Any]) -> None:
     assert {"RemainAfterExit=yes", "KillMode=mixed", "TimeoutStopSec=120"} <= set(properties)
     # Java and OpenVINO compile at run time.
     assert not any(line.startswith("MemoryDenyWriteExecute") for line in properties)
+
+
+def test_a_host_says_what_packages_must_be_built_for(facts: dict[str, Any]) -> None:
+    # Which processor it has is gathered, and nothing is gathered here.
+    assert facts["master"]["wheels"] == {"python": "3.11", "platform": "unknown-manylinux_2_36"}
+
+
+def test_a_person_s_own_job_is_bounded_and_goes_on_where_one_process_of_it_is_killed(facts: dict[str, Any]) -> None:
+    assert facts["master"]["own_job_properties"] == ["MemoryMax=75%", "MemorySwapMax=0", "OOMPolicy=continue"]
+    assert facts["master"]["paths"]["own_job"] == "/opt/orchard/own_job.py"

@@ -63,6 +63,7 @@ class Host:
                 "events": str(self.state / "events"),
                 "environment_file": str(self.environment_file),
                 "tar_logs": str(PROGRAM.with_name("tar_logs.py")),
+                "own_job": "/opt/orchard/own_job.py",
                 "first_boot_log": str(folder / "first-boot.log"),
                 "keeper": str(folder / "keeper"),
                 "keeper_status": str(folder / "run" / "status.json"),
@@ -71,6 +72,8 @@ class Host:
             "units": {"worker": "spark-worker"},
             "run_prefix": "orchard-run-",
             "run_properties": ["User=spark", "ProtectSystem=strict", "RestrictAddressFamilies=AF_INET AF_UNIX"],
+            "own_properties": ["EnvironmentFile=/etc/orchard/own-spark/environment"],
+            "own_job_properties": ["MemoryMax=75%", "OOMPolicy=continue"],
             "hardening": ["NoNewPrivileges=yes", "CapabilityBoundingSet="],
             "journals": ["spark-*.service", "orchard-*.service"],
         }
@@ -178,6 +181,23 @@ def test_a_run_starts_as_a_unit_with_the_properties_that_ansible_gave(host: Host
         *("-m", "pipeline", "run", "--master", "spark://10.0.0.5:7177", "--images", "s3://b/my pictures"),
         *("--classes", "$$HOME", "--", "--description"),
     ]
+
+
+def test_a_person_s_own_program_is_begun_by_its_launcher_and_looked_after_at_its_end(
+    host: Host, ask: Callable[..., Any]
+) -> None:
+    assert ask("start", "r", "--own", "--", "--main=my.py", "--", "$HOME") == {"run_id": "r"}
+    [begun] = host.asked("systemd-run")
+    python = host.facts["paths"]["python"]
+    job = begun.index(python)
+    assert [word.removeprefix("--property=") for word in begun[:job] if word.startswith("--property=")] == [
+        *host.facts["run_properties"],
+        "EnvironmentFile=/etc/orchard/own-spark/environment",
+        "MemoryMax=75%",
+        "OOMPolicy=continue",
+        f"ExecStopPost={python} -I /opt/orchard/own_job.py end r",
+    ]
+    assert begun[job + 1 :] == ["-I", "/opt/orchard/own_job.py", "run", "r", "--main=my.py", "--", "$$HOME"]
 
 
 def test_a_run_that_is_under_way_is_not_started_again(host: Host, refusal: Callable[..., tuple[int, str]]) -> None:

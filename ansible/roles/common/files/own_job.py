@@ -29,12 +29,12 @@ from typing import Any, BinaryIO
 JOBS, ENVIRONMENTS = "jobs", "environments"
 CODE, ENVIRONMENT, LOG, ABOUT = "code.zip", "environment.tar.gz", "log.txt", "about.json"
 RECORD, OUTPUT = "record.json", "output"
-STORAGE, STOPPED, OUT_OF_MEMORY = 22, 130, 137
-COMPLETE, FAILED, STOPPED_STATE, OUT_OF_MEMORY_STATE = "complete", "failed", "stopped", "out of memory"
+STORAGE, STOPPED, KILLED = 22, 130, 137
+OUT_OF_MEMORY = "out of memory"
 LOG_BYTES = 64 * 1024**2
-LOOK_SECONDS = 0.2
+LOOK_SECONDS, MEMORY_SECONDS = 0.2, 0.5
 # systemd gives the unit two minutes from the request to stop on.
-KIND_SECONDS, SPARK_SECONDS, DRAIN_SECONDS = 85.0, 20.0, 5.0
+KIND_SECONDS, SPARK_SECONDS, DRAIN_SECONDS = 60.0, 20.0, 5.0
 MIB = 1024**2
 SPARKS_OWN = "java"
 
@@ -165,8 +165,8 @@ class Asked:
                 self.child.terminate()
 
 
-def execute(folder: Path, name: str, main: str, words: list[str], log: BinaryIO, asked: Asked) -> int:
-    """Run the program to its end, Spark's JVM included; gives its exit code."""
+def execute(folder: Path, name: str, main: str, words: list[str], log: BinaryIO, asked: Asked) -> tuple[int, bool]:
+    """Run the program to its end, Spark's JVM included; gives its exit code, and whether memory was at an end."""
     target = folder / "code" if main == "__main__.py" else folder / "code" / main
     child = subprocess.Popen(
         [sys.executable, str(target), *words],
@@ -188,9 +188,9 @@ def execute(folder: Path, name: str, main: str, words: list[str], log: BinaryIO,
     end_session(child.pid)
     reader.join(DRAIN_SECONDS)
     if ate or oom_kills():
-        return OUT_OF_MEMORY
+        return KILLED, True
     # Who ends when asked to was asked, whatever it says of it; what it failed with meanwhile is its own.
-    return STOPPED if asked.at is not None and code in (0, STOPPED, 128 + signal.SIGTERM) else code
+    return STOPPED if asked.at is not None and code in (0, STOPPED, 128 + signal.SIGTERM) else code, False
 
 
 def pump(source: BinaryIO, log: BinaryIO) -> None:
@@ -211,7 +211,7 @@ def watch(child: subprocess.Popen[bytes], most: int, asked: Asked) -> bool:
     """Wait for the program's end, and end it where it takes more memory than it may; says whether it did."""
     while True:
         try:
-            child.wait(LOOK_SECONDS)
+            child.wait(MEMORY_SECONDS)
             return False
         except subprocess.TimeoutExpired:
             pass
@@ -304,18 +304,17 @@ def begin(folder: Path, about: dict[str, Any]) -> None:
     (folder / ABOUT).write_text(json.dumps(about))
 
 
-def state_of(code: int) -> str:
+def state_of(code: int, ate: bool) -> str:
     """What a job has come to."""
-    states = {0: COMPLETE, STOPPED: STOPPED_STATE, OUT_OF_MEMORY: OUT_OF_MEMORY_STATE}
-    return states.get(code, FAILED)
+    return OUT_OF_MEMORY if ate else {0: "complete", STOPPED: "stopped"}.get(code, "failed")
 
 
-def record(about: dict[str, Any], code: int, ended_at: float) -> dict[str, Any]:
+def record(about: dict[str, Any], code: int, ate: bool, ended_at: float) -> dict[str, Any]:
     """What is kept of a job that has ended: times in UTC, cost in `currency` by the price of its beginning, or None."""
     seconds, per_hour = max(0.0, ended_at - about["began_at"]), about["price_per_hour"]
     return {
         "name": about["name"],
-        "state": state_of(code),
+        "state": state_of(code, ate),
         "code": code,
         "began_at": datetime.fromtimestamp(about["began_at"], UTC).isoformat(timespec="seconds"),
         "ended_at": datetime.fromtimestamp(ended_at, UTC).isoformat(timespec="seconds"),
@@ -325,13 +324,13 @@ def record(about: dict[str, Any], code: int, ended_at: float) -> dict[str, Any]:
     }
 
 
-def finish(folder: Path, code: int) -> str:
+def finish(folder: Path, code: int, ate: bool = False) -> str:
     """Keep log and record, and leave nothing here; gives why that did not go well, or nothing.
 
     The folder goes last: while it is there, whoever comes after the unit knows that nothing is kept.
     """
     about = json.loads((folder / ABOUT).read_text())
-    kept = record(about, code, time.time())
+    kept = record(about, code, ate, time.time())
     try:
         if (folder / LOG).exists():
             put(about["name"], LOG, folder / LOG)
@@ -370,23 +369,23 @@ def run(asked_for: argparse.Namespace, words: list[str]) -> int:
     asked, folder = Asked(), home() / asked_for.name
     about = {"name": asked_for.name, "began_at": time.time()}
     begin(folder, about | {"price_per_hour": asked_for.price, "currency": asked_for.currency})
+    code, ate = STOPPED, False
     with (folder / LOG).open("wb") as log:
         try:
             prepare(folder, asked_for.name, asked_for.code, asked_for.environment)
-            code = (
-                STOPPED if asked.at is not None else execute(folder, asked_for.name, asked_for.main, words, log, asked)
-            )
+            if asked.at is None:
+                code, ate = execute(folder, asked_for.name, asked_for.main, words, log, asked)
         except RefusalError as refusal:
             say(str(refusal), log)
             code = refusal.code
-        if code == OUT_OF_MEMORY:
+        if ate:
             say(
                 f"The job was killed: out of memory. Program and Spark's driver took more than the "
                 f"{in_gigabytes(memory_bytes())} that they may have on the master: collect less there, or choose a "
                 "larger master_instance_type.",
                 log,
             )
-    if failed := finish(folder, code):
+    if failed := finish(folder, code, ate):
         say(failed)
     return code
 
@@ -398,9 +397,8 @@ def end(name: str) -> int:
         return 0
     status = os.environ.get("EXIT_STATUS", "")
     # systemd says a number, or a signal's name.
-    named = getattr(signal, f"SIG{status}", None)
-    code = OUT_OF_MEMORY if oom_kills() else int(status) if status.isdigit() else 128 + int(named or signal.SIGKILL)
-    if failed := finish(folder, code):
+    code = int(status) if status.isdigit() else 128 + int(getattr(signal, f"SIG{status}", signal.SIGKILL))
+    if failed := finish(folder, code, ate=bool(oom_kills())):
         say(failed)
     return 0
 

@@ -7,6 +7,7 @@ import pytest
 
 from scripts.errors import NoClusterError
 from scripts.runs import attach
+from scripts.runs.own_job import OwnJob
 from scripts.runs.submission import Submission
 from scripts.runs.systemd_unit import Unit
 from tests.doubles.fake_hosts import FakeHosts, cluster_of
@@ -68,6 +69,75 @@ def test_a_run_that_failed_hands_its_code_on_and_names_the_next_step(code: int, 
     assert failed.value.code == failed.value.exit_code == code
     assert str(failed.value).startswith(f"Run r ended with exit code {code} after 40 s: ")
     assert step in str(failed.value)
+
+
+OWN = asdict(OwnJob("r", "my.py", (), ("my.py",), (), "2026-01-01T00:00:00+00:00", 9.0, "USD"))
+
+
+class JobBucket:
+    """A bucket with a person's own job and its record."""
+
+    def __init__(self, record: dict[str, Any] | None) -> None:
+        self.record = record
+
+    def read_many(self, keys: list[str]) -> list[Any]:
+        objects = {"jobs/r/job.json": OWN, "jobs/r/record.json": self.record}
+        return [objects.get(key) for key in keys]
+
+
+def conclude_job(code: int, state: str | None = None) -> None:
+    record = state and {"state": state, "code": code, "seconds": 40.0}
+    attach.conclude(JobBucket(record), Unit("r", False, code, 1000.0, 1040.0))
+
+
+def test_a_job_of_the_person_s_own_is_summed_up_without_pictures(capsys: pytest.CaptureFixture[str]) -> None:
+    conclude_job(0, "complete")
+    assert capsys.readouterr().out == ("Job r is complete after 40 s and 0.10 USD.\nNext: make results JOB=r\n")
+
+
+@pytest.mark.parametrize(
+    ("code", "state", "sentence"),
+    [
+        (
+            3,
+            "failed",
+            "Job r ended with exit code 3 after 40 s and 0.10 USD: `make results JOB=r` fetches its log and ",
+        ),
+        # What the numbers mean for the built-in job they do not mean for a person's.
+        (
+            20,
+            "failed",
+            "Job r ended with exit code 20 after 40 s and 0.10 USD: `make results JOB=r` fetches its log and ",
+        ),
+        (137, "out of memory", "Job r was killed after 40 s and 0.10 USD, out of memory: my.py took more than it may "),
+        (137, None, "Job r ended with exit code 137 after 40 s and 0.10 USD: "),
+    ],
+)
+def test_a_job_s_own_exit_code_is_handed_on(code: int, state: str | None, sentence: str) -> None:
+    with pytest.raises(attach.RunError) as failed:
+        conclude_job(code, state)
+    assert failed.value.code == failed.value.exit_code == code
+    assert str(failed.value).startswith(sentence)
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        (130, "Job r has ended: `make results JOB=r` fetches its log and what it wrote.\n"),
+        (0, "Job r had come to its end by itself: `make results JOB=r` fetches its log and what it wrote.\n"),
+    ],
+)
+def test_a_job_that_was_stopped_says_where_its_log_is(
+    code: int, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hosts = FakeHosts(cluster_of())
+    hosts.answer_run(hosts.cluster.master, "list", [run("r", is_running=True)])
+    hosts.answer_run(hosts.cluster.master, "stop r", {})
+    monkeypatch.setattr(attach, "Hosts", hosts)
+    monkeypatch.setattr(attach, "bucket_of", lambda _: JobBucket(None))
+    monkeypatch.setattr(attach, "follow", lambda _, run_id: Unit(run_id, False, code, 1000.0, 1040.0))
+    attach.stop(hosts.cluster, "")
+    assert capsys.readouterr().out == said
 
 
 def run(run_id: str, is_running: bool = False) -> dict[str, Any]:

@@ -129,6 +129,13 @@ def test_what_is_no_runs_name_reaches_no_host(hosts: FakeHosts, bucket: FakeBuck
     assert hosts.commands == []
 
 
+def test_a_job_of_the_person_s_own_is_no_run_that_goes_on(hosts: FakeHosts, bucket: FakeBucket) -> None:
+    bucket.objects["jobs/mine/job.json"] = {}
+    with pytest.raises(InputError, match=r"^mine is a job of your own, which `make submit` begins: choose another RUN"):
+        start.start(CLUSTER, RunRequest(run_id="mine"))
+    assert hosts.asked(CLUSTER.master) == ["list"]
+
+
 @pytest.mark.parametrize(
     "forged",
     [

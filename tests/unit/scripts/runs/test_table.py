@@ -8,10 +8,11 @@ import pytest
 from scripts.aws.bucket import bucket_of, record_key
 from scripts.money.amounts import money
 from scripts.runs import table as table_of_runs
+from scripts.runs.own_job import JobRecord, OwnJob
 from scripts.runs.progress import Progress
 from scripts.runs.submission import Submission
 from scripts.runs.systemd_unit import Unit
-from scripts.runs.table import Row, read_records, row, table
+from scripts.runs.table import Row, job_row, read_records, row, table
 from tests.doubles.fake_hosts import cluster_of
 from tests.unit.scripts.conftest import REGION
 
@@ -71,6 +72,27 @@ def test_a_run_under_way_shows_how_far_it_is() -> None:
     assert (shown.done, shown.total, shown.bad) == (120, 300, None)
 
 
+OWN = OwnJob("j", "my.py", ("5",), ("my.py",), (), "2026-01-01T00:00:00+00:00", 0.9, "USD")
+
+
+@pytest.mark.parametrize(
+    ("record", "known", "state", "seconds"),
+    [
+        (None, Unit("j", True, None, 1000.0, None), "running", 40.0),
+        (JobRecord("out of memory", 137, 60.0), ended(137), "out of memory", 60.0),
+        (JobRecord("complete", 0, 61.0), None, "complete", 61.0),
+        (None, ended(9), "failed (9)", 60.0),
+        (None, None, "cut off", None),
+    ],
+)
+def test_a_job_of_the_person_s_own_has_its_program_in_a_size_s_place_and_no_pictures(
+    record: JobRecord | None, known: Unit | None, state: str, seconds: float | None
+) -> None:
+    shown = job_row("j", OWN, record, known, 1040.0)
+    assert (shown.state, shown.size, shown.seconds, shown.done) == (state, "my.py", seconds, None)
+    assert shown.cost == (None if seconds is None else pytest.approx(0.9 * seconds / 3600))
+
+
 def test_the_list_is_aligned_and_leaves_out_what_is_not_known() -> None:
     lines = table(
         [
@@ -125,5 +147,9 @@ def test_of_a_cluster_that_has_stopped_the_bucket_alone_is_asked(
     record = RECORD | {"ended_at": "2026-01-02T03:04:05+00:00"}
     bucket_of(cluster).write_json(record_key("r"), record)
     monkeypatch.setattr(table_of_runs, "Hosts", lambda _: pytest.fail("a host was asked"))
-    [listed] = table_of_runs.every(cluster)
+    OWN.store(bucket_of(cluster))
+    bucket_of(cluster).write_json("jobs/j/record.json", {"state": "complete", "code": 0, "seconds": 60})
+    bucket_of(cluster).write_json("jobs/\x1b[2J/record.json", {})
+    own, listed = table_of_runs.every(cluster)
+    assert (own.run_id, own.state, own.size) == ("j", "complete", "my.py")
     assert (listed.run_id, listed.state, listed.done) == ("r", "complete", 298)
