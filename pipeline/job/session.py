@@ -47,6 +47,8 @@ def spark_context(master: str, name: str) -> Iterator[Any]:
     """A SparkContext on this master, stopped at the end. Raises InputError without Java, SparkError without Spark."""
     os.environ["JAVA_HOME"] = find_java_home()
     os.environ["PYSPARK_PYTHON"] = os.environ.get("PYSPARK_PYTHON", sys.executable)
+    # Meant for a person's own sessions (`make connect`): with it, Spark starts no driver.
+    os.environ.pop("SPARK_REMOTE", None)
     from pyspark import SparkConf, SparkContext
     from pyspark.java_gateway import launch_gateway
 
