@@ -78,10 +78,11 @@ class Noted:
 
 
 class Left:
-    """What was left for the next time."""
+    """What was left for the next time; `has_failed` where that is because of S3 as a whole."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
+        self.has_failed = False
         self._until = time.monotonic() + SECONDS
 
     def add(self, what: str, why: object) -> None:
@@ -209,12 +210,9 @@ def keep_notebooks(folder: Path, bucket: str, shipped: Path, left: Left) -> None
     """Put notebooks that were changed; on a new host bring back first what others like it have put."""
     noted = Noted.read(folder, bucket)
     if not noted.is_restored:
-        names: list[str] | None = None
         with noting(noted, folder, left):
-            s3 = Bucket(bucket)
-            names = list(islice(notebooks_in(s3), NOTEBOOKS_MOST))
-            restore(s3, names, noted, folder, left)
-        if names is None:
+            restore(Bucket(bucket), noted, folder, left)
+        if left.has_failed:
             return  # what nobody knows of yet is not written over
     there = found(folder, is_notebook, NOTEBOOKS_MOST, left)
     if new := sorted(name for name in there if noted.is_new(name, there[name])):
@@ -238,8 +236,9 @@ def notebooks_in(s3: Bucket) -> Iterator[str]:
     return filter(is_notebook, (key.removeprefix(f"{NOTEBOOKS}/") for key in s3.keys(f"{NOTEBOOKS}/")))
 
 
-def restore(s3: Bucket, names: list[str], noted: Noted, folder: Path, left: Left) -> None:
+def restore(s3: Bucket, noted: Noted, folder: Path, left: Left) -> None:
     """Bring back those of the notebooks that are not here: what is here is of this host, and newer."""
+    names = list(islice(notebooks_in(s3), NOTEBOOKS_MOST))
     for name in in_time([name for name in names if not os.path.lexists(folder / name)], left):
         try:
             if (content := s3.get(f"{NOTEBOOKS}/{name}", NOTEBOOK_BYTES)) is not None:
@@ -343,6 +342,7 @@ def noting(noted: Noted, folder: Path, left: Left) -> Iterator[None]:
         yield
     except Exception as error:  # boto3 has many kinds, and files may go meanwhile
         left.add("S3", f"{type(error).__name__}: {error}")
+        left.has_failed = True
     finally:
         with suppress(OSError):  # of a full disk: the same is put once more
             noted.write(folder)
