@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
 
-.PHONY: help demo setup test test-unit test-s3 test-job test-terraform fuzz coverage test-cluster bench lint audit lock sbom docs init plan up stop start keep scale credentials down upload run follow runs stop-run results status costs ssh jupyter ui history logs rehearse recording sandbox-cloud sandbox-up sandbox-down
+.PHONY: help demo setup test test-unit test-s3 test-job test-terraform fuzz coverage test-cluster bench lint audit lock sbom docs init plan up stop start keep scale credentials down upload run follow runs stop-run results status costs ssh jupyter notebooks ui history logs rehearse recording sandbox-cloud sandbox-up sandbox-down
 
 help: ## Print this menu
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -143,11 +143,14 @@ ssh: .venv/.operator ## A shell on a host (HOST=worker-1; default: the master)
 jupyter: .venv/.operator ## JupyterLab through a tunnel, until Ctrl-C (PORT=8888)
 	@$(FAB) jupyter $(FLAGS) $(call given,PORT)
 
+notebooks: .venv/.operator ## The notebooks that people changed, into a folder, with no cluster, too (FOLDER=notebooks)
+	@$(FAB) notebooks $(FLAGS) $(call given,FOLDER)
+
 ui: .venv/.operator ## The pages of Spark's master and of the jobs at work, until Ctrl-C (PORT=8080)
 	@$(FAB) ui $(FLAGS) $(call given,PORT)
 
-history: .venv/.operator ## The page of jobs that have ended, until Ctrl-C (PORT=18080)
-	@$(FAB) history $(FLAGS) $(call given,PORT)
+history: .venv/.operator ## The page of jobs that have ended, until Ctrl-C, with no cluster, too (RUN=name PORT=18080)
+	@$(FAB) history $(FLAGS) $(call given,RUN PORT)
 
 logs: .venv/.operator ## Every host's logs into a folder (FOLDER=logs)
 	@$(FAB) logs $(FLAGS) $(call given,FOLDER)

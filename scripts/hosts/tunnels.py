@@ -41,11 +41,15 @@ OPTIONS = (
 
 @dataclass(frozen=True)
 class Page:
-    """A page on the master: what it shows, where it is there, and the local port that it would like."""
+    """A page on the master: what it shows, where it is there, and the local port that it would like.
+
+    `path` leads further than the first page.
+    """
 
     shows: str
     address: str
     port: int
+    path: str = ""
 
 
 def jupyter(cluster: Cluster, port: str = "") -> None:
@@ -101,11 +105,11 @@ def ui(cluster: Cluster, port: str = "") -> None:
         _show(hosts, spark_pages(hosts), port)
 
 
-def history(cluster: Cluster, port: str = "") -> None:
-    """Open the page of applications that have ended."""
+def history(cluster: Cluster, port: str = "", path: str = "") -> None:
+    """Open the page of applications that have ended; `path` is one application's."""
     with Hosts(cluster) as hosts:
         facts = orchard_run.facts(hosts, cluster.master)
-        _show(hosts, [Page("Spark history", facts["private_address"], facts["ports"]["history"])], port)
+        _show(hosts, [Page("Spark history", facts["private_address"], facts["ports"]["history"], path)], port)
 
 
 def spark_pages(hosts: Remote) -> list[Page]:
@@ -123,7 +127,7 @@ def spark_pages(hosts: Remote) -> list[Page]:
 def _show(hosts: Remote, pages: Sequence[Page], port: str) -> None:
     with opened(hosts, pages, port) as (process, ports):
         for page, local in zip(pages, ports, strict=True):
-            console.say(f"{console.one_line(page.shows)}: http://{LOOPBACK}:{local}")
+            console.say(f"{console.one_line(page.shows)}: http://{LOOPBACK}:{local}{page.path}")
         hold(process)
 
 
