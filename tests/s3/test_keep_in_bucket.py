@@ -156,7 +156,7 @@ def test_without_s3_it_says_so_and_goes_on_the_next_minute(
 ) -> None:
     endpoint = os.environ["AWS_ENDPOINT_URL_S3"]
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:9")
-    assert keep("events", events) == 1
+    assert keep("events", events) == keep_in_bucket.LEFT
     assert capsys.readouterr().err.startswith("<4>events were not kept to the last: S3: EndpointConnectionError: ")
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", endpoint)
     assert keep("events", events) == 0
@@ -168,7 +168,7 @@ def test_a_part_that_is_too_large_is_told_of_once_and_keeps_no_other_from_coming
 ) -> None:
     monkeypatch.setattr(keep_in_bucket, "FILE_BYTES", 1000)
     (events / LOG / f"events_2_{APP}").write_bytes(bytes(1001))
-    assert keep("events", events) == 1
+    assert keep("events", events) == keep_in_bucket.LEFT
     assert len(kept()) == 3
     assert keep("events", events) == 0
 
@@ -177,7 +177,7 @@ def test_when_the_time_is_over_the_rest_is_left_for_the_next_minute(
     keep: Keep, kept: Callable[[], dict[str, bytes]], events: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(keep_in_bucket, "SECONDS", -1.0)
-    assert keep("events", events) == 1
+    assert keep("events", events) == keep_in_bucket.LEFT
     assert not kept()
     monkeypatch.undo()
 
@@ -246,7 +246,7 @@ def test_while_nobody_knows_what_is_in_the_bucket_nothing_there_is_written_over(
     (home / "mine.ipynb").write_text("mine")
     with monkeypatch.context() as broken:
         broken.setattr(keep_in_bucket.Bucket, "keys", lambda *_: 1 / 0)
-        assert keep_notebooks() == 1
+        assert keep_notebooks() == keep_in_bucket.LEFT
     assert kept() == {}
     assert keep_notebooks() == 0
     assert kept().keys() == {"notebooks/mine.ipynb"}
