@@ -156,14 +156,17 @@ ssh: .venv/.operator ## A shell on a host (HOST=worker-1; default: the master)
 jupyter: .venv/.operator ## JupyterLab through a tunnel, until Ctrl-C (PORT=8888)
 	@$(FAB) jupyter $(FLAGS) $(call given,PORT)
 
+notebooks: .venv/.operator ## The notebooks that people changed, into a folder, with no cluster, too (FOLDER=notebooks)
+	@$(FAB) notebooks $(FLAGS) $(call given,FOLDER)
+
 connect: .venv/.operator ## Spark Connect for your own editor, until Ctrl-C (PORT=15002)
 	@$(FAB) connect $(FLAGS) $(call given,PORT)
 
 ui: .venv/.operator ## The pages of Spark's master and of the jobs at work, until Ctrl-C (PORT=8080)
 	@$(FAB) ui $(FLAGS) $(call given,PORT)
 
-history: .venv/.operator ## The page of jobs that have ended, until Ctrl-C (PORT=18080)
-	@$(FAB) history $(FLAGS) $(call given,PORT)
+history: .venv/.operator ## The page of jobs that have ended, until Ctrl-C, with no cluster, too (RUN=name PORT=18080)
+	@$(FAB) history $(FLAGS) $(call given,RUN PORT)
 
 logs: .venv/.operator ## Every host's logs into a folder (FOLDER=logs)
 	@$(FAB) logs $(FLAGS) $(call given,FOLDER)

@@ -17,6 +17,7 @@ PRECISION_HELP = "numbers within the network; bf16 is quicker on some processors
 SIDE_HELP = "width and height that pictures are scaled to; default: %(default)s"
 BAD_HELP = "more unreadable pictures than this end the run; default: %(default)s"
 MASTER_HELP = "Spark's master; default: all cores of this machine"
+PORT_HELP = "port of this machine; default: one that is free"
 FETCHES_HELP = "pictures that a task reads at once, more where S3 is far away; default: %(default)s"
 
 
@@ -54,6 +55,11 @@ def make_parser() -> argparse.ArgumentParser:
     down.add_argument(
         "--leave", nargs="+", default=(), metavar="PREFIX", help="leave keys that begin so where they are"
     )
+    history = _command(
+        commands, "history", "Spark's own pages of jobs that have ended, by their event logs, until Ctrl-C"
+    )
+    history.add_argument("sources", nargs="+", metavar="LOGS_URI", help="a folder of event logs, or single logs in S3")
+    history.add_argument("--port", type=_whole(0, 65535), default=0, metavar="N", help=PORT_HELP)
     packing = _command(commands, "pack", "pack pictures into Parquet shards, which --images takes, too")
     packing.add_argument("source", metavar="SOURCE_URI", help="the pictures, as for run --images")
     packing.add_argument("target", metavar="TARGET_URI", help="where the pack is made")

@@ -1,4 +1,4 @@
-"""The command line: `python -m pipeline run | report | check | demo | upload | download | pack`."""
+"""The command line: `python -m pipeline run | report | check | demo | upload | download | history | pack`."""
 
 import argparse
 import signal
@@ -12,7 +12,8 @@ from typing import NoReturn
 from rich.console import Console
 
 from pipeline.arguments import make_parser
-from pipeline.errors import ExitCode, InputError, InterruptedRunError, OrchardError
+from pipeline.errors import ExitCode, InputError, InterruptedRunError, OrchardError, SparkError
+from pipeline.job.history import listed, logs_in, served
 from pipeline.job.request import RunRequest
 from pipeline.job.run import run
 from pipeline.network.weights import IMAGENET, Weights, find_weights
@@ -26,12 +27,14 @@ from pipeline.run_folder.layout import RECORD_KEY, REPORT_KEY
 from pipeline.run_folder.record import RunRecord, read_record
 from pipeline.run_folder.report import write_report
 from pipeline.settings import RANDOM, RunOptions, RunSettings, new_run_id
-from pipeline.storage.base import join
+from pipeline.storage.base import join, some_of
 from pipeline.storage.local import LocalStorage
 from pipeline.storage.opening import open_storage
 from pipeline.storage.s3 import S3Storage
 from pipeline.storage.transfer import Summary, download, upload
 
+# Of a history's jobs; its own page has them all.
+APPLICATIONS_NAMED = 3
 DEMO_PICTURES_NOTE = "The pictures were drawn by the demo; they are no photographs."
 RANDOM_WEIGHTS_NOTE = (
     "Keras's ImageNet weights could not be had, so the demo ran on random weights (fixed seed): "
@@ -204,6 +207,25 @@ def _download(options: argparse.Namespace) -> int:
     return ExitCode.FINE
 
 
+def _history(options: argparse.Namespace) -> int:
+    try:
+        with served(options.sources, options.port, Narrator()) as server:
+            applications = listed(server, logs_in(options.sources))
+            for application in applications[:APPLICATIONS_NAMED]:
+                end = "" if application.is_whole else " (its log ends before it did)"
+                # A log is its writer's own word, and a name may have lines.
+                _say(f"{some_of([application.name])}{end}: {server.page(application)}")
+            if len(applications) != 1:
+                _say(f"Spark history, {len(applications):,} jobs: {server.url}")
+            _say("Ctrl-C closes it.")
+            sys.stdout.flush()
+            code = server.process.wait()
+    except KeyboardInterrupt:
+        _say("Closed.")
+        return ExitCode.FINE
+    raise SparkError(f"Spark's history server has ended (exit code {code}); start the same command again.")
+
+
 def _pack(options: argparse.Namespace) -> int:
     source, target = open_pictures(options.source), open_storage(options.target)
     try:
@@ -240,5 +262,6 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "check": _check,
     "upload": _upload,
     "download": _download,
+    "history": _history,
     "pack": _pack,
 }

@@ -10,6 +10,7 @@ from scripts.cluster import Cluster
 from scripts.handin import evidence, links, share
 from scripts.hosts import connect, logs, readiness, shell, tunnels
 from scripts.jobs import submit
+from scripts.kept import history, notebooks
 from scripts.lifecycle import credentials, down, ends, init, plan, power, scale, status, up
 from scripts.money import costs
 from scripts.runs import attach, results, start, table, upload
@@ -233,10 +234,16 @@ def ui(port: str = "") -> None:
     tunnels.ui(_running(), port)
 
 
-@task(PORT)
-def history(port: str = "") -> None:
-    """Open the page of jobs that have ended to this machine until Ctrl-C."""
-    tunnels.history(_running(), port)
+@task({"run": "the run's name (default: every job)"} | PORT)
+def history_(run: str = "", port: str = "") -> None:
+    """Open the page of jobs that have ended to this machine until Ctrl-C; without a cluster, from the bucket."""
+    history.show(run, port)
+
+
+@task({"folder": "where to (default: notebooks)"})
+def notebooks_(folder: str = "notebooks") -> None:
+    """Fetch the notebooks that people changed; no cluster need be up."""
+    notebooks.fetch(folder)
 
 
 @task({"folder": "where to (default: logs)"})

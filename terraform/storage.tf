@@ -114,19 +114,34 @@ resource "aws_s3_bucket_lifecycle_configuration" "data" {
     }
   }
 
+  # The log of a job that goes on is put anew each minute: nobody needs the ones before.
+  rule {
+    id     = "delete-old-versions-of-event-logs"
+    status = "Enabled"
+
+    filter {
+      prefix = "events/"
+    }
+
+    noncurrent_version_expiration {
+      noncurrent_days = 1
+    }
+  }
+
+  # A run's event log goes with it.
   dynamic "rule" {
-    for_each = var.runs_expire_days > 0 ? [var.runs_expire_days] : []
+    for_each = var.runs_expire_days > 0 ? { runs = "runs/", event-logs = "events/" } : {}
 
     content {
-      id     = "delete-old-runs"
+      id     = "delete-old-${rule.key}"
       status = "Enabled"
 
       filter {
-        prefix = "runs/"
+        prefix = rule.value
       }
 
       expiration {
-        days = rule.value
+        days = var.runs_expire_days
       }
     }
   }

@@ -108,10 +108,15 @@ def network_phase(request: RunRequest, narrator: Narrator) -> Preparation:
     return Preparation(network, phase.seconds)
 
 
+def application_name(run_id: str) -> str:
+    """What Spark's pages call a run."""
+    return f"orchard {run_id}"
+
+
 def spark_phase(request: RunRequest, stack: ExitStack, narrator: Narrator) -> Session:
     """Start Spark, which the stack will stop. Raises InputError without Java, SparkError without Spark."""
     with narrator.phase("spark", "Starting Spark") as phase:
-        context = stack.enter_context(spark_context(request.master, f"orchard {request.run_id}"))
+        context = stack.enter_context(spark_context(request.master, application_name(request.run_id)))
         cores = context.defaultParallelism
         phase.text = f"Started Spark on {request.master} with {cores} cores"
     return Session(context, cores, phase.seconds)

@@ -13,11 +13,11 @@ from typing import IO, cast
 from scripts import console
 from scripts.cluster import Cluster, Host
 from scripts.errors import HostError, OperatorError
-from scripts.hosts import orchard_run
+from scripts.hosts import kept_files, orchard_run
 from scripts.hosts.ssh import Hosts, Remote
 
 PACK_SECONDS = 300
-SAVE_SECONDS = 120
+SAVE_SECONDS = 240
 # More than orchard-run packs: whoever sends more has not packed by it.
 UNPACKED_BYTES = 4 * 1024**3
 UNPACKED_FILES = 50_000
@@ -133,20 +133,28 @@ def save_to_bucket(cluster: Cluster, under_way: console.Phase) -> None:
 
     def save_one(host: Host) -> None:
         with Hosts(cluster, connect_seconds=SAVE_CONNECT_SECONDS) as hosts:
-            save(hosts, host, f"{prefix}/{host.name}")
+            if left := save(hosts, host, f"{prefix}/{host.name}"):
+                not_kept.append(left)
 
+    not_kept: list[str] = []
     lost = _failures(cluster, save_one)
     for name, why in lost.items():
         under_way.note(f"the logs of {name} were not saved: {why}")
+    for left in not_kept:
+        under_way.note(f"event logs and notebooks were not kept to the last minute: {left}")
     saved = len(cluster.hosts) - len(lost)
     under_way.result = (
         f"{saved} of {len(cluster.hosts)} hosts, in s3://{cluster.bucket}/{prefix}/" if saved else "none saved"
     )
 
 
-def save(hosts: Remote, host: Host, prefix: str) -> None:
-    """Have a host put its logs below a prefix of the bucket. Raises what talking to hosts raises."""
-    orchard_run.ask(hosts, host, "save-logs", hosts.cluster.bucket, prefix, timeout=SAVE_SECONDS)
+def save(hosts: Remote, host: Host, prefix: str) -> str:
+    """Have a host put its logs below a prefix of the bucket, and what outlives the cluster where that belongs.
+
+    Gives what was left of the latter, empty where nothing was. Raises what talking to hosts raises.
+    """
+    told = orchard_run.ask(hosts, host, "save-logs", hosts.cluster.bucket, prefix, timeout=SAVE_SECONDS)
+    return kept_files.left_of(told)
 
 
 def _failures(cluster: Cluster, do: Callable[[Host], None]) -> dict[str, str]:

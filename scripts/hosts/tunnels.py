@@ -47,13 +47,14 @@ OPTION_WORDS = [word for option in OPTIONS for word in ("-o", option)]
 class Page:
     """A page on the master: what it shows, where it is there, and the local port that it would like.
 
-    `to_be_had_at` are the addresses of this machine at which that port must be ours.
+    `to_be_had_at` are the addresses of this machine at which that port must be ours. `path` leads further than the first page.
     """
 
     shows: str
     address: str
     port: int
     to_be_had_at: tuple[str, ...] = (LOOPBACK,)
+    path: str = ""
 
 
 def jupyter(cluster: Cluster, port: str = "") -> None:
@@ -116,11 +117,11 @@ def ui(cluster: Cluster, port: str = "") -> None:
         _show(hosts, spark_pages(hosts), port)
 
 
-def history(cluster: Cluster, port: str = "") -> None:
-    """Open the page of applications that have ended."""
+def history(cluster: Cluster, port: str = "", path: str = "") -> None:
+    """Open the page of applications that have ended; `path` is one application's."""
     with Hosts(cluster) as hosts:
         facts = orchard_run.facts(hosts, cluster.master)
-        _show(hosts, [Page("Spark history", facts["private_address"], facts["ports"]["history"])], port)
+        _show(hosts, [Page("Spark history", facts["private_address"], facts["ports"]["history"], path)], port)
 
 
 def spark_pages(hosts: Remote) -> list[Page]:
@@ -138,7 +139,7 @@ def spark_pages(hosts: Remote) -> list[Page]:
 def _show(hosts: Remote, pages: Sequence[Page], port: str) -> None:
     with opened(hosts, pages, port) as (process, ports):
         for page, local in zip(pages, ports, strict=True):
-            console.say(f"{console.one_line(page.shows)}: http://{LOOPBACK}:{local}")
+            console.say(f"{console.one_line(page.shows)}: http://{LOOPBACK}:{local}{page.path}")
         hold(process)
 
 

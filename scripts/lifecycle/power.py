@@ -9,7 +9,7 @@ from scripts.aws.bucket import bucket_of
 from scripts.aws.errors import aws_errors_as_sentences
 from scripts.cluster import Cluster, Host
 from scripts.errors import OperatorError
-from scripts.hosts import readiness
+from scripts.hosts import kept_files, readiness
 from scripts.lifecycle import ends
 from scripts.money import ledger, prices
 from scripts.money.ledger import Stretch
@@ -33,6 +33,7 @@ def stop() -> None:
             return
         at_work.ask_before(cluster, "Stop the cluster all the same?")
         with console.phase("Stop") as under_way:
+            _keep_files(cluster, under_way)
             ends.save_last_entry(cluster, STOPPED, under_way)
             staying = _switch_off(cluster, under_way)
             _close_where_the_keeper_could_not(cluster, under_way)
@@ -41,6 +42,14 @@ def stop() -> None:
         f"While it is stopped, its disks cost {disks * prices.HOURS_PER_DAY:.2f} {prices.currency()} a day. "
         "Next: make start"
     )
+
+
+def _keep_files(cluster: Cluster, under_way: console.Phase) -> None:
+    """What outlives the cluster goes to the bucket: from a stop it may go straight to its end."""
+    try:
+        kept_files.put_now(cluster)
+    except OperatorError as error:
+        under_way.note(f"event logs and notebooks were not kept to the last minute: {error.reason}")
 
 
 def _switch_off(cluster: Cluster, under_way: console.Phase) -> list[Host]:

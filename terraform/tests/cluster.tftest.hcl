@@ -386,7 +386,7 @@ run "defaults" {
   }
 
   assert {
-    condition     = [for rule in aws_s3_bucket_lifecycle_configuration.data[0].rule : rule.id] == ["abort-incomplete-uploads", "delete-old-versions"]
+    condition     = [for rule in aws_s3_bucket_lifecycle_configuration.data[0].rule : rule.id] == ["abort-incomplete-uploads", "delete-old-versions", "delete-old-versions-of-event-logs"]
     error_message = "runs are kept by default"
   }
 

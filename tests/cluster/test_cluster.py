@@ -28,6 +28,8 @@ UNITS = {
     "master": {"spark-master", "spark-history", "jupyter", "orchard-keeper"},
     "worker": {"spark-worker", "orchard-keeper"},
 }
+# The master's timers start them each minute.
+KEEPING = ("orchard-events", "orchard-notebooks")
 SPARK_HOME = "/opt/orchard/venv/lib/python3.11/site-packages/pyspark"
 JAVA_OPTIONS = "-XX:TieredStopAtLevel=1"
 REFUSED = "Failed to connect to master"
@@ -147,6 +149,8 @@ def test_every_unit_is_active_and_none_has_failed(cluster: Cluster) -> None:
     for host in cluster.hosts:
         assert units(cluster, host) == UNITS["master" if host is cluster.master else "worker"]
         assert cluster.shell.must(host, "systemctl --failed --no-legend --plain") == ""
+    for name in KEEPING:
+        cluster.shell.must(cluster.master, f"systemctl is-active {name}.timer")
 
 
 def test_from_outside_only_ssh_answers(cluster: Cluster) -> None:
@@ -228,7 +232,8 @@ PLANTED = "import sys; sys.exit('planted')"
 
 def test_every_unit_of_ours_is_as_little_exposed_as_promised(cluster: Cluster) -> None:
     for host in cluster.hosts:
-        for unit in (*UNITS["master" if host is cluster.master else "worker"], "orchard-scratch"):
+        keeping = KEEPING if host is cluster.master else ()
+        for unit in (*UNITS["master" if host is cluster.master else "worker"], "orchard-scratch", *keeping):
             said = cluster.shell.run(host, f"systemd-analyze security --no-pager --threshold={MOST_EXPOSED} {unit}")
             assert said.returncode == 0, said.stdout
             print(said.stdout.strip().splitlines()[-1])

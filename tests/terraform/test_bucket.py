@@ -94,4 +94,9 @@ def test_rules_tidy_the_bucket(early: dict[str, Future[Configuration]], aws: Aws
     assert rules["delete-old-versions"]["NoncurrentVersionExpiration"]["NoncurrentDays"] == 30
     assert rules["delete-old-runs"]["Expiration"]["Days"] == 90
     assert rules["delete-old-runs"]["Filter"]["Prefix"] == "runs/"
+    assert rules["delete-old-event-logs"]["Expiration"]["Days"] == 90
+    assert rules["delete-old-event-logs"]["Filter"]["Prefix"] == "events/"
+    # One that grows is put anew each minute.
+    growing = rules["delete-old-versions-of-event-logs"]
+    assert (growing["Filter"]["Prefix"], growing["NoncurrentVersionExpiration"]["NoncurrentDays"]) == ("events/", 1)
     assert tidy.must("plan", "-input=false", "-detailed-exitcode", RULES)

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+import keep_in_bucket
 import own_job as launcher
 from orchard_keeper import aws as keepers_aws
 from orchard_keeper import keeper
@@ -27,6 +28,8 @@ from pipeline import errors
 from pipeline import progress as narration
 from pipeline.arguments import make_parser
 from pipeline.errors import ExitCode
+from pipeline.job import history as jobs_history
+from pipeline.job.phases import application_name
 from pipeline.network import weights
 from pipeline.pictures import listing
 from pipeline.run_folder import layout
@@ -36,6 +39,7 @@ from scripts import console
 from scripts import errors as operator_errors
 from scripts.aws import bucket
 from scripts.hosts.keeper import Ends
+from scripts.kept import history, notebooks
 from scripts.money import bounds, ledger
 from scripts.money.prices import Rates
 from scripts.runs import attach, estimate, own_job, progress, results, submission, systemd_unit, table
@@ -89,6 +93,18 @@ def test_the_newest_run_is_known_by_its_record(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(bucket.Bucket, "run_ids", lambda _: ["mine", "yours"])
     monkeypatch.setattr(bucket.Bucket, "read_many", lambda *_: [as_stored(RECORD), None])
     assert results.newest(bucket.Bucket("fruit", "eu-west-3")) == "mine"
+
+
+def test_a_run_s_event_log_is_found_by_the_names_under_which_it_was_kept() -> None:
+    assert history.CALLED[0].format("mine") == application_name("mine")
+    for title in (application_name("mine"), "../up", ".", "a/b c", "\u82f9\u679c" * 30, "half \ud83c"):
+        assert history.title_key(title) == keep_in_bucket.title_key(title)
+        assert not {"/", ".."} & {history.title_key(title), *history.title_key(title)}
+    assert (history.EVENTS, history.NAMES) == (keep_in_bucket.EVENTS, keep_in_bucket.NAMES)
+    assert f"{history.EVENTS}/{jobs_history.NAMES_FOLDER}" == f"{history.NAMES}/"
+    assert history.LOG == jobs_history.LOG
+    assert keep_in_bucket.LOG.fullmatch(f"{history.LOG}app-1/events_1_app-1")
+    assert f"{keep_in_bucket.NOTEBOOKS}/" == notebooks.NOTEBOOKS
 
 
 @pytest.mark.parametrize("size", submission.SIZES)

@@ -84,6 +84,11 @@ def test_what_an_inventory_overrides_is_what_the_host_says(facts: dict[str, Any]
     assert master["paths"]["jupyter_token"] == "/etc/orchard/key"
 
 
+def test_the_master_alone_keeps_files(facts: dict[str, Any]) -> None:
+    assert facts["master"]["keeping_units"] == ["orchard-events.service", "orchard-notebooks.service"]
+    assert facts["worker-1"]["keeping_units"] == []
+
+
 def test_a_run_is_as_hardened_as_the_daemons(facts: dict[str, Any]) -> None:
     properties = facts["master"]["run_properties"]
     assert {"NoNewPrivileges=yes", "ProtectSystem=strict", "CapabilityBoundingSet=", "User=spark"} <= set(properties)

@@ -564,6 +564,49 @@ def test_logs_are_saved_by_the_environments_python_with_the_hosts_role(host: Hos
     assert "--unit=spark-*.service" in host.asked("journalctl")[0]
 
 
+KEEPING = ["orchard-events.service", "orchard-notebooks.service"]
+
+
+@pytest.fixture
+def keeping(host: Host, program: Any) -> Host:
+    """The master, which keeps files in the bucket."""
+    host.facts["keeping_units"] = KEEPING
+    program.FACTS.write_text(json.dumps(host.facts))
+    return host
+
+
+def test_event_logs_and_notebooks_are_put_by_their_owners_units_each_asked_until_it_has_looked_anew(
+    keeping: Host, ask: Callable[..., Any]
+) -> None:
+    keeping.say("systemctl", "0\n")
+    assert ask("keep-files") == {"left": []}
+    started = [words for words in keeping.asked("systemctl") if words[0] == "start"]
+    assert sorted(started) == [["start", unit] for unit in KEEPING for _ in range(2)]
+
+
+def test_a_unit_that_left_something_for_the_next_minute_is_named(keeping: Host, ask: Callable[..., Any]) -> None:
+    keeping.say("systemctl", "75\n")
+    assert ask("keep-files") == {"left": KEEPING}
+
+
+def test_a_unit_that_fails_or_hangs_is_named_and_keeps_no_log_from_being_saved(
+    keeping: Host, program: Any, ask: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keeping.say("journalctl", "logged\n")
+    keeping.say("systemctl", "", code=1)
+    answer = ask("save-logs", "b", "logs/x/master")
+    assert answer["left"] == KEEPING
+    assert answer["bytes"] > 0
+    monkeypatch.setattr(program, "KEEP_SECONDS", 0.2)
+    (keeping.folder / "bin" / "systemctl").write_text("#!/bin/sh\nexec sleep 60\n")
+    assert ask("keep-files") == {"left": KEEPING}
+
+
+def test_a_worker_keeps_no_files(host: Host, ask: Callable[..., Any]) -> None:
+    assert ask("keep-files") == {"left": []}
+    assert host.asked("systemctl") == []
+
+
 def test_without_an_environment_no_logs_are_saved(host: Host, refusal: Callable[..., tuple[int, str]]) -> None:
     host.environment_file.unlink()
     assert refusal("save-logs", "b", "p") == (

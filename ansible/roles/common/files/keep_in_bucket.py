@@ -5,7 +5,7 @@
 
 It runs as the user whose files these are, by the environment's Python, and takes the bucket from ORCHARD_BUCKET. What
 it has put is noted in FOLDER: where nothing has changed, nobody is asked anything. The first time on a host it brings
-notebooks back first. Exit codes: 0 fine, 1 something was left for the next time, and a line says what.
+notebooks back first. Exit codes: 0 fine, 75 something was left for the next time, and a line says what.
 """
 
 import json
@@ -37,6 +37,8 @@ FILES, NOTEBOOKS_MOST, LOOKED_AT = 100_000, 2_000, 200_000
 # What is not there by then waits for the next minute; whoever ends the cluster waits for this.
 SECONDS = 40.0
 TOLD = 5
+# As sysexits.h has it: another time may do.
+LEFT = 75
 
 Stamp = tuple[int, int]
 
@@ -78,10 +80,11 @@ class Noted:
 
 
 class Left:
-    """What was left for the next time."""
+    """What was left for the next time; `has_failed` where that is because of S3 as a whole."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
+        self.has_failed = False
         self._until = time.monotonic() + SECONDS
 
     def add(self, what: str, why: object) -> None:
@@ -103,7 +106,7 @@ class Bucket:
 
         # boto3 gives the metadata service one second, once: too little for a host that is busy.
         os.environ.setdefault("AWS_METADATA_SERVICE_TIMEOUT", "5")
-        os.environ.setdefault("AWS_METADATA_SERVICE_NUM_ATTEMPTS", "4")
+        os.environ.setdefault("AWS_METADATA_SERVICE_NUM_ATTEMPTS", "2")
         config = Config(connect_timeout=5, read_timeout=15, retries={"max_attempts": 2, "mode": "standard"})
         self._s3, self._name = boto3.session.Session().client("s3", config=config), name
 
@@ -209,12 +212,9 @@ def keep_notebooks(folder: Path, bucket: str, shipped: Path, left: Left) -> None
     """Put notebooks that were changed; on a new host bring back first what others like it have put."""
     noted = Noted.read(folder, bucket)
     if not noted.is_restored:
-        names: list[str] | None = None
         with noting(noted, folder, left):
-            s3 = Bucket(bucket)
-            names = list(islice(notebooks_in(s3), NOTEBOOKS_MOST))
-            restore(s3, names, noted, folder, left)
-        if names is None:
+            restore(Bucket(bucket), noted, folder, left)
+        if left.has_failed:
             return  # what nobody knows of yet is not written over
     there = found(folder, is_notebook, NOTEBOOKS_MOST, left)
     if new := sorted(name for name in there if noted.is_new(name, there[name])):
@@ -238,8 +238,9 @@ def notebooks_in(s3: Bucket) -> Iterator[str]:
     return filter(is_notebook, (key.removeprefix(f"{NOTEBOOKS}/") for key in s3.keys(f"{NOTEBOOKS}/")))
 
 
-def restore(s3: Bucket, names: list[str], noted: Noted, folder: Path, left: Left) -> None:
+def restore(s3: Bucket, noted: Noted, folder: Path, left: Left) -> None:
     """Bring back those of the notebooks that are not here: what is here is of this host, and newer."""
+    names = list(islice(notebooks_in(s3), NOTEBOOKS_MOST))
     for name in in_time([name for name in names if not os.path.lexists(folder / name)], left):
         try:
             if (content := s3.get(f"{NOTEBOOKS}/{name}", NOTEBOOK_BYTES)) is not None:
@@ -343,6 +344,7 @@ def noting(noted: Noted, folder: Path, left: Left) -> Iterator[None]:
         yield
     except Exception as error:  # boto3 has many kinds, and files may go meanwhile
         left.add("S3", f"{type(error).__name__}: {error}")
+        left.has_failed = True
     finally:
         with suppress(OSError):  # of a full disk: the same is put once more
             noted.write(folder)
@@ -359,7 +361,7 @@ def main(words: list[str]) -> int:
     for line in left.lines[:TOLD]:
         # systemd takes the number for a warning's.
         print(f"<4>{kind} were not kept to the last: {line}", file=sys.stderr)
-    return 1 if left.lines else 0
+    return LEFT if left.lines else 0
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from scripts import console, processes, tfvars
 from scripts.aws import account, own_address, quotas
 from scripts.aws.bucket import Bucket, bucket_of
 from scripts.cluster import Cluster
-from scripts.hosts import ansible, host_keys, keeper, logs, readiness
+from scripts.hosts import ansible, host_keys, keeper, kept_files, logs, readiness
 from scripts.hosts.keeper import Ends, LastEntry
 from scripts.money import prices
 from scripts.runs import at_work
@@ -147,6 +147,7 @@ def hosts(monkeypatch: pytest.MonkeyPatch) -> FakeHosts:
     monkeypatch.setattr(ansible, "configure", fake.does("configure", 3))
     monkeypatch.setattr(readiness, "verify", fake.does("verify"))
     monkeypatch.setattr(logs, "save_to_bucket", fake.does("save the logs"))
+    monkeypatch.setattr(kept_files, "put_now", fake.does("keep the files"))
     monkeypatch.setattr(at_work, "at_work", lambda _: fake.at_work)
     monkeypatch.setattr(keeper, "held", lambda _, name, **told: fake.holding(name, told))
     monkeypatch.setattr(keeper, "tell", lambda _, **told: fake.told.append(told) or ENDS)

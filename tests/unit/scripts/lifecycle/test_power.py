@@ -51,7 +51,7 @@ def test_stop_closes_the_ledger_and_goes_on_where_the_master_is_deaf(
     cluster: Cluster, hosts: FakeHosts, bucket: Bucket
 ) -> None:
     power.stop()
-    assert hosts.steps == ["end the stretch: make stop"]
+    assert hosts.steps == ["keep the files", "end the stretch: make stop"]
     assert bucket.read_json("ledger/fruits/20260101T000000Z.json") == {"why": "make stop"}
     hosts.failing["end the stretch: make stop"] = HostError("master cannot be reached.")
     up.start()
@@ -113,7 +113,7 @@ def test_start_makes_spot_workers_anew(
     monkeypatch.setattr(terraform, "apply", apply_for_real)
     up.start()
     assert readiness.are_all(outputs.current(), "running")
-    assert hosts.steps[1:] == ["make the key", "connect", "configure", "verify"]
+    assert hosts.steps[2:] == ["make the key", "connect", "configure", "verify"]
 
 
 def entry(**changed: Any) -> dict[str, Any]:

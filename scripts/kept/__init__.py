@@ -1,0 +1,1 @@
+"""What outlives a cluster, fetched from its bucket: event logs and notebooks."""
