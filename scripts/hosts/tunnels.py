@@ -47,7 +47,8 @@ OPTION_WORDS = [word for option in OPTIONS for word in ("-o", option)]
 class Page:
     """A page on the master: what it shows, where it is there, and the local port that it would like.
 
-    `to_be_had_at` are the addresses of this machine at which that port must be ours. `path` leads further than the first page.
+    `to_be_had_at` are the addresses of this machine at which that port must be ours; `path` leads further than the
+    first page.
     """
 
     shows: str
