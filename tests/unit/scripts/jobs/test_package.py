@@ -120,7 +120,7 @@ def test_what_only_a_younger_python_takes_is_an_error(here: Path) -> None:
     # Whatever this machine's own Python takes.
     write(here, my="match 1:\n    case 1:\n        pass\n")
     package.check_syntax(package.collect("my.py", ""), "3.11")
-    with pytest.raises(InputError, match=r"^my\.py:1 is no program for Python 3\.9 "):
+    with pytest.raises(InputError, match=r"^my\.py:3 is no program for Python 3\.9 "):
         package.check_syntax(package.collect("my.py", ""), "3.9")
 
 
