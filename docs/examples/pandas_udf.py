@@ -17,6 +17,9 @@ from pyspark.sql import functions as sf
 pictures = sys.argv[1] if len(sys.argv) > 1 else f"s3a://{os.environ['ORCHARD_BUCKET']}/pictures"
 output = f"{os.environ['ORCHARD_OUTPUT']}/colours"
 
+# Before any UDF: its type is read by Spark.
+spark = SparkSession.builder.getOrCreate()
+
 
 @sf.pandas_udf("width int, height int, red double, green double, blue double")
 def look(contents: pd.Series) -> pd.DataFrame:
@@ -27,8 +30,6 @@ def look(contents: pd.Series) -> pd.DataFrame:
         rows.append((*picture.size, *np.asarray(picture).mean(axis=(0, 1))))
     return pd.DataFrame(rows, columns=["width", "height", "red", "green", "blue"])
 
-
-spark = SparkSession.builder.getOrCreate()
 
 files = spark.read.format("binaryFile").option("recursiveFileLookup", "true").load(pictures)
 label = sf.element_at(sf.split("path", "/"), -2).alias("label")

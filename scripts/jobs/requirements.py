@@ -5,6 +5,7 @@ uv does it, as the person has it: its own variables and settings say which index
 
 import gzip
 import hashlib
+import os
 import re
 import tarfile
 import tempfile
@@ -128,7 +129,7 @@ def _named(lock: Path, nodes: Nodes) -> str:
 def _pack(folder: Path, target: Path) -> None:
     """Write an archive that is the same for the same files, in place once it is whole."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    made = target.with_suffix(".part")
+    made = target.with_name(f"{os.getpid()}.part")  # another command may be making the same
     with (
         made.open("wb") as file,
         gzip.GzipFile(filename="", fileobj=file, mode="wb", mtime=0) as packed,

@@ -11,7 +11,7 @@ from pathlib import Path
 from scripts import console
 from scripts.aws.bucket import RUNS, Bucket, bucket_of, environment_key, job_key
 from scripts.cluster import Cluster
-from scripts.errors import InputError
+from scripts.errors import ConfigurationError, InputError
 from scripts.hosts import orchard_run
 from scripts.hosts.orchard_run import NotConfiguredError
 from scripts.hosts.ssh import Hosts, Remote
@@ -52,7 +52,7 @@ def submit(cluster: Cluster, request: JobRequest) -> str:
         _refuse_taken(bucket, name)
         nodes = nodes_of(hosts)
         package.check_syntax(code, nodes.python)
-        environment = requirements.build(request.requirements, nodes) if request.requirements else None
+        environment = _required(request.requirements, nodes) if request.requirements else None
         job = _asked(cluster, name, code, words, environment)
         with _sent(bucket, job, code, environment) as digest:
             systemd_unit.start(hosts, name, f"Own job, {code.main}", _launcher(job, digest, environment), own=True)
@@ -98,9 +98,20 @@ def _asked(cluster: Cluster, name: str, code: Code, words: tuple[str, ...], envi
     )
 
 
+def _required(given: str, nodes: Nodes) -> Environment | None:
+    with console.phase("Packages") as under_way:
+        environment = requirements.build(given, nodes)
+        under_way.result = ", ".join(environment.packages) if environment else "the cluster has all of them"
+    return environment
+
+
 @contextmanager
 def _sent(bucket: Bucket, job: OwnJob, code: Code, environment: Environment | None) -> Iterator[str]:
-    """Have code and packages in the bucket, gives the code's SHA-256; where the block fails, the job leaves nothing."""
+    """Have code and packages in the bucket, gives the code's SHA-256; a job that does not begin leaves nothing."""
+
+    def forget() -> None:
+        bucket.delete([job_key(job.name, file) for file in (own_job.CODE, own_job.ASKED)])
+
     try:
         with tempfile.TemporaryDirectory(prefix="orchard-job-") as folder:
             archive = Path(folder) / own_job.CODE
@@ -109,9 +120,13 @@ def _sent(bucket: Bucket, job: OwnJob, code: Code, environment: Environment | No
         if environment and environment_key(environment.digest) not in bucket.keys(environment_key(environment.digest)):
             bucket.send(environment.archive, environment_key(environment.digest))
         job.store(bucket)
-        yield digest
     except BaseException:
-        bucket.delete([job_key(job.name, file) for file in (own_job.CODE, own_job.ASKED)])
+        forget()
+        raise
+    try:
+        yield digest
+    except ConfigurationError:  # after a lost connection it may have begun
+        forget()
         raise
 
 

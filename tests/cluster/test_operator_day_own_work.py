@@ -11,6 +11,7 @@ import pytest
 
 from tests.cluster.operator import Operator
 from tests.cluster.test_operator_day import COST, SPAN, keys, read_until, state_of
+from tests.unit.scripts.jobs.test_requirements import wheel
 
 EXAMPLES = Path("docs") / "examples"
 PICTURES = 300
@@ -20,8 +21,8 @@ from pyspark.sql import SparkSession
 import beside
 
 def found(_):
-    import beside
-    yield beside.TABLE
+    import beside, juice
+    yield beside.TABLE, juice.VERSION
 
 seen = SparkSession.builder.getOrCreate().sparkContext.parallelize([1]).mapPartitions(found).collect()
 print("executors found", seen, "and the driver", sys.argv[1:])
@@ -97,14 +98,20 @@ def test_the_pandas_udf_of_the_docs_runs_from_s3_to_s3(operator: Operator) -> No
     assert 0 < sum(counts) <= PICTURES, done.text
 
 
-def test_a_failing_program_s_exit_code_is_handed_on_and_executors_find_what_came_along(operator: Operator) -> None:
+def test_a_failing_program_s_exit_code_is_handed_on_and_executors_find_what_came_along(
+    operator: Operator, tmp_path: Path
+) -> None:
     failing = program(operator, "failing", FAILING)
     beside = program(operator, "beside", BESIDE)
     (operator.checkout / "table.txt").write_text("of fruits")
+    wheel(tmp_path, "juice")
+    (tmp_path / "requirements.txt").write_text("juice\nnumpy\n")
     words = [f"--job={failing}", f"--files={beside} {operator.checkout / 'table.txt'}", "--args='a b' c"]
-    done = operator.type("submit", *words, "--name=failing", check=False)
+    words += [f"--requirements={tmp_path / 'requirements.txt'}", "--name=failing"]
+    done = operator.type("submit", *words, check=False, UV_FIND_LINKS=str(tmp_path))
     assert done.code == 41, done.text
-    assert "executors found ['of fruits'] and the driver ['a b', 'c']" in done.out
+    assert "Job failing (failing.py) with juice==1.0 has begun" in done.out
+    assert "executors found [('of fruits', '1.0')] and the driver ['a b', 'c']" in done.out
     assert re.fullmatch(
         rf"Job failing ended with exit code 41 after {SPAN} and {COST}: `make results JOB=failing` fetches its log and "
         r"what it wrote\.",

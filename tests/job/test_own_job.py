@@ -58,6 +58,7 @@ class Master:
         settings.mkdir(exist_ok=True)
         (settings / "spark-defaults.conf").write_text(
             f"spark.master {self.spark_master}\nspark.executor.memory 512m\nspark.ui.enabled false\n"
+            "spark.sql.shuffle.partitions 4\n"
             f"spark.local.dir {self.folder / 'local'}\n"
         )
         own = {"HOME": str(self.folder), "SPARK_CONF_DIR": str(settings), "ORCHARD_BUCKET": self.bucket}

@@ -14,6 +14,7 @@ LEFT = (
     ".orchard/fruits/next.tfplan",
     ".orchard/fruits/jupyter.html",
     ".orchard/logs/20260101-120000-up-1.log",
+    ".orchard/environments/0.tar.gz",
     "logs/fruits-20260101-120000/master/spark-master.log",
     "results/20260101-120000/run.json",
     "runs/20260101-120000/run.json",

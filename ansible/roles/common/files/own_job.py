@@ -102,7 +102,9 @@ def prepare(folder: Path, name: str, code: str, environment: str) -> None:
     if environment:
         fetch(f"{ENVIRONMENTS}/{environment}.tar.gz", environment, folder / ENVIRONMENT)
         with tarfile.open(folder / ENVIRONMENT) as packed:
-            packed.extractall(folder / "environment", filter="data")
+            # Debian 12's own Python is from before there were filters.
+            packed.extraction_filter = getattr(tarfile, "data_filter", None)
+            packed.extractall(folder / "environment")  # noqa: S202  as above
         refuse_modules_of_the_cluster(folder / "environment", own_modules())
 
 

@@ -117,6 +117,11 @@ def test_what_only_a_younger_python_takes_is_an_error(here: Path) -> None:
     write(here, my="type Number = int | float\n")
     with pytest.raises(InputError, match=r"^my\.py:1 is no program for Python 3\.11 "):
         package.check_syntax(package.collect("my.py", ""), "3.11")
+    # Whatever this machine's own Python takes.
+    write(here, my="match 1:\n    case 1:\n        pass\n")
+    package.check_syntax(package.collect("my.py", ""), "3.11")
+    with pytest.raises(InputError, match=r"^my\.py:3 is no program for Python 3\.9 "):
+        package.check_syntax(package.collect("my.py", ""), "3.9")
 
 
 def test_programs_that_are_right_are_taken_and_other_files_not_looked_at(here: Path) -> None:

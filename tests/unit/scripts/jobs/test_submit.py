@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from scripts.aws.bucket import bucket_of
-from scripts.errors import BusyError, ConfigurationError, InputError
+from scripts.errors import BusyError, ConfigurationError, HostError, InputError
 from scripts.hosts.orchard_run import NotConfiguredError
 from scripts.hosts.ssh import Result
 from scripts.jobs import requirements, submit
@@ -166,6 +166,30 @@ def test_a_job_that_the_master_does_not_begin_leaves_nothing(
     refusal = Result(2, "", "orchard-run: The cluster is stopping (idle): wait until it has, `make start`, then again.")
     with pytest.raises(ConfigurationError, match="The cluster is stopping"):
         begin(hosts, JobRequest(program, name="mine"), refusal)
+    assert bucket() == {}
+
+
+def test_a_job_that_may_have_begun_when_the_connection_was_lost_keeps_its_code(
+    hosts: FakeHosts, bucket: Callable[[], dict[str, bytes]], program: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lost(*_: Any, **__: Any) -> None:
+        raise HostError("master cannot be reached.")
+
+    monkeypatch.setattr(submit.systemd_unit, "start", lost)
+    with pytest.raises(HostError):
+        submit.submit(CLUSTER, JobRequest(program, name="mine"))
+    assert set(bucket()) == {"jobs/mine/code.zip", "jobs/mine/job.json"}
+
+
+def test_what_breaks_off_on_its_way_to_the_bucket_leaves_nothing(
+    hosts: FakeHosts, bucket: Callable[[], dict[str, bytes]], program: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(own_job.OwnJob, "store", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        submit.submit(CLUSTER, JobRequest(program, name="mine"))
     assert bucket() == {}
 
 

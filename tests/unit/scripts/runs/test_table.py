@@ -153,3 +153,10 @@ def test_of_a_cluster_that_has_stopped_the_bucket_alone_is_asked(
     own, listed = table_of_runs.every(cluster)
     assert (own.run_id, own.state, own.size) == ("j", "complete", "my.py")
     assert (listed.run_id, listed.state, listed.done) == ("r", "complete", 298)
+    # The master, where it is up, knows of the job, too: it is listed once.
+    monkeypatch.setattr(table_of_runs.readiness, "runs", lambda _: True)
+    monkeypatch.setattr(table_of_runs, "_on_master", lambda _: ([Unit("j", True, None, 1000.0, None)], {}))
+    assert [(found.run_id, found.state) for found in table_of_runs.every(cluster)] == [
+        ("j", "running"),
+        ("r", "complete"),
+    ]
