@@ -45,10 +45,9 @@ PANDAS_UDF = """
     answer = [row[0] for row in spark.range(5).select(twice("id")).collect()]
 """
 # As a laptop with another Python does it.
-OTHER_PYTHON = f"""
+OTHER_PYTHON = """
     import types, pyspark.sql.connect.udf
     pyspark.sql.connect.udf.sys = types.SimpleNamespace(version_info=(3, 10, 1))
-    {PANDAS_UDF.replace('"long"', '"bigint"')}
 """
 SETTINGS = """
     def told(name):
@@ -172,12 +171,13 @@ def test_only_the_loopback_listens(server: Server) -> None:
 
 
 def test_a_laptop_with_another_python_has_sql_and_is_told_of_functions(server: Server) -> None:
-    assert asked(server.remote(), OTHER_PYTHON.partition("@pandas_udf")[0] + f"    {COUNT}") == 5
-    assert "PYTHON_VERSION_MISMATCH" in asked(server.remote(), OTHER_PYTHON)
+    assert asked(server.remote(), f"{OTHER_PYTHON}    {COUNT}") == 5
+    assert "PYTHON_VERSION_MISMATCH" in asked(server.remote(), OTHER_PYTHON + PANDAS_UDF)
 
 
 def test_neither_token_nor_secret_is_told_to_who_is_in(server: Server) -> None:
-    assert asked(server.remote(), SETTINGS) == [None, None, None]
+    # The last one shows that settings can be asked for.
+    assert asked(server.remote(), SETTINGS) == [None, None, "1"]
 
 
 def test_what_it_computes_is_work_to_the_keeper_while_it_does_and_a_moment_after(server: Server) -> None:
