@@ -174,6 +174,8 @@ def test_without_the_token_nothing_is_answered(server: Server, token: str | None
 
 def test_only_the_loopback_listens(server: Server) -> None:
     assert answers("127.0.0.1", server.port)
+    # By which orchard-run knows whose it is.
+    assert work.listener(server.port) == os.getuid()
     # Addresses of this machine, too, and none that was asked for.
     assert not answers("127.0.0.2", server.port)
     assert not answers("::1", server.port)
