@@ -323,6 +323,7 @@ def test_secrets_are_in_no_log_no_argument_and_no_readable_file(cluster: Cluster
     secrets = [
         cluster.shell.must(master, "sudo cat /etc/orchard/spark.secret"),
         cluster.shell.must(master, "sudo cat /etc/orchard/jupyter/token"),
+        cluster.shell.must(master, "sudo cut -d= -f2 /etc/orchard/connect/token"),
     ]
     assert all(len(secret) >= 32 for secret in secrets)
     # The search finds what lies about.

@@ -45,10 +45,18 @@ PANDAS_UDF = """
     answer = [row[0] for row in spark.range(5).select(twice("id")).collect()]
 """
 # As a laptop with another Python does it.
-OTHER_PYTHON = f"""
+OTHER_PYTHON = """
     import types, pyspark.sql.connect.udf
     pyspark.sql.connect.udf.sys = types.SimpleNamespace(version_info=(3, 10, 1))
-    {PANDAS_UDF.replace('"long"', '"bigint"')}
+"""
+# A task that goes on until there is a file.
+HELD = """
+    import pathlib, time
+    def held(frames):
+        while not pathlib.Path({gate!r}).exists():
+            time.sleep(0.05)
+        yield from frames
+    answer = spark.range(1, 3, 1, 1).mapInPandas(held, "id long").count()
 """
 SETTINGS = """
     def told(name):
@@ -166,21 +174,26 @@ def test_without_the_token_nothing_is_answered(server: Server, token: str | None
 
 def test_only_the_loopback_listens(server: Server) -> None:
     assert answers("127.0.0.1", server.port)
+    # By which orchard-run knows whose it is.
+    assert work.listener(server.port) == os.getuid()
     # Addresses of this machine, too, and none that was asked for.
     assert not answers("127.0.0.2", server.port)
     assert not answers("::1", server.port)
 
 
 def test_a_laptop_with_another_python_has_sql_and_is_told_of_functions(server: Server) -> None:
-    assert asked(server.remote(), OTHER_PYTHON.partition("@pandas_udf")[0] + f"    {COUNT}") == 5
-    assert "PYTHON_VERSION_MISMATCH" in asked(server.remote(), OTHER_PYTHON)
+    assert asked(server.remote(), f"{OTHER_PYTHON}    {COUNT}") == 5
+    assert "PYTHON_VERSION_MISMATCH" in asked(server.remote(), OTHER_PYTHON + PANDAS_UDF)
 
 
 def test_neither_token_nor_secret_is_told_to_who_is_in(server: Server) -> None:
-    assert asked(server.remote(), SETTINGS) == [None, None, None]
+    # The last one shows that settings can be asked for.
+    assert asked(server.remote(), SETTINGS) == [None, None, "1"]
 
 
-def test_what_it_computes_is_work_to_the_keeper_while_it_does_and_a_moment_after(server: Server) -> None:
+def test_what_it_computes_is_work_to_the_keeper_while_it_does_and_a_moment_after(
+    server: Server, tmp_path: Path
+) -> None:
     facts = {"private_address": "127.0.0.1", "ports": {"job_ui": [server.page]}}
     [page] = work.orchard_run.job_pages(facts)
     assert page["name"] == "Spark Connect"
@@ -192,13 +205,9 @@ def test_what_it_computes_is_work_to_the_keeper_while_it_does_and_a_moment_after
 
     before = tasks()
     assert before.running == 0
-    slow = """
-    import time
-    slowly = lambda frames: (time.sleep(5) or frame for frame in frames)
-    answer = spark.range(1, 3, 1, 1).mapInPandas(slowly, "id long").count()
-    """
-    process = begin(server.remote(), slow)
+    process = begin(server.remote(), HELD.format(gate=str(tmp_path / "gate")))
     wait_until(lambda: tasks().running, "its task to be seen", 60)
+    (tmp_path / "gate").touch()
     assert process.communicate(timeout=120)[0] == "2\n"
     wait_until(lambda: not tasks().running, "its task to have ended", 20)
     assert tasks().has_more_than(before)

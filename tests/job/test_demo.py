@@ -20,7 +20,8 @@ def no_download(home: Path) -> dict[str, str]:
 def test_the_demo_draws_its_pictures_and_goes_on_without_imagenet_weights_on_the_java_of_the_wheel(
     orchard: Orchard, tmp_path: Path, no_java_path: str
 ) -> None:
-    nothing = no_download(tmp_path) | {"PATH": no_java_path, "JAVA_HOME": ""}
+    # In a shell that was told of a cluster's Spark Connect, too.
+    nothing = no_download(tmp_path) | {"PATH": no_java_path, "JAVA_HOME": "", "SPARK_REMOTE": "sc://localhost:1"}
     ended = orchard("demo", "--output", tmp_path, "--run-id", "first", "--image-size", "64", **nothing)
     assert ended.code == 0, ended.err
     said = [json.loads(line.removeprefix("orchard: ")) for line in ended.err.splitlines()[:2]]

@@ -13,6 +13,7 @@ LEFT = (
     ".orchard/fruits/known_hosts",
     ".orchard/fruits/next.tfplan",
     ".orchard/fruits/jupyter.html",
+    ".orchard/fruits/spark-remote.sh",
     ".orchard/logs/20260101-120000-up-1.log",
     ".orchard/environments/0.tar.gz",
     "logs/fruits-20260101-120000/master/spark-master.log",

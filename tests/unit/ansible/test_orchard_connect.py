@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from tests.waiting import wait_until
+
 PROGRAM = Path(__file__).resolve().parents[3] / "ansible" / "roles" / "common" / "files" / "orchard_run.py"
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the kernel's table of sockets is Linux's")
 ME = pwd.getpwuid(os.getuid()).pw_name
@@ -33,7 +35,7 @@ specification = importlib.util.spec_from_file_location("orchard_run", sys.argv[1
 module = importlib.util.module_from_spec(specification)
 specification.loader.exec_module(module)
 module.FACTS = pathlib.Path(sys.argv[2])
-module.CONNECT_SECONDS = module.CONNECT_LOOK_SECONDS = 0.2
+module.CONNECT_SECONDS, module.CONNECT_LOOK_SECONDS = float(sys.argv[3]), 0.2
 sys.exit(module.main(["connect"]))
 """
 VERSIONS = {"python": "3.11.2", "pyspark": "4.3.0"}
@@ -45,6 +47,7 @@ class Master:
     def __init__(self, folder: Path, port: int) -> None:
         self.folder = folder
         self.people: list[subprocess.Popen[str]] = []
+        self.patience = 0.2
         (folder / "bin").mkdir()
         (folder / "run").mkdir()
         self._write("bin/systemctl", SYSTEMCTL.format(folder=folder))
@@ -81,7 +84,7 @@ class Master:
         facts = self.folder / "cluster.json"
         facts.write_text(json.dumps(self.facts))
         person = subprocess.Popen(
-            [sys.executable, "-I", "-c", DRIVER, str(PROGRAM), str(facts)],
+            [sys.executable, "-I", "-c", DRIVER, str(PROGRAM), str(facts), str(self.patience)],
             env={"PATH": f"{self.folder / 'bin'}:/usr/bin:/bin"},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -156,6 +159,14 @@ def test_one_that_does_not_start_is_said(master: Master) -> None:
     code, sentence = refused(master.begin())
     assert code == 2
     assert sentence == "orchard-run: Spark Connect did not start, and its log, spark-connect.log, says why."
+
+
+def test_who_goes_while_it_starts_is_not_waited_for(master: Master) -> None:
+    master.patience, master.facts["ports"]["connect"] = 600, 1
+    person = master.begin()
+    wait_until(lambda: master.is_up, "it to be started", 30)
+    person.communicate(timeout=30)
+    assert not master.is_up
 
 
 def test_a_neighbour_who_listens_in_its_place_is_sent_no_token(master: Master) -> None:

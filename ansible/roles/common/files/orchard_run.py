@@ -389,7 +389,9 @@ def connect(facts: Facts, given: int = 0) -> dict[str, bool]:
         with held_by_keeper(facts) as state:
             require_staying(state)
             do(["systemctl", "start", f"{unit}.service"])
-        wait_until(lambda: is_answering(facts, unit) or not is_active(unit), CONNECT_SECONDS, every=0.5)
+        wait_until(
+            lambda: is_answering(facts, unit) or not is_active(unit) or has_ended(given), CONNECT_SECONDS, every=0.5
+        )
         if not is_answering(facts, unit):
             raise RefusalError("Spark Connect did not start, and its log, spark-connect.log, says why.")
         token = Path(facts["paths"]["connect_token"]).read_text().strip().partition("=")[2]
@@ -451,9 +453,14 @@ def is_answering(facts: Facts, unit: str) -> bool:
 def is_active_until_end_of(given: int, unit: str) -> bool:
     """Wait for the end of an input, or of the unit; whether the unit was up until then."""
     while is_active(unit):
-        if select.select([given], [], [], CONNECT_LOOK_SECONDS)[0] and not os.read(given, PAGE_BYTES):
+        if has_ended(given, CONNECT_LOOK_SECONDS):
             return True
     return False
+
+
+def has_ended(given: int, seconds: float = 0) -> bool:
+    """Whether an input has ended, or does in that time."""
+    return bool(select.select([given], [], [], seconds)[0]) and not os.read(given, PAGE_BYTES)
 
 
 def versions(facts: Facts) -> dict[str, str]:

@@ -102,6 +102,7 @@ def test_a_query_that_began_and_ended_between_two_looks_is_work_and_an_executor_
     assert look({"driver": 0, "0": 7}) == ()
     assert look({"driver": 0, "0": 8}) == (Activity("mine (tasks a moment ago)", NOW),)
     assert look({"driver": 0}) == ()
+    assert look({"driver": 0, "2": 0}) == ()
     assert look({"driver": 0, "1": 1}) == (Activity("mine (tasks a moment ago)", NOW),)
     assert look({"driver": 0, "1": 1}) == ()
 
@@ -112,6 +113,19 @@ def test_an_application_that_began_and_was_at_work_between_two_looks_is_work(mas
     master.spark_has(cores=4, tasks=0)
     master.pages[":4041/api/v1/applications/app-1/executors"] = [{"id": "0", "activeTasks": 0, "totalTasks": 2}]
     assert work.spark(master.facts, NOW, seen).activities == (Activity("mine (tasks a moment ago)", NOW),)
+
+
+def test_the_master_s_keeper_remembers_its_last_look(master: Master, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("of_kernels", "of_terminals"):
+        monkeypatch.setattr(work, name, lambda *_: [])
+    monkeypatch.setattr(orchard_run, "runs", lambda _: [])
+    monkeypatch.setattr(own_host, "free_disk_gb", lambda _: 1.0)
+    master.facts["paths"]["state"] = "/"
+    master.spark_has(cores=4, tasks=0)
+    host = MasterHost(master.facts, aws=None)  # type: ignore[arg-type]
+    host.look({}, NOW)
+    master.pages[":4041/api/v1/applications/app-1/executors"] = [{"id": "0", "activeTasks": 0, "totalTasks": 2}]
+    assert host.look({}, NOW).activities == (Activity("mine (tasks a moment ago)", NOW),)
 
 
 def test_an_application_without_a_page_is_work_while_it_holds_cores(master: Master) -> None:

@@ -27,6 +27,8 @@ ANSWER = {"token": TOKEN, "python": "3.11.2", "pyspark": "4.3.0"}
 
 @pytest.fixture
 def hosts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> SshHosts:
+    # Which the double of OpenSSH complains of, where it is handed on.
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     fake = SshHosts(CLUSTER)
     fake.answer(CLUSTER.master, fake_hosts.FACTS, json.dumps({"ports": {"connect": tunnels.free_port()}}))
     fake.says = (json.dumps(ANSWER), '{"has_stopped": true}')

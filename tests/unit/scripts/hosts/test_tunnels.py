@@ -77,6 +77,15 @@ def test_the_port_that_the_person_wants_is_taken_or_refused(hosts: SshHosts, tak
             tunnels.opened(hosts, [Page("One", "10.0.0.5", 1)], wrong).__enter__()
 
 
+def test_localhost_is_each_loopback_address_that_this_machine_has() -> None:
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+        has_both = True
+    except OSError:
+        has_both = False
+    assert tunnels.loopbacks() == (("127.0.0.1", "::1") if has_both else ("127.0.0.1",))
+
+
 @pytest.mark.skipif(len(tunnels.loopbacks()) < 2, reason="this machine has no ::1")
 def test_a_port_is_ours_at_each_address_that_a_page_asks_for_or_at_none(hosts: SshHosts) -> None:
     page = Page("One", "10.0.0.5", 1, tunnels.loopbacks())
