@@ -36,7 +36,7 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def bucket(aws: Aws) -> Bucket:
     """The bucket that the cluster has left, beside one of another region and one of another cluster."""
-    for name, cluster in ((NAME, "fruits"), ("orchard-fruits-1-ap-south-1", "fruits"), ("orchard-fruits-x-1", "x")):
+    for name, cluster in (("orchard-fruits-1-ap-south-1", "fruits"), (NAME, "fruits"), ("orchard-fruits-x-1", "x")):
         aws("s3").create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": REGION})
         tags = [{"Key": "Project", "Value": "orchard"}, {"Key": "Cluster", "Value": cluster}]
         aws("s3").put_bucket_tagging(Bucket=name, Tagging={"TagSet": tags})
