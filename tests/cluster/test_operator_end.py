@@ -77,8 +77,8 @@ def test_workers_come_and_go_under_a_job_that_loses_nothing(operator: Operator, 
     assert gone not in operator.cloud.sandbox.hosts
     assert "worker_count = 1" in operator.tfvars.read_text()
     # The minutes of it that are over are in the bucket.
-    [log] = logs_of(operator, "rounds")
-    assert any(key.endswith(".inprogress") for key in kept(operator, log)), kept(operator, log)
+    [log] = wait_until(lambda: logs_of(operator, "rounds"), "the first minute's copy of the log", 90)
+    wait_until(lambda: any(key.endswith(".inprogress") for key in kept(operator, log)), "all of that copy", 20)
     assert any(key.endswith(".zstd") for key in kept(operator, log)), kept(operator, log)
     assert rounds() > 5
 
