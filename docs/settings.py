@@ -14,7 +14,7 @@ from pipeline import cli
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "settings.md"
-COMMANDS = ("run", "demo", "report", "check", "upload", "download", "pack")
+COMMANDS = ("run", "demo", "report", "check", "upload", "download", "history", "pack")
 
 ABOUT = """\
 # Settings

@@ -260,7 +260,7 @@ variable "old_versions_days" {
 }
 
 variable "runs_expire_days" {
-  description = "Days after which what lies under runs/ is deleted. 0: never."
+  description = "Days after which what lies under runs/ and events/ is deleted. 0: never."
   type        = number
   default     = 0
 

@@ -106,7 +106,6 @@ def _local(sources: Sequence[str], folder: Path, narrator: Narrator) -> Path:
     for uri in sources:
         storage = open_storage(uri)
         if isinstance(storage, LocalStorage):
-            storage.check_readable()
             if len(sources) > 1:
                 raise InputError(f"{uri} is a folder of this machine: give it alone.")
             folder = storage.root

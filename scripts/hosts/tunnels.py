@@ -34,6 +34,9 @@ WAY_IN = "jupyter.html"
 SPARK_REMOTE = "spark-remote.sh"
 FREE_PORTS_TRIED = 5  # each is free when it is found, and may be taken a moment later
 LOST = "The connection to the master was lost, and the tunnel with it: the same command opens it again."
+ANSWER_SECONDS = 20
+# Past any proxy of this machine: it would read the token.
+_STRAIGHT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 OPTIONS = (
     "ConnectTimeout=10",
     "LogLevel=ERROR",
@@ -47,15 +50,13 @@ OPTION_WORDS = [word for option in OPTIONS for word in ("-o", option)]
 class Page:
     """A page on the master: what it shows, where it is there, and the local port that it would like.
 
-    `to_be_had_at` are the addresses of this machine at which that port must be ours; `path` leads further than the
-    first page.
+    `to_be_had_at` are the addresses of this machine at which that port must be ours.
     """
 
     shows: str
     address: str
     port: int
     to_be_had_at: tuple[str, ...] = (LOOPBACK,)
-    path: str = ""
 
 
 def jupyter(cluster: Cluster, port: str = "") -> None:
@@ -118,11 +119,26 @@ def ui(cluster: Cluster, port: str = "") -> None:
         _show(hosts, spark_pages(hosts), port)
 
 
-def history(cluster: Cluster, port: str = "", path: str = "") -> None:
-    """Open the page of applications that have ended; `path` is one application's."""
+def history(cluster: Cluster, port: str = "", application: str = "") -> bool:
+    """Open the page of applications that have ended, or of one; nothing and False where the master has not that one."""
     with Hosts(cluster) as hosts:
         facts = orchard_run.facts(hosts, cluster.master)
-        _show(hosts, [Page("Spark history", facts["private_address"], facts["ports"]["history"], path)], port)
+        page = Page("Spark history", facts["private_address"], facts["ports"]["history"])
+        with opened(hosts, [page], port) as (process, [local]):
+            url = f"http://{LOOPBACK}:{local}"
+            if application and not _answers(f"{url}/api/v1/applications/{application}"):
+                return False
+            console.say(f"{page.shows}: {url}{f'/history/{application}/' if application else ''}")
+            hold(process)
+    return True
+
+
+def _answers(url: str) -> bool:
+    try:
+        _STRAIGHT.open(url, timeout=ANSWER_SECONDS).close()
+    except OSError:
+        return False
+    return True
 
 
 def spark_pages(hosts: Remote) -> list[Page]:
@@ -140,7 +156,7 @@ def spark_pages(hosts: Remote) -> list[Page]:
 def _show(hosts: Remote, pages: Sequence[Page], port: str) -> None:
     with opened(hosts, pages, port) as (process, ports):
         for page, local in zip(pages, ports, strict=True):
-            console.say(f"{console.one_line(page.shows)}: http://{LOOPBACK}:{local}{page.path}")
+            console.say(f"{console.one_line(page.shows)}: http://{LOOPBACK}:{local}")
         hold(process)
 
 
@@ -260,10 +276,8 @@ def _require_jupyter(port: int, token: str) -> None:
     request = urllib.request.Request(
         f"http://{LOOPBACK}:{port}/api/status", headers={"Authorization": f"token {token}"}
     )
-    # Past any proxy of this machine: it would read the token.
-    straight = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        straight.open(request, timeout=20).close()
+        _STRAIGHT.open(request, timeout=ANSWER_SECONDS).close()
     except (urllib.error.URLError, OSError) as error:
         raise ConfigurationError(
             f"JupyterLab does not answer on the master ({error}): `make logs` fetches its log, `make up` mends it."

@@ -29,11 +29,10 @@ def show(run: str, port: str) -> None:
     what tunnels raise.
     """
     cluster = place.cluster_at_work()
-    if cluster:
-        found = applications(place.bucket(cluster), run) if run else []
-        tunnels.history(cluster, port, f"/history/{found[-1]}/" if found else "")
+    bucket = place.bucket(cluster)
+    # A run of an earlier cluster is not the master's to show.
+    if cluster and tunnels.history(cluster, port, applications(bucket, run)[-1] if run else ""):
         return
-    bucket = place.bucket(None)
     logs = sources(bucket, run)
     words = [sys.executable, "-m", "pipeline", "history", *logs, *(["--port", port] if port else [])]
     if code := processes.hand_over(words, env={"AWS_REGION": bucket.region}):

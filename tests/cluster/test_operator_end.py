@@ -4,15 +4,19 @@ import json
 import re
 import subprocess
 import threading
+import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from scripts.aws import resources
 from tests.cluster.operator import STATE_DIRECTORY, Operator
+from tests.cluster.test_operator_day import opened
 from tests.sandbox.faults import hosts as faults
 from tests.waiting import wait_until
 
@@ -72,7 +76,22 @@ def test_workers_come_and_go_under_a_job_that_loses_nothing(operator: Operator, 
     assert operator.alive() == 1
     assert gone not in operator.cloud.sandbox.hosts
     assert "worker_count = 1" in operator.tfvars.read_text()
+    # The minutes of it that are over are in the bucket.
+    [log] = wait_until(lambda: logs_of(operator, "rounds"), "the first minute's copy of the log", 90)
+    wait_until(lambda: any(key.endswith(".inprogress") for key in kept(operator, log)), "all of that copy", 20)
+    assert any(key.endswith(".zstd") for key in kept(operator, log)), kept(operator, log)
     assert rounds() > 5
+
+
+def kept(operator: Operator, prefix: str) -> list[str]:
+    """The keys below a prefix of the bucket."""
+    listed = operator.cloud.aws.client("s3").list_objects_v2(Bucket=operator.bucket, Prefix=prefix)
+    return [entry["Key"] for entry in listed.get("Contents", [])]
+
+
+def logs_of(operator: Operator, name: str) -> list[str]:
+    """Prefixes of the event logs in the bucket of the applications of that name."""
+    return [f"events/eventlog_v2_{key.rpartition('/')[2]}/" for key in kept(operator, f"events/names/{name}/")]
 
 
 # Its end
@@ -89,6 +108,7 @@ def test_down_asks_while_a_job_is_at_work(operator: Operator, rounds: Callable[[
 
 # By itself
 
+MINE = "mine.ipynb"
 MINUTES = 0.5  # with nothing at work, and without the master
 # A kernel of JupyterLab's own that computes until it is told that it is enough. As the user of notebooks.
 COMPUTE = """
@@ -159,6 +179,8 @@ def test_a_kernel_that_computes_holds_the_cluster_and_a_silent_one_lets_it_stop_
     home = "sudo -u jupyter env --chdir=/var/lib/jupyter HOME=/var/lib/jupyter"
     compute = f"{home} /opt/orchard/venv/bin/python - /etc/orchard/jupyter/login"
     operator.shell.must(master, compute, text=COMPUTE)
+    operator.shell.must(master, f"{home} mkdir -p deep")
+    operator.shell.must(master, f"{home} tee deep/{MINE} mine.txt", text="changed")
     with terminal(operator, "worker-1") as shown:
         since = keeper_says(operator)["at"]
         wait_until(lambda: keeper_says(operator)["at"] > since + MINUTES * 60 + 15, "the limit to be over", 120)
@@ -176,8 +198,12 @@ def test_a_kernel_that_computes_holds_the_cluster_and_a_silent_one_lets_it_stop_
     lived = datetime.fromisoformat(entry["ended_at"]) - datetime.fromisoformat(entry["started_at"])
     assert sum(entry["hours"].values()) == pytest.approx(lived / timedelta(hours=1), rel=0.02)
     contents = operator.cloud.aws.client("s3").list_objects_v2(Bucket=operator.bucket, Prefix="logs/")["Contents"]
-    kept = {re.sub(r"^logs/\w+/", "", item["Key"]) for item in contents}
-    assert {"master/events.tar.gz", "worker-1/executors.tar.gz", "worker-1/journal.txt.gz"} <= kept
+    saved = {re.sub(r"^logs/\w+/", "", item["Key"]) for item in contents}
+    assert {"master/events.tar.gz", "worker-1/executors.tar.gz", "worker-1/journal.txt.gz"} <= saved
+    # What outlives the cluster, and nothing else of anybody's home.
+    assert f"notebooks/deep/{MINE}" in kept(operator, "notebooks/")
+    assert all(key.endswith(".ipynb") for key in kept(operator, "notebooks/"))
+    assert not [key for log in logs_of(operator, "rounds") for key in kept(operator, log) if "inprogress" in key]
 
 
 def test_start_says_why_it_had_stopped_and_brings_it_back(operator: Operator) -> None:
@@ -193,6 +219,20 @@ def test_start_says_why_it_had_stopped_and_brings_it_back(operator: Operator) ->
     )
     said = operator.shell.must(operator.host("master"), "keep 2")
     assert re.match(r"Nothing ends this cluster before \d\d:\d\d UTC\.", said)
+
+
+def test_notebooks_come_back_to_a_master_that_has_none_and_to_the_laptop(operator: Operator, tmp_path: Path) -> None:
+    master = operator.host("master")
+    home = "/var/lib/jupyter"
+    # As a new master's is when JupyterLab first starts.
+    operator.shell.must(master, f"sudo systemctl stop jupyter; sudo rm -rf {home}/deep {home}/.orchard-kept.json")
+    operator.shell.must(master, "sudo systemctl start jupyter")
+    assert operator.shell.must(master, f"sudo cat {home}/deep/{MINE}") == "changed"
+    operator.shell.must(master, f"sudo -u jupyter tee {home}/deep/{MINE}", text="changed again")
+    done = operator.type("notebooks", "--folder", str(tmp_path))
+    [folder] = tmp_path.iterdir()
+    assert done.out.endswith(f"Notebooks: {folder}\n")
+    assert (folder / "deep" / MINE).read_text() == "changed again"
 
 
 def test_a_worker_whose_master_is_gone_switches_itself_off(operator: Operator) -> None:
@@ -230,6 +270,20 @@ def test_down_after_an_automatic_stop_settles_the_ledger_and_leaves_the_bucket_o
     *_, last = ledger(operator)
     assert last["why"].startswith("AWS: its hosts had not stopped by themselves")
     assert all(entry["ended_at"] for entry in ledger(operator))
+
+
+def test_without_a_cluster_jobs_and_notebooks_are_shown_from_the_bucket(operator: Operator, tmp_path: Path) -> None:
+    started = time.monotonic()
+    with opened(operator, "history", "--run=rounds") as pages:
+        took = time.monotonic() - started
+        print(f"history of a cluster that is gone: {took:.0f} s")
+        with urllib.request.urlopen(pages["rounds"]) as page:  # noqa: S310  of the server here
+            assert "Completed Jobs" in page.read().decode()
+    assert operator.refused(7, "history", "--run=none").startswith(
+        f"No event log of none is in s3://{operator.bucket}/"
+    )
+    operator.type("notebooks", "--folder", str(tmp_path))
+    assert [file.read_text() for file in tmp_path.glob(f"*/deep/{MINE}")] == ["changed again"]
 
 
 def test_down_again_has_nothing_to_do_and_purge_takes_the_bucket(operator: Operator) -> None:

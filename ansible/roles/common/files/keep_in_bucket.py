@@ -149,7 +149,8 @@ def keep_events(folder: Path, bucket: str, left: Left) -> None:
     elif gone := noted.kept.keys() - there.keys():
         with noting(noted, folder, left):
             noted.kept = {name: stamp for name, stamp in noted.kept.items() if name not in gone}
-            noted.named = [app for app in noted.named if any(application(name) == app for name in there)]
+            apps = {application(name) for name in there}
+            noted.named = [app for app in noted.named if app in apps]
 
 
 def put_event_log(s3: Bucket, noted: Noted, name: str, content: bytes) -> None:

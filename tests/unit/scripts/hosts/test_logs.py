@@ -199,15 +199,26 @@ def saved(hosts: FakeHosts, monkeypatch: pytest.MonkeyPatch, **answers: object) 
 save_with_time = logs.save
 
 
-def save_without_time(hosts: FakeHosts, host: object, prefix: str) -> None:
+def save_without_time(hosts: FakeHosts, host: object, prefix: str) -> str:
     _, stamp, name = prefix.split("/")
     assert stamp[8] == "T"
-    save_with_time(hosts, host, f"logs/TIME/{name}")
+    return save_with_time(hosts, host, f"logs/TIME/{name}")
 
 
 def test_each_host_puts_its_logs_into_the_bucket(hosts: FakeHosts, monkeypatch: pytest.MonkeyPatch) -> None:
     phase = saved(hosts, monkeypatch, master={"bytes": 5}, worker={"bytes": 6})
     assert phase.result.startswith("2 of 2 hosts, in s3://orchard-fruits/logs/")
+
+
+def test_what_outlives_the_cluster_and_was_left_is_said_and_the_logs_are_saved(
+    hosts: FakeHosts, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = {"bytes": 5, "left": ["orchard-events.service"]}
+    phase = saved(hosts, monkeypatch, master=told, worker={"bytes": 6, "left": []})
+    assert phase.result.startswith("2 of 2 hosts, in s3://orchard-fruits/logs/")
+    assert "event logs and notebooks were not kept to the last minute: orchard-events.service failed\n" in (
+        capsys.readouterr().out
+    )
 
 
 def test_a_host_that_saved_none_is_named_and_left(

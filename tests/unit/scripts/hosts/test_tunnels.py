@@ -185,6 +185,25 @@ def test_the_browser_is_shown_a_file_of_the_persons_own_and_no_token(
     assert not (tmp_path / "cluster" / "jupyter.html").exists()
 
 
+def test_an_application_s_page_is_shown_where_the_master_has_it_and_nothing_where_not(
+    hosts: SshHosts, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(tunnels, "Hosts", hosts)
+    monkeypatch.setattr(tunnels, "hold", lambda _: None)
+    wanted = tunnels.free_port()
+    # Whoever is behind the tunnel here answers nothing of use.
+    monkeypatch.setattr(tunnels, "ANSWER_SECONDS", 0.2)
+    assert not tunnels.history(CLUSTER, str(wanted), "app-1")
+    assert capsys.readouterr().out == ""
+    monkeypatch.setattr(tunnels, "_answers", lambda url: url.endswith(f":{wanted}/api/v1/applications/app-1"))
+    assert tunnels.history(CLUSTER, str(wanted), "app-1")
+    assert tunnels.history(CLUSTER, str(wanted))
+    assert capsys.readouterr().out.splitlines() == [
+        f"Spark history: http://127.0.0.1:{wanted}/history/app-1/",
+        f"Spark history: http://127.0.0.1:{wanted}",
+    ]
+
+
 def test_without_a_terminal_or_a_display_no_browser_is_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("BROWSER", "DISPLAY", "WAYLAND_DISPLAY"):
         monkeypatch.delenv(name, raising=False)

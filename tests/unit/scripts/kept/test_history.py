@@ -36,7 +36,7 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def bucket(aws: Aws) -> Bucket:
     """The bucket that the cluster has left, beside one of another region and one of another cluster."""
-    for name, cluster in ((NAME, "fruits"), ("orchard-fruits-1-us-east-1", "fruits"), ("orchard-fruits-x-1", "x")):
+    for name, cluster in (("orchard-fruits-1-ap-south-1", "fruits"), (NAME, "fruits"), ("orchard-fruits-x-1", "x")):
         aws("s3").create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": REGION})
         tags = [{"Key": "Project", "Value": "orchard"}, {"Key": "Cluster", "Value": cluster}]
         aws("s3").put_bucket_tagging(Bucket=name, Tagging={"TagSet": tags})
@@ -113,18 +113,22 @@ def test_the_job_s_own_code_is_handed_on(put: Callable[..., None], monkeypatch: 
     assert ended.value.code == 2
 
 
-def test_with_a_cluster_the_master_shows_it_at_the_run_s_latest_page(
-    put: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+def test_with_a_cluster_the_master_shows_what_it_has_and_this_machine_what_is_of_an_earlier_one(
+    put: Callable[..., None], monkeypatch: pytest.MonkeyPatch, handed: list[list[str]]
 ) -> None:
     shown: list[tuple[str, str]] = []
     monkeypatch.setattr(place, "cluster_at_work", cluster_of)
     monkeypatch.setattr(place, "bucket_of", lambda _: Bucket(NAME, REGION))
 
-    def show(_: Cluster, port: str, path: str) -> None:
-        shown.append((port, path))
+    def show(_: Cluster, port: str, application: str) -> bool:
+        shown.append((port, application))
+        return application in ("", NEW)
 
     monkeypatch.setattr(tunnels, "history", show)
-    put(f"events/names/orchard%20mine/{NEW}", f"events/names/orchard%20mine/{OLD}")
+    put(f"events/names/orchard%20mine/{NEW}", f"events/names/orchard%20mine/{OLD}", f"events/names/old/{OLD}")
     history.show("", "18080")
     history.show("mine", "")
-    assert shown == [("18080", ""), ("", f"/history/{NEW}/")]
+    assert (shown, handed) == ([("18080", ""), ("", NEW)], [])
+    history.show("old", "")
+    assert shown[-1] == ("", OLD)
+    assert handed[0][3:] == ["history", f"s3://{NAME}/events/eventlog_v2_{OLD}"]

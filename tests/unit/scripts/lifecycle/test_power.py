@@ -59,6 +59,15 @@ def test_stop_closes_the_ledger_and_goes_on_where_the_master_is_deaf(
     assert readiness.are_all(cluster, "stopped")
 
 
+def test_what_cannot_be_kept_of_a_master_keeps_it_from_no_stop(
+    cluster: Cluster, hosts: FakeHosts, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hosts.failing["keep the files"] = HostError("master cannot be reached.", "no answer")
+    power.stop()
+    assert readiness.are_all(cluster, "stopped")
+    assert "event logs and notebooks were not kept to the last minute: no answer" in capsys.readouterr().out
+
+
 def test_a_worker_that_is_gone_keeps_no_other_host_running(
     cluster: Cluster, terraform: FakeTerraform, aws: Aws, capsys: pytest.CaptureFixture[str]
 ) -> None:
