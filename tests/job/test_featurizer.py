@@ -14,6 +14,7 @@ from pipeline.errors import InputError
 from pipeline.run_folder.parts import vectors_of
 from pipeline.spark_ml import MobileNetV2Featurizer
 from tests.job.conftest import JAVA_OPTIONS, ROOT, FinishedRun
+from tests.pictures import ODD
 
 
 def pictures_in(spark: Any, folder: Path) -> Any:
@@ -74,11 +75,15 @@ def test_in_a_pipeline_before_pca_it_is_saved_and_loaded_with_its_network(
         # The weights are gone: what is loaded has them with it.
         patch.setattr("pipeline.spark_ml.featurizer.find_weights", lambda _: pytest.fail("looked for weights"))
         loaded = PipelineModel.load(str(tmp_path / "model"))
-        first, second = (
-            {row["path"]: row["pca"] for row in one.transform(pictures).collect()} for one in (model, loaded)
-        )
+        first, second = (rows_of(one.transform(pictures)) for one in (model, loaded))
     assert first == second
-    assert len(first) == len(run_features(finished_run.folder))
+    assert len(first) == len(ODD)
+    assert all(np.abs(row["features"].toArray()).max() > 0 for row in first.values())
+
+
+def rows_of(frame: Any) -> dict[str, Any]:
+    """Each picture's row, by its path."""
+    return {row["path"]: row for row in frame.select("path", "features", "pca").collect()}
 
 
 def test_a_saved_network_that_was_changed_is_refused(spark: Any, tmp_path: Path) -> None:
