@@ -1,6 +1,7 @@
 """pipeline.spark_ml on Spark: the job's features to the bit, in a pipeline, saved, and through Spark Connect."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -154,3 +155,23 @@ def test_from_any_folder_and_through_spark_connect_features_are_the_job_s(
     assert made.num_rows == 12
     for path, vector in zip(made["path"].to_pylist(), made["features"].to_pylist(), strict=True):
         assert np.array_equal(np.array(vector["values"]), wanted[key_of(path, finished_run.images)])
+
+
+def test_the_example_of_the_docs_fits_saves_and_loads_a_pipeline(finished_run: FinishedRun, tmp_path: Path) -> None:
+    ours = {"PYTHONPATH": str(ROOT), "PYSPARK_PYTHON": sys.executable, "ORCHARD_OUTPUT": f"file:{tmp_path}/output"}
+    (folder,) = finished_run.images.glob("Apple Red")
+    words = ["--pictures", f"file:{folder}", "--weights", "random", "--components", "3"]
+    done = subprocess.run(
+        [sys.executable, ROOT / "docs" / "examples" / "featurizer.py", *words],
+        cwd=tmp_path,
+        env={**os.environ, **JAVA_OPTIONS, **ours},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "3 components explain" in done.stdout
+    made = pq.read_table(tmp_path / "output" / "features")
+    assert made.num_rows == 12
+    assert set(made["label"].to_pylist()) == {"Apple Red"}
+    assert (tmp_path / "output" / "model" / "metadata" / "_SUCCESS").exists()
