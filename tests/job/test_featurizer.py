@@ -108,9 +108,10 @@ def test_the_network_is_broadcast_once_however_often_it_is_used(
     context = spark.sparkContext
     send = context.broadcast
     monkeypatch.setattr(context, "broadcast", lambda value: broadcast.append(len(value)) or send(value))
-    featurizer = small()
+    featurizer = small(outputCol="vector", errorCol="why")
     for _ in range(2):
-        assert featurizer.transform(pictures_in(spark, images)).count() == 3
+        made = featurizer.transform(pictures_in(spark, images)).drop("content")
+        assert [(len(row["vector"]), row["why"]) for row in made.collect()] == [(1280, None)] * 3
     assert len(broadcast) == 1
     assert broadcast[0] > 8_000_000
 
