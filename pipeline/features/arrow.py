@@ -36,8 +36,8 @@ def with_features(
 ) -> Iterator[pa.RecordBatch]:
     """Each batch, in slices, with two columns more: features as Spark's vectors, and why a row has none.
 
-    `column` is the place of the pictures' bytes, `made` names the two. Of rows without features, `invalid` keeps those with a null, skips
-    them, or ends it all: raises InputError.
+    `column` is the place of the pictures' bytes, `made` names the two. Of rows without features, `invalid` keeps those
+    with a null, skips them, or ends it all: raises InputError.
     """
     engine = engine_for(network)
     seconds: dict[str, float] = defaultdict(float)
