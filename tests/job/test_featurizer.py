@@ -116,6 +116,10 @@ def test_the_network_is_broadcast_once_however_often_it_is_used(
     assert broadcast[0] > 8_000_000
 
 
+# As on a cluster.
+ENCRYPTED = "master('local[2]')" + "".join(
+    f".config('spark.{name}', 'true')" for name in ("authenticate", "network.crypto.enabled", "io.encryption.enabled")
+)
 FEATURES = """
 import sys
 sys.path.insert(0, {checkout!r})
@@ -138,7 +142,7 @@ assert loaded.where("pca is not null").count() == 12
 
 @pytest.mark.parametrize(
     ("session", "words"),
-    [("remote('local[2]')", FEATURES + AND_A_PIPELINE), ("master('local[2]')", FEATURES)],
+    [("remote('local[2]')", FEATURES + AND_A_PIPELINE), (ENCRYPTED, FEATURES)],
     ids=["Spark Connect", "a session of its own"],
 )
 def test_from_any_folder_and_through_spark_connect_features_are_the_job_s(
