@@ -32,12 +32,12 @@ VECTOR = pa.struct(
 
 
 def with_features(
-    batches: Iterator[pa.RecordBatch], network: Network, column: int, invalid: str
+    batches: Iterator[pa.RecordBatch], network: Network, column: int, made: tuple[str, str], invalid: str
 ) -> Iterator[pa.RecordBatch]:
     """Each batch, in slices, with two columns more: features as Spark's vectors, and why a row has none.
 
-    `column` is the place of the pictures' bytes. Of rows without features, `invalid` keeps those with a null, skips
-    them, or ends it all: raises InputError.
+    `column` is the place of the pictures' bytes, `made` names the two. Of rows without features, `invalid` keeps those
+    with a null, skips them, or ends it all: raises InputError.
     """
     engine = engine_for(network)
     seconds: dict[str, float] = defaultdict(float)
@@ -49,7 +49,7 @@ def with_features(
             featured = run_through(engine, decoded, some.num_rows, seconds)
             if featured.bad and invalid == ERROR:
                 raise InputError(_refusal(featured))
-            yield _joined(some, featured, is_skipping=invalid == SKIP)
+            yield _joined(some, featured, made, is_skipping=invalid == SKIP)
 
 
 def _decoded(data: bytes | None, size: int) -> Decoded:
@@ -71,14 +71,14 @@ def _in_words(error: BadPictureError) -> str:
     return f"{error.reason.value}: {error.detail}"
 
 
-def _joined(batch: pa.RecordBatch, featured: Featured, is_skipping: bool) -> pa.RecordBatch:
+def _joined(batch: pa.RecordBatch, featured: Featured, made: tuple[str, str], is_skipping: bool) -> pa.RecordBatch:
     rows = featured.kept if is_skipping else range(batch.num_rows)
     if is_skipping and featured.bad:
         batch = batch.take(pa.array(rows, pa.int32()))
     errors = [_in_words(featured.bad[row]) if row in featured.bad else None for row in rows]
     vectors = _vectors(featured.vectors, [row not in featured.bad for row in rows])
-    names = [*batch.schema.names, "features", "error"]
-    return pa.RecordBatch.from_arrays([*batch.columns, vectors, pa.array(errors, pa.string())], names)
+    columns = [*batch.columns, vectors, pa.array(errors, pa.string())]
+    return pa.RecordBatch.from_arrays(columns, [*batch.schema.names, *made])
 
 
 def _vectors(vectors: NDArray[np.float32], has_one: list[bool]) -> pa.StructArray:

@@ -57,7 +57,7 @@ def load_keras_model(weights: Weights, image_size: int) -> Any:
         except Exception as error:  # h5py and Keras raise OSError, ValueError, KeyError and more for a wrong file
             raise InputError(
                 f"{weights.name} does not hold weights of MobileNetV2 1.0 without the classifier; "
-                "give such a Keras .h5 file with --weights, or --weights imagenet."
+                "give such a Keras .h5 file as weights, or imagenet."
             ) from error
     return model
 

@@ -44,7 +44,7 @@ def find_weights(given: str) -> Weights:
     try:
         data = open_storage(parent).read(name)
     except OSError as error:
-        raise InputError(f"The weights {given} cannot be read ({error}); check the name with --weights.") from None
+        raise InputError(f"The weights {given} cannot be read ({error}); check the name given as weights.") from None
     if (told := _DIGEST.search(parent)) and told[1] != hashlib.sha256(data).hexdigest():
         raise InputError(f"The weights {given} are not those that their address tells; put the right file there again.")
     with tempfile.NamedTemporaryFile(suffix=Path(name).suffix, delete=False) as copy:
@@ -58,7 +58,7 @@ def _of_file(name: str, file: Path) -> Weights:
             return Weights(name, file, hashlib.file_digest(stream, "sha256").hexdigest())
     except OSError as error:
         raise InputError(
-            f"The weights file {file} cannot be read ({error.strerror}); check the path given with --weights."
+            f"The weights file {file} cannot be read ({error.strerror}); check the path given as weights."
         ) from None
 
 
@@ -75,6 +75,6 @@ def _imagenet_file() -> Path:
     except Exception as error:  # Keras raises a bare Exception for a failed download
         raise InputError(
             "Keras's ImageNet weights are neither in its cache nor to be downloaded from here; "
-            f"give a file with --weights, or put it at {cached}."
+            f"give a file as weights, or put it at {cached}."
         ) from error
     return cached

@@ -83,11 +83,12 @@ class MobileNetV2Featurizer(FeaturizerParams, Transformer, MLReadable, MLWritabl
     def _transform(self, dataset: Any) -> Any:
         given = dataset.schema
         column = self._checked(given)
-        new = [StructField(self.getOutputCol(), VectorUDT(), True), StructField(self.getErrorCol(), StringType(), True)]
+        made = self.getOutputCol(), self.getErrorCol()
+        new = [StructField(made[0], VectorUDT(), True), StructField(made[1], StringType(), True)]
         prepared, session = self._of_parameters(), dataset.sparkSession
         if (key := key_of(session)) not in prepared.readers:
             prepared.readers[key] = share(session, prepared.parcel)
-        mapping = featurizing(prepared.parcel.name, prepared.readers[key], column, self.getHandleInvalid())
+        mapping = featurizing(prepared.parcel.name, prepared.readers[key], column, made, self.getHandleInvalid())
         return dataset.mapInArrow(mapping, StructType([*given.fields, *new]))
 
     def _checked(self, given: StructType) -> int:

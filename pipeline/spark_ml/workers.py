@@ -56,7 +56,7 @@ def _reader_of_artifact(name: str) -> Callable[[], bytes]:
     return read
 
 
-def featurizing(name: str, read: Callable[[], bytes], column: int, invalid: str) -> Mapping:
+def featurizing(name: str, read: Callable[[], bytes], column: int, made: tuple[str, str], invalid: str) -> Mapping:
     """What a worker does with its batches. It names nothing of this package before the package can be found there.
 
     A checkout lies in no site-packages, and a session that somebody else has made knows nothing of it.
@@ -71,6 +71,6 @@ def featurizing(name: str, read: Callable[[], bytes], column: int, invalid: str)
         from pipeline.features.arrow import with_features
         from pipeline.features.carrying import unpack
 
-        return with_features(batches, unpack(name, read), column, invalid)
+        return with_features(batches, unpack(name, read), column, made, invalid)
 
     return run

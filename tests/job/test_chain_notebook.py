@@ -3,7 +3,6 @@
 import os
 import re
 import sys
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -114,11 +113,6 @@ def test_parquet_and_csv_are_written_and_read_back(chain: Any, folder: Path) -> 
     table = pd.read_csv(output / "pca.csv")
     assert list(table.columns) == ["path", "label", *(f"pc{number}" for number in range(1, 51))]
     assert len(table) == pq.read_table(output / "pca").num_rows == 300
-
-
-def test_every_cell_of_code_says_before_it_why_it_is_there(chain: Any) -> None:
-    for before, cell in pairwise(chain.cells):
-        assert cell["cell_type"] == "markdown" or before["cell_type"] == "markdown", cell["id"]
 
 
 def test_what_is_not_there_is_one_sentence(tmp_path: Path) -> None:

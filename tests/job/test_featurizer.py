@@ -1,6 +1,7 @@
 """pipeline.spark_ml on Spark: the job's features to the bit, in a pipeline, saved, and through Spark Connect."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ from pipeline.errors import InputError
 from pipeline.run_folder.parts import vectors_of
 from pipeline.spark_ml import MobileNetV2Featurizer
 from tests.job.conftest import JAVA_OPTIONS, ROOT, FinishedRun
+from tests.pictures import ODD
 
 
 def pictures_in(spark: Any, folder: Path) -> Any:
@@ -74,11 +76,15 @@ def test_in_a_pipeline_before_pca_it_is_saved_and_loaded_with_its_network(
         # The weights are gone: what is loaded has them with it.
         patch.setattr("pipeline.spark_ml.featurizer.find_weights", lambda _: pytest.fail("looked for weights"))
         loaded = PipelineModel.load(str(tmp_path / "model"))
-        first, second = (
-            {row["path"]: row["pca"] for row in one.transform(pictures).collect()} for one in (model, loaded)
-        )
+        first, second = (rows_of(one.transform(pictures)) for one in (model, loaded))
     assert first == second
-    assert len(first) == len(run_features(finished_run.folder))
+    assert len(first) == len(ODD)
+    assert all(np.abs(row["features"].toArray()).max() > 0 for row in first.values())
+
+
+def rows_of(frame: Any) -> dict[str, Any]:
+    """Each picture's row, by its path."""
+    return {row["path"]: row for row in frame.select("path", "features", "pca").collect()}
 
 
 def test_a_saved_network_that_was_changed_is_refused(spark: Any, tmp_path: Path) -> None:
@@ -102,13 +108,18 @@ def test_the_network_is_broadcast_once_however_often_it_is_used(
     context = spark.sparkContext
     send = context.broadcast
     monkeypatch.setattr(context, "broadcast", lambda value: broadcast.append(len(value)) or send(value))
-    featurizer = small()
+    featurizer = small(outputCol="vector", errorCol="why")
     for _ in range(2):
-        assert featurizer.transform(pictures_in(spark, images)).count() == 3
+        made = featurizer.transform(pictures_in(spark, images)).drop("content")
+        assert [(len(row["vector"]), row["why"]) for row in made.collect()] == [(1280, None)] * 3
     assert len(broadcast) == 1
     assert broadcast[0] > 8_000_000
 
 
+# As on a cluster.
+ENCRYPTED = "master('local[2]')" + "".join(
+    f".config('spark.{name}', 'true')" for name in ("authenticate", "network.crypto.enabled", "io.encryption.enabled")
+)
 FEATURES = """
 import sys
 sys.path.insert(0, {checkout!r})
@@ -131,7 +142,7 @@ assert loaded.where("pca is not null").count() == 12
 
 @pytest.mark.parametrize(
     ("session", "words"),
-    [("remote('local[2]')", FEATURES + AND_A_PIPELINE), ("master('local[2]')", FEATURES)],
+    [("remote('local[2]')", FEATURES + AND_A_PIPELINE), (ENCRYPTED, FEATURES)],
     ids=["Spark Connect", "a session of its own"],
 )
 def test_from_any_folder_and_through_spark_connect_features_are_the_job_s(
@@ -149,3 +160,23 @@ def test_from_any_folder_and_through_spark_connect_features_are_the_job_s(
     assert made.num_rows == 12
     for path, vector in zip(made["path"].to_pylist(), made["features"].to_pylist(), strict=True):
         assert np.array_equal(np.array(vector["values"]), wanted[key_of(path, finished_run.images)])
+
+
+def test_the_example_of_the_docs_fits_saves_and_loads_a_pipeline(finished_run: FinishedRun, tmp_path: Path) -> None:
+    ours = {"PYTHONPATH": str(ROOT), "PYSPARK_PYTHON": sys.executable, "ORCHARD_OUTPUT": f"file:{tmp_path}/output"}
+    (folder,) = finished_run.images.glob("Apple Red")
+    words = ["--pictures", f"file:{folder}", "--weights", "random", "--components", "3"]
+    done = subprocess.run(
+        [sys.executable, ROOT / "docs" / "examples" / "featurizer.py", *words],
+        cwd=tmp_path,
+        env={**os.environ, **JAVA_OPTIONS, **ours},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "3 components explain" in done.stdout
+    made = pq.read_table(tmp_path / "output" / "features")
+    assert made.num_rows == 12
+    assert set(made["label"].to_pylist()) == {"Apple Red"}
+    assert (tmp_path / "output" / "model" / "metadata" / "_SUCCESS").exists()

@@ -23,5 +23,9 @@ def test_another_network_has_another_name_and_takes_the_place_of_the_first(tiny_
     other = replace(tiny_network, precision="bf16")
     first, second = pack(tiny_network), pack(other)
     assert first.name != second.name
+    read: list[str] = []
     for parcel, network in ((first, tiny_network), (second, other), (first, tiny_network)):
-        assert unpack(parcel.name, lambda data=parcel.data: data).precision == network.precision  # type: ignore[misc]
+        unpacked = unpack(parcel.name, lambda one=parcel: read.append(one.name) or one.data)  # type: ignore[misc]
+        assert unpacked.precision == network.precision
+    # A worker keeps one, whatever else it is given.
+    assert read == [first.name, second.name, first.name]
