@@ -41,6 +41,9 @@ def evidence(run_id: str, into: str) -> None:
     about = subject()
     account = clients.account(about.region)
     run = _run(about.bucket, run_id)
+    rehearsal = clients.rehearsal(about.region, "s3")
+    if rehearsal:
+        console.say(rehearsal)
     with console.phase("Evidence") as under_way:
         sections = read(about, run.facts.run_id if run else None)
         counted = count(sections)
@@ -50,7 +53,7 @@ def evidence(run_id: str, into: str) -> None:
         subject=about,
         account=account,
         region=region.in_words(about.region),
-        rehearsal=clients.rehearsal(about.region, "s3"),
+        rehearsal=rehearsal,
         at=datetime.now(UTC),
         sections=sections,
         counted=counted,

@@ -1,4 +1,4 @@
-"""A person hands in what they have done: a page of links that expire, and a page of evidence; also once the cluster is down.
+"""A person hands in what they have done: a page of links that expire, and a page of evidence.
 
 The tests share the cluster and the run of test_operator_day, and come after it.
 """
