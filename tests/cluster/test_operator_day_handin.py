@@ -1,6 +1,6 @@
 """A person hands in what they have done: a page of links that expire, and a page of evidence.
 
-The tests share the cluster and the run of test_operator_day, and come after it.
+The tests share the cluster and the run of test_operator_day, and come after it and before test_operator_end.
 """
 
 import json
