@@ -59,3 +59,12 @@ def test_another_refusal_than_the_one_that_was_looked_for_is_no_absence(aws: Aws
     )
     assert line.answer.verdict == UNKNOWN
     assert [call.name for call in line.calls] == ["s3:GetBucketPolicy"]
+
+
+def test_a_list_that_is_refused_names_its_call_too(aws: Aws) -> None:
+    def read(asked: Asked) -> Answer:
+        return Answer(GOOD, str(list(asked.every("AccessKeyMetadata", "iam", "ListAccessKeys", UserName="nobody"))))
+
+    line = find(Asked(REGION), "Which keys?", "nobody", read)
+    assert line.answer.verdict == UNKNOWN
+    assert [(call.name, bool(call.request_id)) for call in line.calls] == [("iam:ListAccessKeys", True)]
