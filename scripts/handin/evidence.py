@@ -44,6 +44,7 @@ def evidence(run_id: str, into: str) -> None:
     rehearsal = clients.rehearsal(about.region, "s3")
     if rehearsal:
         console.say(rehearsal)
+    began = datetime.now(UTC)
     with console.phase("Evidence") as under_way:
         sections = read(about, run.facts.run_id if run else None)
         counted = count(sections)
@@ -54,7 +55,7 @@ def evidence(run_id: str, into: str) -> None:
         account=account,
         region=region.in_words(about.region),
         rehearsal=rehearsal,
-        at=datetime.now(UTC),
+        at=began,
         sections=sections,
         counted=counted,
         drawing=_drawing(about),
