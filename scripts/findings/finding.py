@@ -79,11 +79,15 @@ class Asked:
 
     def every(self, listed: str, service: str, operation: str, **arguments: Any) -> Iterator[dict[str, Any]]:
         """The items of a list over all its pages, which count as one call."""
-        pages = clients.client(service, self.region).get_paginator(xform_name(operation)).paginate(**arguments)
-        for number, page in enumerate(pages):
-            if number == 0:
-                self._note(service, operation, page)
-            yield from page[listed]
+        paginator = clients.client(service, self.region).get_paginator(xform_name(operation))
+        try:
+            for number, page in enumerate(paginator.paginate(**arguments)):
+                if number == 0:
+                    self._note(service, operation, page)
+                yield from page[listed]
+        except ClientError as error:
+            self._note(service, operation, error.response)
+            raise
 
     def taken(self) -> tuple[Call, ...]:
         """The calls since this was asked last, each name once."""

@@ -41,6 +41,9 @@ def evidence(run_id: str, into: str) -> None:
     about = subject()
     account = clients.account(about.region)
     run = _run(about.bucket, run_id)
+    if rehearsal := clients.rehearsal(about.region, "s3"):
+        console.say(rehearsal)
+    began = datetime.now(UTC)
     with console.phase("Evidence") as under_way:
         sections = read(about, run.facts.run_id if run else None)
         counted = count(sections)
@@ -50,16 +53,15 @@ def evidence(run_id: str, into: str) -> None:
         subject=about,
         account=account,
         region=region.in_words(about.region),
-        rehearsal=clients.rehearsal(about.region, "s3"),
-        at=datetime.now(UTC),
+        rehearsal=rehearsal,
+        at=began,
         sections=sections,
         counted=counted,
         drawing=_drawing(about),
         run=run,
     )
+    _warn_of(sections)
     folder = Path(into).expanduser().absolute() / (run.facts.run_id if run else about.name)
-    for finding in (one for lines in sections.values() for one in lines if one.answer.verdict in (NOT_GOOD, UNKNOWN)):
-        console.warn(f"{finding.answer.verdict}: {finding.question} {finding.answer.text}")
     console.say(f"Evidence         {pages.write(folder, PAGE, page)}")
 
 
@@ -81,6 +83,13 @@ def count(sections: dict[str, list[Finding]]) -> dict[str, int]:
     """How many lines have each verdict."""
     found = Counter(finding.answer.verdict for lines in sections.values() for finding in lines)
     return {verdict: found[verdict] for verdict in VERDICTS}
+
+
+def _warn_of(sections: dict[str, list[Finding]]) -> None:
+    """Say what is not as it should be, and what could not be read."""
+    for finding in (finding for lines in sections.values() for finding in lines):
+        if finding.answer.verdict in (NOT_GOOD, UNKNOWN):
+            console.warn(console.one_line(f"{finding.answer.verdict}: {finding.question} {finding.answer.text}"))
 
 
 def _run(bucket: Bucket, run_id: str) -> Run | None:

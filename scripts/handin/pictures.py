@@ -63,7 +63,7 @@ def _rows(listed: bytes, how_many: int) -> Iterator[tuple[str, str]]:
         wanted = [(2 * number + 1) * total // (2 * how_many) for number in range(how_many)]
         for batch in parquet.iter_batches(columns=COLUMNS):
             for row in sorted({row - seen for row in wanted if seen <= row < seen + batch.num_rows}):
-                yield str(batch["path"][row]), str(batch["label"][row])
+                yield str(batch["path"][row].as_py()), str(batch["label"][row].as_py())
             seen += batch.num_rows
     except (pa.ArrowException, OSError, KeyError):
         # No list at all, or something else in its place: others may write to the bucket, too.

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from rich.console import Console
 
@@ -31,13 +32,15 @@ from pipeline.errors import ExitCode
 from pipeline.job import history as jobs_history
 from pipeline.job.phases import application_name
 from pipeline.network import weights
+from pipeline.pca import spark_ml
 from pipeline.pictures import listing
-from pipeline.run_folder import layout
+from pipeline.run_folder import layout, outputs
 from pipeline.run_folder.record import COMPLETE, RunRecord
 from pipeline.settings import ENGINES, PRECISIONS, RANDOM, RUN_ID, RunSettings, new_run_id
 from scripts import console
 from scripts import errors as operator_errors
 from scripts.aws import bucket
+from scripts.handin import links, pictures, run_facts, share
 from scripts.hosts.keeper import Ends
 from scripts.kept import history, notebooks
 from scripts.money import bounds, ledger
@@ -82,6 +85,35 @@ def test_the_names_in_a_run_s_folder() -> None:
     assert results.REPORT == layout.REPORT_KEY
     assert set(results._NAMES) == {layout.REPORT_KEY, layout.CSV_KEY, layout.RECORD_KEY, layout.ERRORS_KEY}
     assert set(results.LEFT_THERE) == {f"{layout.FEATURES_FOLDER}/", layout.INPUTS_KEY, layout.ATTEMPTS_KEY}
+
+
+def test_what_is_handed_in_of_a_run_s_folder() -> None:
+    assert (share.CSV, share.ERRORS) == (layout.CSV_KEY, layout.ERRORS_KEY)
+    assert (f"{layout.PCA_FOLDER}/", f"{spark_ml.FOLDER}/") == (share.COMPONENTS, share.MODEL)
+    assert share.OWN_NAME.fullmatch(layout.pca_key(7))
+    assert share.OWN_NAME.fullmatch(spark_ml.MEAN_KEY)
+    facts = run_facts.facts_of("mine", as_stored(replace(RECORD, cores=8, hosts=["a", "b"], cpu="c")))
+    assert facts
+    assert (facts.is_whole, facts.counts["features"], facts.seconds) == (True, 298, {"total": 12.5})
+    assert (facts.cores, facts.hosts, facts.cpu, facts.weights) == (8, ("a", "b"), "c", "random")
+    settings = RunSettings("s3://b/pictures", "0").as_json()
+    found = run_facts.facts_of("mine", as_stored(replace(RECORD, settings=settings)))
+    assert found
+    assert found.images == "s3://b/pictures"
+
+
+def test_the_columns_of_a_run_s_list_and_the_pictures_that_a_browser_shows() -> None:
+    shown = [f"Apple/1{suffix}" for suffix in links.PICTURES]
+    assert [path for path in shown if not re.search(listing._PICTURE_KEY, path)] == []
+    written: dict[str, bytes] = {}
+
+    class InMemory:
+        def write(self, key: str, data: bytes) -> None:
+            written[key] = data
+
+    rows = pa.table({"path": shown, "label": ["Apple"] * len(shown), "bytes": [1] * len(shown)})
+    outputs.write_inputs(InMemory(), rows, RunSettings("s3://b/pictures", "0"))  # type: ignore[arg-type]
+    assert list(pictures._rows(written[layout.INPUTS_KEY], 2)) == [(shown[1], "Apple"), (shown[5], "Apple")]
 
 
 def test_what_the_operator_reads_of_run_json() -> None:

@@ -43,10 +43,11 @@ def test_a_line_names_its_own_calls_with_the_time_and_aws_s_number(aws: Aws) -> 
         assert asked.unless("NoSuchBucketPolicy", "s3", "GetBucketPolicy", Bucket="fruits") is None
         return Answer(GOOD, "Yes.")
 
-    for _ in range(2):
-        calls = find(asked, "Is it?", "fruits", read).calls
-        assert [call.name for call in calls] == ["s3:GetBucketLocation", "s3:GetBucketPolicy"]
-        assert all(re.fullmatch(r"\d\d:\d\d:\d\d", call.at) and call.request_id for call in calls)
+    calls = find(asked, "Is it?", "fruits", read).calls
+    assert [call.name for call in calls] == ["s3:GetBucketLocation", "s3:GetBucketPolicy"]
+    assert all(re.fullmatch(r"\d\d:\d\d:\d\d", call.at) and call.request_id for call in calls)
+    other = find(asked, "Is it?", "fruits", lambda asked: Answer(GOOD, str(asked("s3", "ListBuckets"))))
+    assert [call.name for call in other.calls] == ["s3:ListBuckets"]
 
 
 def test_another_refusal_than_the_one_that_was_looked_for_is_no_absence(aws: Aws) -> None:
@@ -58,3 +59,12 @@ def test_another_refusal_than_the_one_that_was_looked_for_is_no_absence(aws: Aws
     )
     assert line.answer.verdict == UNKNOWN
     assert [call.name for call in line.calls] == ["s3:GetBucketPolicy"]
+
+
+def test_a_list_that_is_refused_names_its_call_too(aws: Aws) -> None:
+    def read(asked: Asked) -> Answer:
+        return Answer(GOOD, str(list(asked.every("AccessKeyMetadata", "iam", "ListAccessKeys", UserName="nobody"))))
+
+    line = find(Asked(REGION), "Which keys?", "nobody", read)
+    assert line.answer.verdict == UNKNOWN
+    assert [(call.name, bool(call.request_id)) for call in line.calls] == [("iam:ListAccessKeys", True)]
