@@ -18,7 +18,7 @@ from pipeline.network.engine import engine_for
 from pipeline.network.keras_model import prepare_network
 from pipeline.network.weights import find_weights
 from pipeline.pictures.decode import decode
-from tests.job.conftest import JAVA_OPTIONS, ROOT
+from tests.job.conftest import ROOT
 
 NOTEBOOK = ROOT / "ansible" / "roles" / "jupyter" / "files" / "chain.ipynb"
 # Kernels of this Python, whatever is first on PATH.
@@ -30,7 +30,7 @@ def run_notebook(folder: Path, **environment: str) -> Any:
     path = f"{KERNEL_PATH}{os.pathsep}{os.environ['PATH']}"
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in {"PATH": path, "PYTHONPATH": str(ROOT), **JAVA_OPTIONS, **environment}.items():
+        for name, value in {"PATH": path, "PYTHONPATH": str(ROOT), **environment}.items():
             patch.setenv(name, value)
         patch.delenv("ORCHARD_BUCKET", raising=False)
         where = {"metadata": {"path": str(folder)}}

@@ -14,7 +14,7 @@ import pytest
 from pipeline.errors import InputError
 from pipeline.run_folder.parts import vectors_of
 from pipeline.spark_ml import MobileNetV2Featurizer
-from tests.job.conftest import JAVA_OPTIONS, ROOT, FinishedRun
+from tests.job.conftest import ROOT, FinishedRun
 from tests.pictures import ODD
 
 
@@ -151,7 +151,7 @@ def test_from_any_folder_and_through_spark_connect_features_are_the_job_s(
     (folder,) = finished_run.images.glob("Apple Red")
     words = words.format(checkout=str(ROOT), session=session, images=str(folder), output=str(tmp_path / "out"))
     # Nothing leads the workers to the checkout: no PYTHONPATH, and another working directory.
-    environment = {"PATH": "/usr/bin:/bin", "HOME": str(Path.home()), "PYSPARK_PYTHON": sys.executable, **JAVA_OPTIONS}
+    environment = {"PATH": "/usr/bin:/bin", "HOME": str(Path.home()), "PYSPARK_PYTHON": sys.executable}
     done = subprocess.run(
         [sys.executable, "-c", words], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
     )
@@ -169,7 +169,7 @@ def test_the_example_of_the_docs_fits_saves_and_loads_a_pipeline(finished_run: F
     done = subprocess.run(
         [sys.executable, ROOT / "docs" / "examples" / "featurizer.py", *words],
         cwd=tmp_path,
-        env={**os.environ, **JAVA_OPTIONS, **ours},
+        env={**os.environ, **ours},
         capture_output=True,
         text=True,
         check=False,

@@ -20,6 +20,7 @@ LEFT = (
     "results/20260101-120000/run.json",
     "runs/20260101-120000/run.json",
     "runs/fuzz/7-1",
+    "ansible/roles/jupyter/files/orchard/pictures/Kiwi/00.jpg",
     "terraform/terraform.tfvars",
     "terraform/terraform.tfstate",
     "terraform/terraform.tfstate.backup",
