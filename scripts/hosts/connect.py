@@ -9,6 +9,7 @@ import os
 import platform
 import re
 import select
+import shlex
 import shutil
 import subprocess
 import sys
@@ -205,7 +206,7 @@ def _say_what_works(there: Versions) -> None:
 def _say_how(remote: str, export: str, file: Path) -> None:
     console.say(f'from pyspark.sql import SparkSession; spark = SparkSession.builder.remote("{remote}").getOrCreate()')
     console.say(f"or {export}")
-    console.say(f"or source {file}")
+    console.say(f"or source {shlex.quote(str(file))}")
 
 
 def _installed(name: str) -> str:
