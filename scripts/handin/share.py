@@ -62,10 +62,10 @@ def share(run_id: str, hours: str, into: str) -> None:
         keys = keys_of(about.bucket, run.run_id)
         links.check(signer.link(f"{RUNS}/{run.run_id}/{RECORD}"))
         page = _page(about, run, signer, keys)
-        address = _put(signer, run.run_id, page)
+        file = pages.write(Path(into).expanduser().absolute() / run.run_id, PAGE, page)
+        address = _put_or_leave_nothing(signer, run.run_id, page, file)
         under_way.result = f"work until {moment(signer.until)}, and were refused without their signature"
-    folder = Path(into).expanduser().absolute() / run.run_id
-    console.say(f"Page             {pages.write(folder, PAGE, page)}")
+    console.say(f"Page             {file}")
     console.say(f"Link to it       {address}")
     for line in [
         *until_when(about, run, signer),
@@ -127,6 +127,15 @@ def _page(about: Subject, run: RunFacts, signer: Signer, keys: Sequence[str]) ->
         rehearsal=clients.rehearsal(about.bucket.region, "s3"),
         made=moment(datetime.now(UTC)),
     )
+
+
+def _put_or_leave_nothing(signer: Signer, run_id: str, page: str, file: Path) -> str:
+    try:
+        return _put(signer, run_id, page)
+    except BaseException:
+        # Its links would work, and nobody was told of them.
+        file.unlink(missing_ok=True)
+        raise
 
 
 def _put(signer: Signer, run_id: str, page: str) -> str:

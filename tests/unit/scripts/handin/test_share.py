@@ -143,6 +143,25 @@ def test_where_links_do_not_work_there_is_no_page(
     assert not (tmp_path / RUN).exists()
 
 
+def test_a_folder_that_cannot_be_leaves_nothing_in_the_bucket(bucket: Bucket, aws: Aws, tmp_path: Path) -> None:
+    (tmp_path / "results").write_text("a file")
+    with pytest.raises(InputError, match=r"name another folder with FOLDER=\.$"):
+        share.share(RUN, "24", str(tmp_path / "results"))
+    assert in_bucket(aws) == []
+
+
+def test_a_bucket_that_does_not_take_the_page_leaves_none_on_this_machine(
+    bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any) -> str:
+        raise AwsError("AWS would not write it.")
+
+    monkeypatch.setattr(share, "_put", refuse)
+    with pytest.raises(AwsError, match="would not write"):
+        share.share(RUN, "24", str(tmp_path))
+    assert list(tmp_path.rglob("*.html")) == []
+
+
 def test_it_works_once_the_cluster_is_down(bucket: Bucket, down: None, tmp_path: Path) -> None:
     assert f"runs/{RUN}/report.html" in linked(made(bucket, tmp_path))
 
