@@ -8,9 +8,11 @@ import re
 import signal
 import socket
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -209,21 +211,28 @@ def test_status_tells_people_and_programs_what_there_is(operator: Operator) -> N
 # Notebooks and pages
 
 
+def run_all_cells(browser: Any, url: str, notebook: str) -> Any:
+    """Open a notebook of JupyterLab's and run it as a person does, by the menu; the page once the last cell has run."""
+    page = browser.new_page(viewport={"width": 1400, "height": 3600})
+    page.goto(url)
+    page.goto(f"{url.partition('/lab?token=')[0]}/lab/tree/{notebook}")
+    page.wait_for_selector("text=(Python, Spark) | Idle", timeout=90_000)
+    page.get_by_role("menuitem", name="Run", exact=True).click()
+    page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+    last = page.locator(".jp-Notebook .jp-CodeCell").last
+    wait_until(lambda: re.search(r"\[\d+\]", last.inner_text()), "the last cell to have run", NOTEBOOK_SECONDS)
+    failed = page.locator(".jp-OutputArea-output[data-mime-type='application/vnd.jupyter.error']")
+    assert failed.count() == 0, failed.all_inner_texts()
+    return page
+
+
 def test_jupyter_opens_to_its_owner_and_draws_the_first_notebooks_plots(operator: Operator, need: Need) -> None:
     with opened(operator, "jupyter") as pages, chromium(need) as browser:
         url = pages["JupyterLab"]
         base, _, token = url.partition("/lab?token=")
-        page = browser.new_page(viewport={"width": 1400, "height": 3600})
-        page.goto(url)
-        page.goto(f"{base}/lab/tree/first_look.ipynb")
-        page.wait_for_selector("text=(Python, Spark) | Idle", timeout=90_000)
-        page.get_by_role("menuitem", name="Run", exact=True).click()
-        page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
-        last = page.locator(".jp-Notebook .jp-CodeCell").last
-        wait_until(lambda: re.search(r"\[\d+\]", last.inner_text()), "the last cell to have run", NOTEBOOK_SECONDS)
+        page = run_all_cells(browser, url, "first_look.ipynb")
         keep_picture(page, "first-notebook")
         assert page.locator(".jp-OutputArea-output img").count() == 2, page.inner_text(".jp-Notebook")
-        assert page.locator(".jp-OutputArea-output[data-mime-type='application/vnd.jupyter.error']").count() == 0
         # Notebooks leave most of the cluster to the jobs.
         state = operator.master_says()
         notebooks = [app for app in state["activeapps"] + state["completedapps"] if app["name"] == "notebook"]
@@ -243,6 +252,23 @@ def test_jupyter_opens_to_its_owner_and_draws_the_first_notebooks_plots(operator
         for address, port in ((master.address, "8888"), (run.gateway, local)):
             ask = f"timeout 3 bash -c 'exec 3<>/dev/tcp/{address}/{port}'"
             assert operator.shell.run(worker, ask).returncode != 0
+
+
+def test_the_tutorial_runs_the_whole_chain_on_the_cluster(operator: Operator, need: Need) -> None:
+    with opened(operator, "jupyter") as pages, chromium(need) as browser:
+        started = time.monotonic()
+        page = run_all_cells(browser, pages["JupyterLab"], "chain.ipynb")
+        print(f"chain.ipynb: {time.monotonic() - started:.0f} s with the page's own start")
+        keep_picture(page, "chain-notebook-end")
+        page.locator(".jp-Notebook .jp-CodeCell").first.scroll_into_view_if_needed()
+        said = page.inner_text(".jp-Notebook")
+    # The network of the run, the pictures of the bucket, the workers of the cluster.
+    assert re.search(r"weights: s3://\S+\.h5", said), said
+    assert re.search(r"300 pictures have features, 0 have none", said), said
+    assert re.search(r"the same in \d+ processes on [12] hosts", said), said
+    assert "equal: they differ by" in said
+    kinds = {re.sub(r"^work/chain/[\d-]+/", "", key).partition("/")[0] for key in keys(operator, "work/chain/")}
+    assert kinds == {"features", "pca", "pca.csv"}
 
 
 def test_the_history_of_jobs_is_shown(operator: Operator, need: Need) -> None:
