@@ -13,7 +13,7 @@ from rich.console import Console
 
 from pipeline.arguments import make_parser
 from pipeline.errors import ExitCode, InputError, InterruptedRunError, OrchardError, SparkError
-from pipeline.job.history import listed, logs_in, served
+from pipeline.job.history import listed, served
 from pipeline.job.request import RunRequest
 from pipeline.job.run import run
 from pipeline.network.weights import IMAGENET, Weights, find_weights
@@ -210,7 +210,7 @@ def _download(options: argparse.Namespace) -> int:
 def _history(options: argparse.Namespace) -> int:
     try:
         with served(options.sources, options.port, Narrator()) as server:
-            applications = listed(server, logs_in(options.sources))
+            applications = listed(server)
             for application in applications[:APPLICATIONS_NAMED]:
                 end = "" if application.is_whole else " (its log ends before it did)"
                 # A log is its writer's own word, and a name may have lines.

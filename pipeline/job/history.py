@@ -27,7 +27,7 @@ LOOPBACK = "127.0.0.1"
 LOG = "eventlog_v2_"
 # The operator's side finds logs by it; it is no log itself.
 NAMES_FOLDER = "names/"
-START_SECONDS, LISTED_SECONDS = 60.0, 10.0
+START_SECONDS, LISTED_SECONDS = 60.0, 15.0
 POLL_SECONDS = 0.1
 BOUND = re.compile(r"HistoryServer.* started at \S+:(\d+)")
 CLASS = "org.apache.spark.deploy.history.HistoryServer"
@@ -46,9 +46,10 @@ class Application:
 
 @dataclass(frozen=True)
 class Server:
-    """A history server that answers on `port` of the loopback."""
+    """A history server that answers on `port` of the loopback, over so many logs."""
 
     port: int
+    logs: int
     process: subprocess.Popen[bytes]
 
     @property
@@ -73,7 +74,7 @@ def served(sources: Sequence[str], port: int, narrator: Narrator) -> Iterator[Se
         logs = _local(sources, Path(made) / "logs", narrator)
         process = _start(java, logs, port, Path(made))
         try:
-            yield Server(_bound(process, port, Path(made) / "log"), process)
+            yield Server(_bound(process, port, Path(made) / "log"), len([*logs.glob(f"{LOG}*")]), process)
         finally:
             # Whoever has said it once may say it again; the server is to be gone all the same.
             heard = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -83,17 +84,12 @@ def served(sources: Sequence[str], port: int, narrator: Narrator) -> Iterator[Se
                 signal.signal(number, handler)
 
 
-def listed(server: Server, logs: int) -> list[Application]:
-    """The applications, once so many are listed; what is listed by then where some of the logs are none."""
+def listed(server: Server) -> list[Application]:
+    """The applications, once each log's is listed; what is listed by then where some of the logs are none."""
     until = time.monotonic() + LISTED_SECONDS
-    while len(found := _asked(server)) < logs and time.monotonic() < until and server.process.poll() is None:
+    while len(found := _asked(server)) < server.logs and time.monotonic() < until and server.process.poll() is None:
         time.sleep(POLL_SECONDS)  # between two looks: the server reads the logs and announces nothing
     return found
-
-
-def logs_in(sources: Sequence[str]) -> int:
-    """How many logs the sources hold at least: those that are named by themselves."""
-    return sum(_name(uri).startswith(LOG) for uri in sources)
 
 
 def _name(uri: str) -> str:

@@ -47,6 +47,6 @@ def test_what_is_no_folder_of_logs_and_no_port_is_refused(
 
 
 def test_an_application_s_page_is_a_page_of_the_server_whatever_its_log_calls_it() -> None:
-    server = history.Server(18080, None)  # type: ignore[arg-type]  # no process is asked
+    server = history.Server(18080, 1, None)  # type: ignore[arg-type]  # no process is asked
     application = history.Application("app/../x?y", "mine", True)
     assert server.page(application) == "http://127.0.0.1:18080/history/app%2F..%2Fx%3Fy/"
