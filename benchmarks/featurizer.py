@@ -6,11 +6,9 @@ figures in benchmarks/featurizer.json, and benchmarks/featurizer.md is made of t
 
 import argparse
 import json
-import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -74,34 +72,12 @@ def largest_difference(images: LocalStorage, job: Path, featurizer: Path) -> flo
     return max(float(np.abs(value - wanted[name]).max()) for name, value in zip(names, values, strict=True))
 
 
-def processor_seconds() -> float:
-    """What this process and all below it have used so far, those that have ended included."""
-    parents, used = {}, {}
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = stat.read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        pid = int(stat.parent.name)
-        parents[pid], used[pid] = int(fields[1]), sum(map(int, fields[11:15]))
-    below = {os.getpid()}
-    while more := {pid for pid, parent in parents.items() if parent in below} - below:
-        below |= more
-    return sum(used[pid] for pid in below) / os.sysconf("SC_CLK_TCK")
-
-
-def timed(way: Callable[[], float]) -> dict[str, float]:
-    """Wall and processor seconds of a way."""
-    before = processor_seconds()
-    return {"seconds": way(), "processor_seconds": processor_seconds() - before}
-
-
 def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """The seconds of each, round by round; the first round, which starts the workers, does not count."""
     images = LocalStorage.at(str(folder / "pictures"))
     sample(LocalStorage.at(options.images), images, options.pictures)
     featurizer = MobileNetV2Featurizer(weights=options.weights)
-    rounds: list[dict[str, dict[str, float]]] = []
+    rounds: list[dict[str, float]] = []
     with spark_context(default_master(), "benchmark") as context:
         for turn in range(1 + options.rounds):
             job, other = folder / f"job-{turn}", folder / f"featurizer-{turn}"
@@ -111,7 +87,7 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
             }
             # Whoever begins in one round comes last in the next.
             order = sorted(ways, reverse=turn % 2 == 0)
-            rounds.append({name: timed(ways[name]) for name in order})
+            rounds.append({name: ways[name]() for name in order})
             print(turn, rounds[-1], file=sys.stderr)
         difference = largest_difference(images, job, other)
     return {"pictures": options.pictures, "rounds": rounds[1:], "largest_difference": difference}
@@ -120,27 +96,20 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
 def page(figures: dict[str, Any]) -> str:
     """The table."""
     rounds, pictures = figures["rounds"], figures["pictures"]
-    rates = {name: [pictures / one[name]["seconds"] for one in rounds] for name in ("job", "featurizer")}
-    shares = {
-        kind: [one["job"][kind] / one["featurizer"][kind] for one in rounds]
-        for kind in ("seconds", "processor_seconds")
-    }
+    rates = {name: [pictures / one[name] for one in rounds] for name in ("job", "featurizer")}
+    share = [one["job"] / one["featurizer"] for one in rounds]
     rows = [
         ("the job's feature phase, images/s", spread(rates["job"], ",.0f"), ""),
         ("`binaryFile` -> MobileNetV2Featurizer -> Parquet, images/s", spread(rates["featurizer"], ",.0f"), ""),
-        ("the featurizer's over the job's", spread(shares["seconds"], ".0%"), ">= 85 %"),
-        (
-            "the same by processor time, which others on the cores hardly change",
-            spread(shares["processor_seconds"], ".0%"),
-            "",
-        ),
+        ("the featurizer's over the job's", spread(share, ".0%"), ">= 85 %"),
         ("largest difference of a feature", f"{figures['largest_difference']:g}", "0"),
     ]
     lines = [
         "# MobileNetV2Featurizer beside the job",
         "",
         f"{pictures:,} pictures from the disk to Parquet, on the same cores in one session; median of {len(rounds)}",
-        f"rounds in turns (least to most). {figures['machine']}{figures['note']}.",
+        f"rounds in turns (least to most). {figures['machine']}.",
+        *([f"Meanwhile: {figures['note']}."] if figures["note"] else []),
         "Made by `python -m benchmarks.featurizer`.",
         "",
         "| what | measured | target |",
@@ -160,7 +129,7 @@ def main() -> None:
     parser.add_argument("--note", default="", help="what else is to be said of the machine's state")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        figures = {"machine": machine(), "note": options.note and f"; {options.note}", **measure(options, Path(folder))}
+        figures = {"machine": machine(), "note": options.note, **measure(options, Path(folder))}
     (HERE / "featurizer.json").write_text(json.dumps(figures, indent=1) + "\n")
     (HERE / "featurizer.md").write_text(page(figures))
     print(page(figures))
