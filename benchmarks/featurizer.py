@@ -108,7 +108,8 @@ def page(figures: dict[str, Any]) -> str:
         "# MobileNetV2Featurizer beside the job",
         "",
         f"{pictures:,} pictures from the disk to Parquet, on the same cores in one session; median of {len(rounds)}",
-        f"rounds in turns (least to most). {figures['machine']}{figures['note']}.",
+        f"rounds in turns (least to most). {figures['machine']}.",
+        *([f"Meanwhile: {figures['note']}."] if figures["note"] else []),
         "Made by `python -m benchmarks.featurizer`.",
         "",
         "| what | measured | target |",
@@ -128,7 +129,7 @@ def main() -> None:
     parser.add_argument("--note", default="", help="what else is to be said of the machine's state")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        figures = {"machine": machine(), "note": options.note and f"; {options.note}", **measure(options, Path(folder))}
+        figures = {"machine": machine(), "note": options.note, **measure(options, Path(folder))}
     (HERE / "featurizer.json").write_text(json.dumps(figures, indent=1) + "\n")
     (HERE / "featurizer.md").write_text(page(figures))
     print(page(figures))
