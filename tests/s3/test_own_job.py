@@ -37,11 +37,12 @@ while True:
     eaten.append(bytearray(16 << 20))
     time.sleep(0.01)
 """
-# As Spark's JVM: begun by the program, in its session, and there until the program's end is seen.
+# As Spark's JVM: begun by the program, in its session, and there for a while after the program's end is seen.
 WITH_CHILD = """
 import subprocess, sys
-wait = "import sys, pathlib; sys.stdin.read(); pathlib.Path(sys.argv[1]).write_text('in order')"
-subprocess.Popen([sys.executable, "-c", wait, sys.argv[1]], stdin=subprocess.PIPE)
+wait = "import sys, pathlib, time; sys.stdin.read(); time.sleep(1); pathlib.Path(sys.argv[1]).write_text('in order')"
+silent = dict.fromkeys(("stdout", "stderr"), subprocess.DEVNULL)
+subprocess.Popen([sys.executable, "-c", wait, sys.argv[1]], stdin=subprocess.PIPE, **silent)
 sys.exit(3)
 """
 
