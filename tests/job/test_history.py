@@ -96,7 +96,7 @@ class Shown:
         os.killpg(self.process.pid, number)
         code = self.process.wait(timeout=READY_SECONDS)
         # What a shell on the way has left is this machine's first process's to bury.
-        wait_until(lambda: not is_there(self.process.pid), "the server and all that it started to be gone", 10)
+        wait_until(lambda: not is_there(self.process.pid), "the server and all that it started to be gone")
         return code
 
 
