@@ -195,6 +195,7 @@ def test_notebooks_that_were_changed_are_kept_and_what_was_shipped_is_not(
         (home / hidden).parent.mkdir(exist_ok=True)
         (home / hidden).write_text("no")
     (home / "link.ipynb").symlink_to(home.parent / "shipped" / "first_look.ipynb")
+    (home / "linked").symlink_to(home.parent / "shipped")
     assert keep_notebooks() == 0
     assert kept() == {"notebooks/mine.ipynb": b"mine", "notebooks/deep/er.ipynb": b"deeper"}
     (home / "first_look.ipynb").write_text("changed")
