@@ -9,7 +9,6 @@ import signal
 import socket
 import subprocess
 import time
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,6 +25,7 @@ from tests.sandbox.faults import hosts as faults
 from tests.waiting import wait_until
 
 NOTEBOOK_SECONDS = 180
+IDLE = "text=(Python, Spark) | Idle"
 # A length of time and an amount, as they are printed, whatever this machine makes of them.
 SPAN, COST = r"(?:\d+ min )?\d+ s", r"(?:less than )?\d+\.\d\d USD"
 PART_SECONDS = 240
@@ -221,19 +221,17 @@ def run_all_cells(browser: Any, url: str, notebook: str) -> tuple[Any, list[dict
     page = browser.new_page(viewport={"width": 1400, "height": 3600})
     page.goto(url)
     page.goto(f"{base}/lab/tree/{notebook}")
-    page.wait_for_selector("text=(Python, Spark) | Idle", timeout=90_000)
+    page.wait_for_selector(IDLE, timeout=90_000)
     page.get_by_role("menuitem", name="Run", exact=True).click()
     page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
 
-    def cells() -> list[dict]:
-        page.keyboard.press("Control+s")
-        request = urllib.request.Request(f"{base}/api/contents/{notebook}", headers={"Authorization": f"token {token}"})
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            return [cell for cell in json.load(answer)["content"]["cells"] if cell["cell_type"] == "code"]
-
     def have_run() -> list[dict]:
-        now = cells()
-        return now if now[-1]["execution_count"] or any(map(errors_of, now)) else []
+        if not page.locator(IDLE).count():
+            return []
+        page.keyboard.press("Control+s")
+        saved = page.request.get(f"{base}/api/contents/{notebook}", headers={"Authorization": f"token {token}"}).json()
+        cells = [cell for cell in saved["content"]["cells"] if cell["cell_type"] == "code"]
+        return cells if cells[-1]["execution_count"] or any(map(errors_of, cells)) else []
 
     done = wait_until(have_run, "the last cell to have run", NOTEBOOK_SECONDS)
     assert not any(map(errors_of, done)), list(map(errors_of, done))
