@@ -72,7 +72,7 @@ def connect(cluster: Cluster, port: str = "") -> None:
     """Have Spark Connect run on the master and open it to this machine; print what connects, and what works."""
     with Hosts(cluster) as hosts:
         page = _page(orchard_run.facts(hosts, cluster.master))
-        with tunnels.opened(hosts, [page], port) as (_, [local]), _running(hosts) as process:
+        with tunnels.opened(hosts, [page], port) as (tunnel, [local]), _running(hosts) as process:
             with console.phase(page.shows) as starting:
                 server = _begun(process, cluster.master)
                 starting.result = f"Python {server.versions.python}, pyspark {server.versions.pyspark}"
@@ -81,7 +81,7 @@ def connect(cluster: Cluster, port: str = "") -> None:
             export = f"export SPARK_REMOTE='{remote}'"
             with tunnels.for_its_owner(cluster.folder / tunnels.SPARK_REMOTE, f"{export}\n") as file:
                 _say_how(remote, export, file)
-                _hold(process, cluster.master)
+                _hold(process, tunnel, cluster.master)
 
 
 def what_works(here: Versions, there: Versions) -> str:
@@ -163,11 +163,13 @@ def _begun(process: subprocess.Popen[str], master: Host) -> Server:
     return server
 
 
-def _hold(process: subprocess.Popen[str], master: Host) -> None:
-    """Keep it until Ctrl-C. Raises ConfigurationError when Spark Connect has ended, HostError when the line is lost."""
+def _hold(process: subprocess.Popen[str], tunnel: subprocess.Popen[str], master: Host) -> None:
+    """Keep it until Ctrl-C. Raises ConfigurationError when Spark Connect has ended, HostError when a line is lost."""
     try:
-        tunnels.hold(process)
+        tunnels.hold(process, tunnel)
     except HostError:
+        if process.poll() is None:
+            raise
         raise _why_it_ended(process, master) from None
 
 

@@ -47,7 +47,7 @@ class Held:
         self.folder = folder
         self.mode, self.text = 0, ""
 
-    def __call__(self, _: object) -> None:
+    def __call__(self, *_: object) -> None:
         file = self.folder / "spark-remote.sh"
         self.mode, self.text = file.stat().st_mode & 0o777, file.read_text()
         console.say("Closed.")
@@ -95,7 +95,7 @@ def test_pyspark_speaks_to_the_port_at_every_address_of_localhost(
 ) -> None:
     seen: list[list[str]] = []
 
-    def look(_: object) -> None:
+    def look(*_: object) -> None:
         asked = {address[4][0] for address in socket.getaddrinfo("localhost", None, type=socket.SOCK_STREAM)}
         port = int(re.search(r":(\d+)/", (CLUSTER.folder / "spark-remote.sh").read_text())[1])  # type: ignore[index]
         for address in {*asked, *tunnels.loopbacks()}:
@@ -147,12 +147,12 @@ def test_what_the_master_refuses_is_one_sentence_and_nothing_is_printed_or_left(
 def test_a_server_that_ends_meanwhile_is_said(hosts: SshHosts, monkeypatch: pytest.MonkeyPatch) -> None:
     really_hold = tunnels.hold
 
-    def hold(process: subprocess.Popen[str]) -> None:
+    def hold(process: subprocess.Popen[str], tunnel: subprocess.Popen[str]) -> None:
         # As orchard-run does when the unit is no longer up.
         assert process.stdin
         process.stdin.close()
         process.stdin = None
-        really_hold(process)
+        really_hold(process, tunnel)
 
     monkeypatch.setattr(tunnels, "hold", hold)
     hosts.says, hosts.code, hosts.complaint = (json.dumps(ANSWER),), 2, "orchard-run: Spark Connect has ended."
@@ -162,6 +162,23 @@ def test_a_server_that_ends_meanwhile_is_said(hosts: SshHosts, monkeypatch: pyte
     with pytest.raises(HostError, match="the same command opens it again"):
         connect.connect(CLUSTER)
     assert list(CLUSTER.folder.iterdir()) == []
+
+
+def test_a_tunnel_that_is_lost_alone_ends_it_and_its_token_is_left_nowhere(
+    hosts: SshHosts, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    really_hold = tunnels.hold
+
+    def hold(process: subprocess.Popen[str], tunnel: subprocess.Popen[str]) -> None:
+        assert process.poll() is None
+        tunnel.kill()
+        really_hold(process, tunnel)
+
+    monkeypatch.setattr(tunnels, "hold", hold)
+    with pytest.raises(HostError, match="the tunnel with it: the same command opens it again"):
+        connect.connect(CLUSTER)
+    assert list(CLUSTER.folder.iterdir()) == []
+    assert capsys.readouterr().out.endswith("Spark Connect has stopped on the master.\n")
 
 
 @pytest.mark.parametrize(
