@@ -6,6 +6,7 @@ import re
 import socket
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -232,8 +233,14 @@ def test_what_works_where_the_laptop_differs(here: tuple[str, str], works: str) 
     assert connect.what_works(Versions(*here), THERE) == works
 
 
+@pytest.mark.parametrize(("python", "needs"), [("3.11.9", ""), ("3.12.1", NEEDS)])
+def test_a_pyspark_that_cannot_connect_is_said(python: str, needs: str) -> None:
+    said = connect.what_works(Versions(python, "4.3.0", has_connect=False), THERE)
+    assert said == f"pyspark without what Spark Connect needs: {INSTALL}{needs}"
+
+
 def test_the_checkouts_python_and_the_shells_own_are_looked_at(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    own = {sys.executable: Versions(".".join(map(str, sys.version_info[:3])), connect._installed("pyspark"))}
+    own = {sys.executable: Versions(".".join(map(str, sys.version_info[:3])), version("pyspark"))}
     other = tmp_path / "python3"
     other.write_text('#!/bin/sh\necho \'{"python": "3.12.1", "pyspark": ""}\'\n')
     other.chmod(0o755)
@@ -249,8 +256,42 @@ def test_any_python_3_says_what_it_is() -> None:
     done = subprocess.run([sys.executable, "-c", connect.ASK], capture_output=True, text=True, check=True)
     assert json.loads(done.stdout) == {
         "python": ".".join(map(str, sys.version_info[:3])),
-        "pyspark": connect._installed("pyspark"),
+        "pyspark": version("pyspark"),
+        "has_connect": True,
     }
+
+
+@pytest.mark.parametrize(
+    ("installed", "pyspark", "has_connect"),
+    [
+        ({}, "", True),
+        ({"pyspark": ["py4j", "numpy ; extra == 'ml'", "grpcio>=1 ; extra == 'connect'"]}, "4.3.0", False),
+        # As an sdist's installation has it, and as older tools write it.
+        ({"pyspark": ['grpcio>=1; extra == "connect"', 'zstandard; extra == "connect"'], "grpcio": []}, "4.3.0", False),
+        ({"pyspark": ['grpcio_status>=1; extra == "connect"'], "grpcio-status": []}, "4.3.0", True),
+        # The client alone brings what it needs.
+        ({"pyspark-client": ["grpcio>=1"], "grpcio": []}, "4.3.0", True),
+    ],
+)
+def test_whether_a_pyspark_can_connect_is_its_own_word(
+    tmp_path: Path, installed: dict[str, list[str]], pyspark: str, has_connect: bool
+) -> None:
+    for name, needs in installed.items():
+        folder = tmp_path / f"{name.replace('-', '_')}-4.3.0.dist-info"
+        folder.mkdir()
+        lines = [
+            "Metadata-Version: 2.1",
+            f"Name: {name}",
+            "Version: 4.3.0",
+            *(f"Requires-Dist: {need}" for need in needs),
+        ]
+        (folder / "METADATA").write_text("\n".join([*lines, ""]))
+    # Without what is installed for this Python.
+    words = [sys.executable, "-S", "-c", connect.ASK]
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    done = subprocess.run(words, env=environment, cwd="/", capture_output=True, text=True, check=True)
+    told = Versions(**json.loads(done.stdout))
+    assert (told.pyspark, told.has_connect) == (pyspark, has_connect)
 
 
 @pytest.mark.parametrize(
