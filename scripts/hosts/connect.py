@@ -3,10 +3,8 @@
 There it runs for as long as somebody's orchard-run has its input open: with this process, or with its line, that ends.
 """
 
-import importlib.metadata
 import json
 import os
-import platform
 import re
 import select
 import shlex
@@ -33,20 +31,26 @@ LINE_BYTES = 4096
 # What a host tells becomes a line of Python and of a shell.
 TOKEN = re.compile(r"[A-Za-z0-9]{16,200}")
 VERSION = re.compile(r"\d{1,4}\.\d{1,4}[A-Za-z0-9.+]{0,40}")
-# Asked of an interpreter that may be older than this one. The client alone goes by names of its own.
+# Asked of an interpreter that may be older than this one. The client alone goes by names of its own, and brings what it
+# needs; pyspark itself names what it needs for that in its extra `connect`.
 ASK = """
-import json, platform
+import json, platform, re
 try:
-    from importlib.metadata import PackageNotFoundError, version
+    from importlib.metadata import PackageNotFoundError, requires, version
 except ImportError:
     version = None
-found = ""
-for name in ("pyspark", "pyspark-client", "pyspark-connect") if version else ():
+def installed(name):
     try:
-        found = found or version(name)
+        return version(name)
     except PackageNotFoundError:
-        pass
-print(json.dumps({"python": platform.python_version(), "pyspark": found}))
+        return ""
+found, needs = "", []
+for name in ("pyspark", "pyspark-client", "pyspark-connect") if version else ():
+    if not found and installed(name):
+        found = installed(name)
+        needs = [need for need in requires(name) or () if re.search("extra *== *.connect.", need)]
+has_connect = all(installed(re.match("[A-Za-z0-9._-]+", need).group()) for need in needs)
+print(json.dumps({"python": platform.python_version(), "pyspark": found, "has_connect": has_connect}))
 """
 ASK_SECONDS = 20
 PROXIES, NO_PROXIES = ("grpc_proxy", "https_proxy", "http_proxy"), ("no_grpc_proxy", "no_proxy")
@@ -54,10 +58,11 @@ PROXIES, NO_PROXIES = ("grpc_proxy", "https_proxy", "http_proxy"), ("no_grpc_pro
 
 @dataclass(frozen=True)
 class Versions:
-    """A Python and the pyspark that it has; empty where it has none."""
+    """A Python and the pyspark that it has, empty where it has none; whether with what Spark Connect needs."""
 
     python: str
     pyspark: str
+    has_connect: bool = True
 
 
 @dataclass(frozen=True)
@@ -72,7 +77,7 @@ def connect(cluster: Cluster, port: str = "") -> None:
     """Have Spark Connect run on the master and open it to this machine; print what connects, and what works."""
     with Hosts(cluster) as hosts:
         page = _page(orchard_run.facts(hosts, cluster.master))
-        with tunnels.opened(hosts, [page], port) as (_, [local]), _running(hosts) as process:
+        with tunnels.opened(hosts, [page], port) as (tunnel, [local]), _running(hosts) as process:
             with console.phase(page.shows) as starting:
                 server = _begun(process, cluster.master)
                 starting.result = f"Python {server.versions.python}, pyspark {server.versions.pyspark}"
@@ -81,7 +86,7 @@ def connect(cluster: Cluster, port: str = "") -> None:
             export = f"export SPARK_REMOTE='{remote}'"
             with tunnels.for_its_owner(cluster.folder / tunnels.SPARK_REMOTE, f"{export}\n") as file:
                 _say_how(remote, export, file)
-                _hold(process, cluster.master)
+                _hold(process, tunnel, cluster.master)
 
 
 def what_works(here: Versions, there: Versions) -> str:
@@ -91,6 +96,8 @@ def what_works(here: Versions, there: Versions) -> str:
     udfs = "" if is_same_python else f"; Python functions (UDFs) need Python {_dotted(_minor(there.python))}"
     if not here.pyspark:
         return f"no pyspark: {install}{udfs}"
+    if not here.has_connect:
+        return f"pyspark without what Spark Connect needs: {install}{udfs}"
     if _minor(here.pyspark)[:1] != _minor(there.pyspark)[:1] or _minor(here.pyspark) > _minor(there.pyspark):
         return f"nothing is promised with this pyspark: {install}{udfs}"
     if _minor(here.pyspark) < _minor(there.pyspark):
@@ -101,12 +108,10 @@ def what_works(here: Versions, there: Versions) -> str:
 def of_this_machine() -> dict[str, Versions]:
     """The checkout's own Python, and the shell's `python3` where that is another one."""
     own = Path(sys.executable)
-    found = {str(own): Versions(platform.python_version(), _installed("pyspark"))}
     elsewhere = [folder for folder in os.get_exec_path() if Path(folder) != own.parent]
     other = shutil.which("python3", path=os.pathsep.join(elsewhere))
-    if other and (versions := _asked(other)):
-        found[other] = versions
-    return found
+    pythons = [str(own), *([other] if other else [])]
+    return {python: versions for python in pythons if (versions := _asked(python))}
 
 
 def is_sent_to_a_proxy(environment: dict[str, str]) -> bool:
@@ -163,11 +168,13 @@ def _begun(process: subprocess.Popen[str], master: Host) -> Server:
     return server
 
 
-def _hold(process: subprocess.Popen[str], master: Host) -> None:
-    """Keep it until Ctrl-C. Raises ConfigurationError when Spark Connect has ended, HostError when the line is lost."""
+def _hold(process: subprocess.Popen[str], tunnel: subprocess.Popen[str], master: Host) -> None:
+    """Keep it until Ctrl-C. Raises ConfigurationError when Spark Connect has ended, HostError when a line is lost."""
     try:
-        tunnels.hold(process)
+        tunnels.hold(process, tunnel)
     except HostError:
+        if process.poll() is None:
+            raise
         raise _why_it_ended(process, master) from None
 
 
@@ -209,15 +216,8 @@ def _say_how(remote: str, export: str, file: Path) -> None:
     console.say(f"or source {shlex.quote(str(file))}")
 
 
-def _installed(name: str) -> str:
-    try:
-        return importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        return ""
-
-
 def _asked(python: str) -> Versions | None:
-    """What another Python of this machine says of itself; None where it does not."""
+    """What a Python of this machine says of itself; None where it does not."""
     try:
         # From a folder of nobody's, whose modules it would find first.
         done = subprocess.run(

@@ -6,6 +6,7 @@ can reach: whatever answers on a port may be a neighbour's, who waits for the to
 """
 
 import html
+import math
 import os
 import socket
 import subprocess
@@ -30,6 +31,7 @@ LOOPBACK, LOOPBACK_6 = "127.0.0.1", "::1"
 OPEN_SECONDS = 20
 JOB_PAGES_SECONDS = 60  # the first answer of a busy driver takes a while
 PAUSE_SECONDS = 0.05
+LOST_SECONDS = 0.5  # a port that is lost may be a neighbour's after that
 WAY_IN = "jupyter.html"
 SPARK_REMOTE = "spark-remote.sh"
 FREE_PORTS_TRIED = 5  # each is free when it is found, and may be taken a moment later
@@ -192,11 +194,15 @@ def opened(hosts: Remote, pages: Sequence[Page], port: str = "") -> Iterator[tup
             process.communicate()
 
 
-def hold(process: subprocess.Popen[str]) -> None:
-    """Keep the tunnels open until Ctrl-C, which is the ordinary end. Raises HostError when they are lost."""
+def hold(*processes: subprocess.Popen[str]) -> None:
+    """Keep the tunnels open until Ctrl-C, which is the ordinary end. Raises HostError when one of these is lost."""
+
+    def is_lost() -> bool:
+        return any(process.poll() is not None for process in processes)
+
     try:
         console.say("Ctrl-C closes it.")
-        process.wait()
+        wait_until(is_lost, seconds=math.inf, every=LOST_SECONDS)
     except KeyboardInterrupt:
         console.say("Closed.")
         return

@@ -7,6 +7,7 @@ from pathlib import Path
 from invoke.exceptions import Exit
 
 from scripts import console, processes, tfvars
+from scripts.cluster import Cluster
 from scripts.errors import NoClusterError, OperatorError
 from scripts.hosts import kept_files
 from scripts.kept import place
@@ -18,20 +19,28 @@ NOTEBOOKS = "notebooks/"
 def fetch(into: str) -> None:
     """Copy them to a new folder below `into`: nothing that somebody has changed here is written over.
 
-    Raises NoClusterError where there are none, Exit with the download's own code, after its own sentence.
+    Raises NoClusterError where there are none, or why the master did not put its newest; Exit with the download's own
+    code, after its own sentence.
     """
     cluster = place.cluster_at_work()
-    if cluster:
-        try:
-            kept_files.put_now(cluster)
-        except OperatorError as error:
-            console.warn(f"What was changed in the last minute may be missing ({error.reason}).")
+    not_put = _why_not_put(cluster) if cluster else None
     bucket = place.bucket(cluster)
     if not any(bucket.key_pages(NOTEBOOKS)):
-        raise NoClusterError(f"No notebook was changed yet: {bucket.uri(NOTEBOOKS)} is empty.")
+        raise not_put or NoClusterError(f"No notebook was changed yet: {bucket.uri(NOTEBOOKS)} is empty.")
+    if not_put:
+        console.warn(f"What was changed last may be missing ({not_put.reason}).")
     name = f"{tfvars.read()['cluster_name']}-{datetime.now().astimezone():%Y%m%d-%H%M%S}"
     folder = Path(into).expanduser().absolute() / name
     words = [sys.executable, "-m", "pipeline", "download", bucket.uri(NOTEBOOKS), str(folder)]
     if code := processes.hand_over(words, env={"AWS_REGION": bucket.region}):
         raise Exit(code=code)
     console.say(f"Notebooks: {folder}")
+
+
+def _why_not_put(cluster: Cluster) -> OperatorError | None:
+    """Have the master put its newest first; gives why it did not."""
+    try:
+        kept_files.put_now(cluster)
+    except OperatorError as error:
+        return error
+    return None

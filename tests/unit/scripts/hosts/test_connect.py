@@ -6,6 +6,7 @@ import re
 import socket
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -47,7 +48,7 @@ class Held:
         self.folder = folder
         self.mode, self.text = 0, ""
 
-    def __call__(self, _: object) -> None:
+    def __call__(self, *_: object) -> None:
         file = self.folder / "spark-remote.sh"
         self.mode, self.text = file.stat().st_mode & 0o777, file.read_text()
         console.say("Closed.")
@@ -95,7 +96,7 @@ def test_pyspark_speaks_to_the_port_at_every_address_of_localhost(
 ) -> None:
     seen: list[list[str]] = []
 
-    def look(_: object) -> None:
+    def look(*_: object) -> None:
         asked = {address[4][0] for address in socket.getaddrinfo("localhost", None, type=socket.SOCK_STREAM)}
         port = int(re.search(r":(\d+)/", (CLUSTER.folder / "spark-remote.sh").read_text())[1])  # type: ignore[index]
         for address in {*asked, *tunnels.loopbacks()}:
@@ -147,12 +148,12 @@ def test_what_the_master_refuses_is_one_sentence_and_nothing_is_printed_or_left(
 def test_a_server_that_ends_meanwhile_is_said(hosts: SshHosts, monkeypatch: pytest.MonkeyPatch) -> None:
     really_hold = tunnels.hold
 
-    def hold(process: subprocess.Popen[str]) -> None:
+    def hold(process: subprocess.Popen[str], tunnel: subprocess.Popen[str]) -> None:
         # As orchard-run does when the unit is no longer up.
         assert process.stdin
         process.stdin.close()
         process.stdin = None
-        really_hold(process)
+        really_hold(process, tunnel)
 
     monkeypatch.setattr(tunnels, "hold", hold)
     hosts.says, hosts.code, hosts.complaint = (json.dumps(ANSWER),), 2, "orchard-run: Spark Connect has ended."
@@ -162,6 +163,23 @@ def test_a_server_that_ends_meanwhile_is_said(hosts: SshHosts, monkeypatch: pyte
     with pytest.raises(HostError, match="the same command opens it again"):
         connect.connect(CLUSTER)
     assert list(CLUSTER.folder.iterdir()) == []
+
+
+def test_a_tunnel_that_is_lost_alone_ends_it_and_its_token_is_left_nowhere(
+    hosts: SshHosts, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    really_hold = tunnels.hold
+
+    def hold(process: subprocess.Popen[str], tunnel: subprocess.Popen[str]) -> None:
+        assert process.poll() is None
+        tunnel.kill()
+        really_hold(process, tunnel)
+
+    monkeypatch.setattr(tunnels, "hold", hold)
+    with pytest.raises(HostError, match="the tunnel with it: the same command opens it again"):
+        connect.connect(CLUSTER)
+    assert list(CLUSTER.folder.iterdir()) == []
+    assert capsys.readouterr().out.endswith("Spark Connect has stopped on the master.\n")
 
 
 @pytest.mark.parametrize(
@@ -215,8 +233,14 @@ def test_what_works_where_the_laptop_differs(here: tuple[str, str], works: str) 
     assert connect.what_works(Versions(*here), THERE) == works
 
 
+@pytest.mark.parametrize(("python", "needs"), [("3.11.9", ""), ("3.12.1", NEEDS)])
+def test_a_pyspark_that_cannot_connect_is_said(python: str, needs: str) -> None:
+    said = connect.what_works(Versions(python, "4.3.0", has_connect=False), THERE)
+    assert said == f"pyspark without what Spark Connect needs: {INSTALL}{needs}"
+
+
 def test_the_checkouts_python_and_the_shells_own_are_looked_at(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    own = {sys.executable: Versions(".".join(map(str, sys.version_info[:3])), connect._installed("pyspark"))}
+    own = {sys.executable: Versions(".".join(map(str, sys.version_info[:3])), version("pyspark"))}
     other = tmp_path / "python3"
     other.write_text('#!/bin/sh\necho \'{"python": "3.12.1", "pyspark": ""}\'\n')
     other.chmod(0o755)
@@ -232,8 +256,42 @@ def test_any_python_3_says_what_it_is() -> None:
     done = subprocess.run([sys.executable, "-c", connect.ASK], capture_output=True, text=True, check=True)
     assert json.loads(done.stdout) == {
         "python": ".".join(map(str, sys.version_info[:3])),
-        "pyspark": connect._installed("pyspark"),
+        "pyspark": version("pyspark"),
+        "has_connect": True,
     }
+
+
+@pytest.mark.parametrize(
+    ("installed", "pyspark", "has_connect"),
+    [
+        ({}, "", True),
+        ({"pyspark": ["py4j", "numpy ; extra == 'ml'", "grpcio>=1 ; extra == 'connect'"]}, "4.3.0", False),
+        # As an sdist's installation has it, and as older tools write it.
+        ({"pyspark": ['grpcio>=1; extra == "connect"', 'zstandard; extra == "connect"'], "grpcio": []}, "4.3.0", False),
+        ({"pyspark": ['grpcio_status>=1; extra == "connect"'], "grpcio-status": []}, "4.3.0", True),
+        # The client alone brings what it needs.
+        ({"pyspark-client": ["grpcio>=1"], "grpcio": []}, "4.3.0", True),
+    ],
+)
+def test_whether_a_pyspark_can_connect_is_its_own_word(
+    tmp_path: Path, installed: dict[str, list[str]], pyspark: str, has_connect: bool
+) -> None:
+    for name, needs in installed.items():
+        folder = tmp_path / f"{name.replace('-', '_')}-4.3.0.dist-info"
+        folder.mkdir()
+        lines = [
+            "Metadata-Version: 2.1",
+            f"Name: {name}",
+            "Version: 4.3.0",
+            *(f"Requires-Dist: {need}" for need in needs),
+        ]
+        (folder / "METADATA").write_text("\n".join([*lines, ""]))
+    # Without what is installed for this Python.
+    words = [sys.executable, "-S", "-c", connect.ASK]
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    done = subprocess.run(words, env=environment, cwd="/", capture_output=True, text=True, check=True)
+    told = Versions(**json.loads(done.stdout))
+    assert (told.pyspark, told.has_connect) == (pyspark, has_connect)
 
 
 @pytest.mark.parametrize(

@@ -206,7 +206,7 @@ def save_without_time(hosts: FakeHosts, host: object, prefix: str) -> str:
 
 
 def test_each_host_puts_its_logs_into_the_bucket(hosts: FakeHosts, monkeypatch: pytest.MonkeyPatch) -> None:
-    phase = saved(hosts, monkeypatch, master={"bytes": 5}, worker={"bytes": 6})
+    phase = saved(hosts, monkeypatch, master={"bytes": 5, "left": []}, worker={"bytes": 6, "left": []})
     assert phase.result.startswith("2 of 2 hosts, in s3://orchard-fruits/logs/")
 
 
@@ -219,6 +219,15 @@ def test_what_outlives_the_cluster_and_was_left_is_said_and_the_logs_are_saved(
     assert "event logs and notebooks were not kept to the last minute: orchard-events.service failed\n" in (
         capsys.readouterr().out
     )
+
+
+def test_a_master_of_an_earlier_orchard_is_said_to_keep_no_notebooks(
+    hosts: FakeHosts, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    saved(hosts, monkeypatch, master={"bytes": 5}, worker={"bytes": 6})
+    printed = capsys.readouterr().out
+    assert printed.count("event logs and notebooks were not kept") == 1
+    assert "the master is of an earlier Orchard and keeps none: `make up` first\n" in printed
 
 
 def test_a_host_that_saved_none_is_named_and_left(

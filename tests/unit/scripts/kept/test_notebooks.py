@@ -12,6 +12,7 @@ from scripts import processes, tfvars
 from scripts.aws.bucket import Bucket
 from scripts.errors import HostError, NoClusterError
 from scripts.hosts import kept_files
+from scripts.hosts.orchard_run import NotConfiguredError
 from scripts.kept import notebooks, place
 from tests.doubles.fake_hosts import cluster_of
 from tests.unit.scripts.conftest import REGION
@@ -64,7 +65,20 @@ def test_with_a_cluster_the_master_puts_its_newest_first(
     monkeypatch.setattr(kept_files, "put_now", deaf)
     notebooks.fetch(str(tmp_path))
     assert len(handed) == 2
-    assert capsys.readouterr().err == "What was changed in the last minute may be missing (no answer).\n"
+    assert capsys.readouterr().err == "What was changed last may be missing (no answer).\n"
+
+
+def test_nobody_says_that_none_was_changed_where_the_master_could_not_put_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def of_an_earlier_orchard(_: object) -> None:
+        raise NotConfiguredError("The master does not keep notebooks and event logs yet: `make up` mends it.")
+
+    monkeypatch.setattr(place, "cluster_at_work", cluster_of)
+    monkeypatch.setattr(kept_files, "put_now", of_an_earlier_orchard)
+    with pytest.raises(NotConfiguredError, match="`make up` mends it"):
+        notebooks.fetch(str(tmp_path))
+    assert capsys.readouterr().err == ""
 
 
 def test_where_none_was_changed_that_is_said(tmp_path: Path) -> None:
