@@ -122,9 +122,7 @@ def test_a_wheel_by_its_address_or_path_is_packed_and_called_by_its_file_alone(
 
 
 def test_no_password_of_an_address_is_kept() -> None:
-    lock = (
-        "--index-url https://me:secret@example.org/simple\n\njuice==1.0 ; os_name == 'posix' \\\n    --hash=sha256:0\n"
-    )
+    lock = "--index-url https://me:secret@fruit.org/simple\n\njuice==1.0 ; os_name == 'posix' \\\n    --hash=sha256:0\n"
     lock += "peel @ https://me:secret@example.org/peel-1.0-py3-none-any.whl?token=secret#a/b \\\n    --hash=sha256:00\n"
     assert requirements.packages_of(lock) == ("juice==1.0", "peel-1.0-py3-none-any.whl")
 
