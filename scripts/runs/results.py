@@ -23,8 +23,8 @@ CLOCKS_DIFFER = timedelta(minutes=5)  # this machine's and the master's; a later
 def fetch(cluster: Cluster, run_id: str, into: str) -> None:
     """Copy the results of a run (empty: of the one that ended last) to `into`/RUN and name them.
 
-    The job's own download makes paths of keys, and nobody else. Raises Exit with its code, after its own sentence, InputError for a
-    person's own job, NoClusterError where there is no such run.
+    The job's own download makes paths of keys, and nobody else. Raises Exit with its code, after its own sentence,
+    InputError for a person's own job, NoClusterError where there is no such run.
     """
     bucket = bucket_of(cluster)
     run_id = check_run_id(run_id) if run_id else newest(bucket)
