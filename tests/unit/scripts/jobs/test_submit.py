@@ -103,7 +103,7 @@ def test_a_name_is_made_of_the_program_s_and_the_time(
     assert submit.check_run_id(name) == name
 
 
-def test_packages_are_sent_once(
+def test_packages_are_sent_once_and_again_where_they_were_deleted(
     hosts: FakeHosts,
     bucket: Callable[[], dict[str, bytes]],
     program: str,
@@ -120,9 +120,13 @@ def test_packages_are_sent_once(
     assert asked == [Nodes("3.11", "x86_64-manylinux_2_36")]
     assert bucket()[f"environments/{'d' * 64}.tar.gz"] == b"packages"
     assert "Job one (my count.py) with juice==1.0 has begun" in capsys.readouterr().out
+    # Whoever has emptied the bucket's folder has it sent again.
+    bucket_of(CLUSTER).delete([f"environments/{'d' * 64}.tar.gz"])
+    begin(hosts, JobRequest(program, requirements="r.txt", name="two"))
+    assert bucket()[f"environments/{'d' * 64}.tar.gz"] == b"packages"
     # It is there by its content: nobody needs the file again.
     (tmp_path / "made.tar.gz").unlink()
-    begin(hosts, JobRequest(program, requirements="r.txt", name="two"))
+    begin(hosts, JobRequest(program, requirements="r.txt", name="three"))
 
 
 def test_one_run_at_a_time(hosts: FakeHosts, bucket: Callable[[], dict[str, bytes]], program: str) -> None:
