@@ -8,6 +8,7 @@ import stat
 import warnings
 import zipfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from scripts import console
 from scripts.errors import InputError
 
 MAIN = "__main__.py"
+VIRTUAL = "pyvenv.cfg"
 # Data belongs into the bucket: all of this goes to each executor.
 MOST_FILES, MOST_BYTES = 10_000, 256 * 1024**2
 MIB = 1024**2
@@ -31,8 +33,21 @@ class Code:
     files: dict[str, Path]
 
 
+@contextmanager
+def _readable() -> Iterator[None]:
+    """Raises InputError for what the person may not read, or what has vanished."""
+    try:
+        yield
+    except OSError as error:
+        name = console.one_line(str(error.filename or "A file"))
+        raise InputError(
+            f"{name} cannot be read ({error.strerror}): see that it is there and yours to read; nothing was sent."
+        ) from None
+
+
+@_readable()
 def collect(job: str, beside: str) -> Code:
-    """What JOB and FILES name. Raises InputError where something is not there, or is too much."""
+    """What JOB and FILES name. Raises InputError where something is not there, cannot be read, or is too much."""
     if not job:
         raise InputError("No program was named: give a Python file, or a folder with __main__.py, JOB=path.")
     path = Path(job).expanduser()
@@ -72,7 +87,7 @@ def check_syntax(code: Code, python: str) -> None:
     for name, path in code.files.items():
         if path.suffix != ".py":
             continue
-        source = path.read_bytes()
+        source = _read(path)
         try:
             with warnings.catch_warnings(action="ignore"):
                 # As far as this machine's Python knows an older one's grammar; compiling finds what parsing does not.
@@ -90,14 +105,19 @@ def check_syntax(code: Code, python: str) -> None:
 
 
 def write(code: Code, target: Path) -> str:
-    """Write the archive; gives its SHA-256."""
+    """Write the archive; gives its SHA-256. Raises InputError for a file that cannot be read."""
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, path in sorted(code.files.items()):
             entry = zipfile.ZipInfo(name, STAMP)
             entry.compress_type, entry.external_attr = zipfile.ZIP_DEFLATED, 0o600 << 16
-            archive.writestr(entry, path.read_bytes())
+            archive.writestr(entry, _read(path))
     with target.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@_readable()
+def _read(path: Path) -> bytes:
+    return path.read_bytes()
 
 
 def _add(files: dict[str, Path], path: Path, name: Path) -> None:
@@ -115,9 +135,9 @@ def _walk(path: Path, name: Path) -> Iterator[tuple[Path, Path]]:
     if path.is_file():
         yield path, name
         return
-    for folder, folders, names in os.walk(path):
+    for folder, folders, names in os.walk(path, onerror=_raise):
         # Caches, virtual environments, a checkout's own: nobody's program.
-        folders[:] = sorted(kept for kept in folders if not kept.startswith(".") and kept != "__pycache__")
+        folders[:] = sorted(kept for kept in folders if not _stays_at_home(Path(folder) / kept))
         below = name / Path(folder).relative_to(path)
         for kept in sorted(kept for kept in [*names, *folders] if not kept.startswith(".")):
             file = Path(folder) / kept
@@ -126,6 +146,16 @@ def _walk(path: Path, name: Path) -> Iterator[tuple[Path, Path]]:
                 yield file, below / kept
             elif not stat.S_ISDIR(mode):
                 raise InputError(f"{file} is a link or no ordinary file, and is not sent: put the file itself there.")
+
+
+def _stays_at_home(folder: Path) -> bool:
+    if folder.name.startswith(".") or folder.name == "__pycache__":
+        return True
+    return not folder.is_symlink() and (folder / VIRTUAL).is_file()
+
+
+def _raise(error: OSError) -> None:
+    raise error
 
 
 def _bound(files: dict[str, Path]) -> None:

@@ -62,7 +62,7 @@ def build(given: str, nodes: Nodes) -> Environment | None:
     with tempfile.TemporaryDirectory(prefix="orchard-requirements-") as folder:
         lock = Path(folder) / "lock.txt"
         _resolve(file, lock, nodes)
-        packages = tuple(re.findall(r"^([\w.-]+==[^\s;\\]+)", lock.read_text(), re.MULTILINE))
+        packages = packages_of(lock.read_text())
         if not packages:
             return None
         archive = KEPT / f"{_named(lock, nodes)}.tar.gz"
@@ -71,6 +71,12 @@ def build(given: str, nodes: Nodes) -> Environment | None:
             _pack(Path(folder) / "packages", archive)
     with archive.open("rb") as packed:
         return Environment(packages, archive, hashlib.file_digest(packed, "sha256").hexdigest())
+
+
+def packages_of(lock: str) -> tuple[str, ...]:
+    """What a lock of uv's asks for, as name==version; of an address or a path the file's name, for it is shown."""
+    asked = [line for line in lock.splitlines() if line.strip() and not line.startswith((" ", "#", "--"))]
+    return tuple(_shown(line.removesuffix("\\").partition(" ;")[0].strip()) for line in asked)
 
 
 def of_cluster(nodes: Nodes) -> list[str]:
@@ -88,6 +94,13 @@ def of_cluster(nodes: Nodes) -> list[str]:
     lines = [line.removesuffix("\\") for line in LOCK.read_text().splitlines() if re.match(r"\w", line)]
     found = [Requirement(line) for line in lines]
     return [its.name for its in found if its.marker is None or its.marker.evaluate(where)]
+
+
+def _shown(asked: str) -> str:
+    if re.fullmatch(r"[\w.-]+==\S+", asked):
+        return asked
+    # An address may hold a password, before the file's name and after it.
+    return re.split(r"[?#]", asked)[0].rstrip("/").rpartition("/")[2]
 
 
 def _resolve(file: Path, lock: Path, nodes: Nodes) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from scripts import console
 from scripts.aws.bucket import RUNS, Bucket, bucket_of, environment_key, job_key
 from scripts.cluster import Cluster
-from scripts.errors import ConfigurationError, InputError
+from scripts.errors import ConfigurationError, HostError, InputError, OperatorError
 from scripts.hosts import orchard_run
 from scripts.hosts.orchard_run import NotConfiguredError
 from scripts.hosts.ssh import Hosts, Remote
@@ -54,7 +54,7 @@ def submit(cluster: Cluster, request: JobRequest) -> str:
         package.check_syntax(code, nodes.python)
         environment = _required(request.requirements, nodes) if request.requirements else None
         job = _asked(cluster, name, code, words, environment)
-        with _sent(bucket, job, code, environment) as digest:
+        with _sent(hosts, bucket, job, code, environment) as digest:
             systemd_unit.start(hosts, name, f"Own job, {code.main}", _launcher(job, digest, environment), own=True)
     more = f" with {', '.join(job.requirements)}" if job.requirements else ""
     console.say(f"Job {name} ({code.main}){more} has begun on the master.")
@@ -106,7 +106,7 @@ def _required(given: str, nodes: Nodes) -> Environment | None:
 
 
 @contextmanager
-def _sent(bucket: Bucket, job: OwnJob, code: Code, environment: Environment | None) -> Iterator[str]:
+def _sent(hosts: Remote, bucket: Bucket, job: OwnJob, code: Code, environment: Environment | None) -> Iterator[str]:
     """Have code and packages in the bucket, gives the code's SHA-256; a job that does not begin leaves nothing."""
 
     def forget() -> None:
@@ -125,9 +125,26 @@ def _sent(bucket: Bucket, job: OwnJob, code: Code, environment: Environment | No
         raise
     try:
         yield digest
-    except ConfigurationError:  # after a lost connection it may have begun
+    except ConfigurationError:
         forget()
         raise
+    except (HostError, KeyboardInterrupt) as broken_off:
+        if _may_have_begun(hosts, job.name):
+            broken_off.add_note(
+                f"It may have begun: `make follow RUN={job.name}` says so; else submit with another NAME."
+            )
+        else:
+            forget()
+        raise
+
+
+def _may_have_begun(hosts: Remote, name: str) -> bool:
+    """Whether the master has the job, or does not say; asked on a new line, for this one may be what broke."""
+    hosts.close()
+    try:
+        return any(unit.run_id == name for unit in systemd_unit.known(hosts))
+    except (OperatorError, KeyboardInterrupt):
+        return True
 
 
 def _launcher(job: OwnJob, digest: str, environment: Environment | None) -> list[str]:

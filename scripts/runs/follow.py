@@ -6,9 +6,11 @@ from collections.abc import Iterable
 from contextlib import ExitStack
 
 from scripts import console
+from scripts.aws.bucket import bucket_of
 from scripts.errors import HostError, NoClusterError, StoppedError
 from scripts.hosts.ssh import Remote
 from scripts.runs import progress, systemd_unit
+from scripts.runs.own_job import stored_jobs
 from scripts.runs.progress import Progress, span
 from scripts.runs.systemd_unit import Snapshot, Unit
 from scripts.waiting import wait_until
@@ -21,7 +23,7 @@ def follow(hosts: Remote, run_id: str) -> Unit:
     """Show what the job says until it ends; gives the ended unit.
 
     Raises StoppedError on Ctrl-C, HostError when the master has not answered for PATIENCE_SECONDS; neither touches the
-    run. Raises NoClusterError when the master knows of no such run.
+    run. Raises NoClusterError when the master knows of no such run, and what reading its bucket raises then.
     """
     try:
         with ExitStack() as stack:
@@ -71,15 +73,25 @@ def _follow(hosts: Remote, run_id: str, screen: _Screen) -> Unit:
         screen.show(seen.lines)
         screen.warn(seen.warning)
         if seen.unit is None:
-            raise NoClusterError(
-                f"The master knows of no run {run_id}, for it has restarted: "
-                f"`make runs` shows how far it came, `make run RUN={run_id}` goes on with it."
-            )
+            raise _forgotten(hosts, run_id)
         return None if seen.unit.is_running else seen.unit
 
     unit = wait_until(ended, seconds=math.inf, every=PAUSE_SECONDS)
     assert unit is not None  # an endless wait
     return unit
+
+
+def _forgotten(hosts: Remote, run_id: str) -> NoClusterError:
+    """What is left of a run whose master has restarted: a job of the person's own is not gone on with."""
+    if stored_jobs(bucket_of(hosts.cluster), [run_id])[0]:
+        return NoClusterError(
+            f"The master knows of no job {run_id}, for it has restarted: `make results JOB={run_id}` fetches what it "
+            "wrote, `make submit` begins another."
+        )
+    return NoClusterError(
+        f"The master knows of no run {run_id}, for it has restarted: "
+        f"`make runs` shows how far it came, `make run RUN={run_id}` goes on with it."
+    )
 
 
 def _snapshot(hosts: Remote, run_id: str, cursor: str) -> Snapshot:

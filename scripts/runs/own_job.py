@@ -16,8 +16,8 @@ OUT_OF_MEMORY = "out of memory"
 class OwnJob:
     """One program as it was asked for. `main` is its name among the files that were sent, `words` are its arguments.
 
-    `requirements` are the packages that it was given beyond the cluster's own, as `name==version`. `price_per_hour` is
-    the whole cluster's when it was begun, in `currency`; None where no price was known.
+    `requirements` are the packages that it was given beyond the cluster's own, as `name==version` or a wheel's file.
+    `price_per_hour` is the whole cluster's when it was begun, in `currency`; None where no price was known.
     """
 
     name: str

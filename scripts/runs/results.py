@@ -10,7 +10,7 @@ from invoke.exceptions import Exit
 from scripts import console, processes
 from scripts.aws.bucket import RECORD, RUNS, Bucket, bucket_of, job_key
 from scripts.cluster import Cluster
-from scripts.errors import NoClusterError
+from scripts.errors import InputError, NoClusterError
 from scripts.runs import own_job
 from scripts.runs.submission import check_run_id
 from scripts.runs.table import read_records
@@ -23,13 +23,16 @@ CLOCKS_DIFFER = timedelta(minutes=5)  # this machine's and the master's; a later
 def fetch(cluster: Cluster, run_id: str, into: str) -> None:
     """Copy the results of a run (empty: of the one that ended last) to `into`/RUN and name them.
 
-    The job's own download makes paths of keys, and nobody else. Raises Exit with its code, after its own sentence.
+    The job's own download makes paths of keys, and nobody else. Raises Exit with its code, after its own sentence,
+    InputError for a person's own job, NoClusterError where there is no such run.
     """
     bucket = bucket_of(cluster)
     run_id = check_run_id(run_id) if run_id else newest(bucket)
     folder = Path(into).expanduser().absolute() / run_id
     prefix = f"{RUNS}/{run_id}/"
     keys = [key.removeprefix(prefix) for key in bucket.keys(prefix)]
+    if not keys and bucket.keys(job_key(run_id, "")):
+        raise InputError(f"{run_id} is a job of your own: `make results JOB={run_id}` fetches what it wrote.")
     if not keys:
         raise NoClusterError(f"There is no run {run_id} in {bucket.uri(RUNS)}: `make runs` lists what there is.")
     words = [sys.executable, "-m", "pipeline", "download", bucket.uri(prefix), str(folder), "--leave", *LEFT_THERE]

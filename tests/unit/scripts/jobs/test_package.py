@@ -1,8 +1,10 @@
 """What of a person's program is sent, and what is refused before anything is."""
 
+import errno
 import os
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -86,6 +88,49 @@ def test_a_link_in_a_folder_is_not_followed(here: Path) -> None:
     (here / "count" / "passwords").symlink_to("/etc/passwd")
     with pytest.raises(InputError, match=r"^count/passwords is a link or no ordinary file, and is not sent: "):
         package.collect("count", "")
+
+
+def test_a_virtual_environment_stays_at_home_with_its_links_and_a_link_to_one_is_refused(here: Path) -> None:
+    (here / "count" / "venv" / "bin").mkdir(parents=True)
+    write(here / "count", __main__="print()")
+    (here / "count" / "venv" / "pyvenv.cfg").touch()
+    (here / "count" / "venv" / "bin" / "python").symlink_to("/usr/bin/python3")
+    assert sorted(packed("count")) == ["__main__.py"]
+    (here / "count" / "env").symlink_to("venv")
+    with pytest.raises(InputError, match=r"^count/env is a link or no ordinary file, and is not sent: "):
+        package.collect("count", "")
+
+
+def test_what_cannot_be_read_or_has_vanished_is_named(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(here, my="print()", other="x = 1")
+    code = package.collect("my.py", "other.py")
+    (here / "other.py").unlink()
+    for reads in (lambda: package.check_syntax(code, "3.11"), lambda: package.write(code, here / "code.zip")):
+        with pytest.raises(InputError) as refused:
+            reads()
+        assert str(refused.value) == (
+            "other.py cannot be read (No such file or directory): see that it is there and yours to read; "
+            "nothing was sent."
+        )
+    monkeypatch.setattr(Path, "read_bytes", lambda path: closed(path))
+    with pytest.raises(InputError, match=r"^my\.py cannot be read \(Permission denied\): "):
+        package.check_syntax(code, "3.11")
+
+
+def test_a_folder_that_cannot_be_looked_into_is_named_and_not_left_out(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (here / "count" / "inner").mkdir(parents=True)
+    write(here / "count", __main__="print()")
+    scandir = os.scandir
+    # As it is for whoever is not root.
+    monkeypatch.setattr(os, "scandir", lambda path: closed(path) if str(path).endswith("inner") else scandir(path))
+    with pytest.raises(InputError, match=r"^count/inner cannot be read \(Permission denied\): .*; nothing was sent\.$"):
+        package.collect("count", "")
+
+
+def closed(path: Any) -> Any:
+    raise PermissionError(errno.EACCES, "Permission denied", str(path))
 
 
 def test_data_is_sent_to_the_bucket_and_not_to_every_executor(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:

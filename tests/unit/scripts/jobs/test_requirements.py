@@ -102,6 +102,38 @@ def test_where_the_cluster_has_all_of_it_nothing_is_made(wheels: Path) -> None:
     assert requirements.build(asked(wheels, "fruit>=1\n"), NODES) is None
 
 
+def test_a_wheel_by_its_address_or_path_is_packed_and_called_by_its_file_alone(
+    wheels: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(wheels.parent)
+    elsewhere = wheels.parent / "else where"
+    elsewhere.mkdir()
+    for name in ("peel", "pulp", "seed"):
+        wheel(elsewhere, name)
+    lines = f"peel @ {(elsewhere / 'peel-1.0-py3-none-any.whl').as_uri()}\n./else where/pulp-1.0-py3-none-any.whl\n"
+    alone = requirements.build(asked(wheels, lines), NODES)
+    assert alone
+    assert sorted(alone.packages) == ["peel-1.0-py3-none-any.whl", "pulp-1.0-py3-none-any.whl"]
+    assert {"peel.py", "pulp.py"} <= set(members(alone.archive))
+    wheel(wheels, "juice")
+    mixed = requirements.build(asked(wheels, f"juice\n{elsewhere}/seed-1.0-py3-none-any.whl\n"), NODES)
+    assert mixed
+    assert sorted(mixed.packages) == ["juice==1.0", "seed-1.0-py3-none-any.whl"]
+
+
+def test_no_password_of_an_address_is_kept() -> None:
+    lock = "--index-url https://me:secret@fruit.org/simple\n\njuice==1.0 ; os_name == 'posix' \\\n    --hash=sha256:0\n"
+    lock += "peel @ https://me:secret@example.org/peel-1.0-py3-none-any.whl?token=secret#a/b \\\n    --hash=sha256:00\n"
+    assert requirements.packages_of(lock) == ("juice==1.0", "peel-1.0-py3-none-any.whl")
+
+
+def test_a_folder_is_no_wheel_and_is_refused(wheels: Path) -> None:
+    (wheels.parent / "peel").mkdir()
+    (wheels.parent / "peel" / "pyproject.toml").write_text('[project]\nname = "peel"\nversion = "1.0"\n')
+    assert "peel" in refused(wheels, f"-e {wheels.parent}/peel\n")
+    assert "peel" in refused(wheels, f"{wheels.parent}/peel\n")
+
+
 def test_a_conflict_with_a_package_of_the_clusters_is_named(wheels: Path) -> None:
     said = refused(wheels, "fruit==2.0\n")
     assert said.startswith(f"What {wheels.parent}/requirements.txt asks for cannot be had for the nodes (Python 3.11, ")

@@ -103,7 +103,7 @@ def test_a_name_is_made_of_the_program_s_and_the_time(
     assert submit.check_run_id(name) == name
 
 
-def test_packages_are_sent_once(
+def test_packages_are_sent_once_and_again_where_they_were_deleted(
     hosts: FakeHosts,
     bucket: Callable[[], dict[str, bytes]],
     program: str,
@@ -120,9 +120,13 @@ def test_packages_are_sent_once(
     assert asked == [Nodes("3.11", "x86_64-manylinux_2_36")]
     assert bucket()[f"environments/{'d' * 64}.tar.gz"] == b"packages"
     assert "Job one (my count.py) with juice==1.0 has begun" in capsys.readouterr().out
+    # Whoever has emptied the bucket's folder has it sent again.
+    bucket_of(CLUSTER).delete([f"environments/{'d' * 64}.tar.gz"])
+    begin(hosts, JobRequest(program, requirements="r.txt", name="two"))
+    assert bucket()[f"environments/{'d' * 64}.tar.gz"] == b"packages"
     # It is there by its content: nobody needs the file again.
     (tmp_path / "made.tar.gz").unlink()
-    begin(hosts, JobRequest(program, requirements="r.txt", name="two"))
+    begin(hosts, JobRequest(program, requirements="r.txt", name="three"))
 
 
 def test_one_run_at_a_time(hosts: FakeHosts, bucket: Callable[[], dict[str, bytes]], program: str) -> None:
@@ -169,16 +173,50 @@ def test_a_job_that_the_master_does_not_begin_leaves_nothing(
     assert bucket() == {}
 
 
-def test_a_job_that_may_have_begun_when_the_connection_was_lost_keeps_its_code(
-    hosts: FakeHosts, bucket: Callable[[], dict[str, bytes]], program: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def lost(*_: Any, **__: Any) -> None:
-        raise HostError("master cannot be reached.")
+LOST = HostError("master cannot be reached.")
+BROKEN_OFF = [LOST, KeyboardInterrupt()]
+MAY_HAVE_BEGUN = "It may have begun: `make follow RUN=mine` says so; else submit with another NAME."
 
-    monkeypatch.setattr(submit.systemd_unit, "start", lost)
-    with pytest.raises(HostError):
+
+def break_off(
+    hosts: FakeHosts, monkeypatch: pytest.MonkeyPatch, program: str, error: BaseException, answer: Any
+) -> list[str]:
+    """Submit, have the start broken off, and the master answer so what it knows then; gives what is noted to it."""
+
+    def start(*_: Any, **__: Any) -> None:
+        hosts.answer_run(CLUSTER.master, "list", answer)
+        raise type(error)(*error.args[:1])
+
+    monkeypatch.setattr(submit.systemd_unit, "start", start)
+    with pytest.raises(type(error)) as broken:
         submit.submit(CLUSTER, JobRequest(program, name="mine"))
+    return getattr(broken.value, "__notes__", [])
+
+
+@pytest.mark.parametrize("error", BROKEN_OFF)
+@pytest.mark.parametrize("answer", [[RUNNING | {"run_id": "mine"}], LOST, KeyboardInterrupt()])
+def test_a_job_that_may_have_begun_when_its_start_was_broken_off_keeps_its_code_and_says_so(
+    hosts: FakeHosts,
+    bucket: Callable[[], dict[str, bytes]],
+    program: str,
+    monkeypatch: pytest.MonkeyPatch,
+    error: BaseException,
+    answer: Any,
+) -> None:
+    assert break_off(hosts, monkeypatch, program, error, answer) == [MAY_HAVE_BEGUN]
     assert set(bucket()) == {"jobs/mine/code.zip", "jobs/mine/job.json"}
+
+
+@pytest.mark.parametrize("error", BROKEN_OFF)
+def test_a_job_that_the_master_knows_nothing_of_when_its_start_was_broken_off_leaves_nothing(
+    hosts: FakeHosts,
+    bucket: Callable[[], dict[str, bytes]],
+    program: str,
+    monkeypatch: pytest.MonkeyPatch,
+    error: BaseException,
+) -> None:
+    assert break_off(hosts, monkeypatch, program, error, []) == []
+    assert bucket() == {}
 
 
 def test_what_breaks_off_on_its_way_to_the_bucket_leaves_nothing(

@@ -1,6 +1,7 @@
 """Following a run: what is shown, and what a lost connection, Ctrl-C or a forgetful master do to it."""
 
 from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from scripts import console
 from scripts.errors import HostError, NoClusterError, StoppedError
 from scripts.runs import follow
+from scripts.runs.own_job import OwnJob
 from scripts.runs.systemd_unit import Unit
 from tests.doubles.fake_hosts import FakeHosts, cluster_of
 from tests.unit.scripts.runs.test_progress import line, progress_line
@@ -24,6 +26,19 @@ def ended(code: int) -> dict[str, Any]:
 def seen(run: dict[str, Any] | None, *lines: str, cursor: str = "") -> dict[str, Any]:
     """What orchard-run answers at one moment."""
     return {"run": run, "lines": lines, "cursor": cursor}
+
+
+JOB = asdict(OwnJob("r", "my.py", (), ("my.py",), (), "2026-01-01T00:00:00+00:00", None, "USD"))
+
+
+@dataclass
+class JobBucket:
+    """A bucket of these objects."""
+
+    objects: dict[str, Any]
+
+    def read_many(self, keys: list[str]) -> list[Any]:
+        return [self.objects.get(key) for key in keys]
 
 
 @pytest.fixture
@@ -92,9 +107,22 @@ def test_ctrl_c_ends_following_and_not_the_run(followed: Follow, hosts: FakeHost
     assert hosts.asked(hosts.cluster.master) == ["look r --cursor="]
 
 
-def test_a_run_that_the_master_has_forgotten_can_go_on(followed: Follow) -> None:
+def test_a_run_that_the_master_has_forgotten_can_go_on(followed: Follow, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(follow, "bucket_of", lambda _: JobBucket({}))
     with pytest.raises(NoClusterError, match=r"it has restarted.*`make run RUN=r` goes on with it"):
         followed(seen(RUNNING), seen(None))
+
+
+def test_a_job_that_the_master_has_forgotten_is_fetched_and_another_begun(
+    followed: Follow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(follow, "bucket_of", lambda _: JobBucket({"jobs/r/job.json": JOB}))
+    with pytest.raises(NoClusterError) as forgotten:
+        followed(seen(RUNNING), seen(None))
+    assert str(forgotten.value) == (
+        "The master knows of no job r, for it has restarted: `make results JOB=r` fetches what it wrote, "
+        "`make submit` begins another."
+    )
 
 
 def test_off_a_terminal_progress_is_a_line_in_words(followed: Follow, capsys: pytest.CaptureFixture[str]) -> None:
