@@ -1,13 +1,24 @@
 """The tutorial notebook as it lies in the checkout; tests/job/test_chain_notebook.py runs it."""
 
+import io
 import json
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 import yaml
+from matplotlib import pyplot
+from PIL import Image
 
-ROLE = Path(__file__).resolve().parents[3] / "ansible" / "roles" / "jupyter"
+from pipeline.errors import InputError
+
+ROOT = Path(__file__).resolve().parents[3]
+ROLE = ROOT / "ansible" / "roles" / "jupyter"
 NOTEBOOKS = yaml.safe_load((ROLE / "vars" / "main.yml").read_text())["jupyter_first_notebooks"]
 CHAIN = json.loads((ROLE / "files" / "chain.ipynb").read_text())
 
@@ -29,3 +40,65 @@ def test_every_cell_of_code_has_words_before_it() -> None:
         if cell["cell_type"] == "code":
             assert before["cell_type"] == "markdown", cell["id"]
             assert len("".join(before["source"])) > 60, cell["id"]
+
+
+RunCells = Callable[..., dict[str, Any]]
+# What a person's folder may hold before its first good picture, whatever the names say.
+EPS = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n"
+BROKEN = {"0.jpg": b"no picture", "1.jpg": EPS}
+
+
+@pytest.fixture
+def run_cells(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[RunCells]:
+    """Runs cells of the notebook that need no Spark, over the folder `pictures`; returns what they defined."""
+    pyplot.switch_backend("agg")
+    monkeypatch.setattr(pyplot, "show", lambda: None)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ORCHARD_PICTURES", str(tmp_path / "pictures"))
+    monkeypatch.delenv("ORCHARD_BUCKET", raising=False)
+    # A test that goes past its end asks no network who it is.
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    ipython = SimpleNamespace(set_custom_exc=lambda *_: None)
+    defined: dict[str, Any] = {"get_ipython": lambda: ipython}
+
+    def run(*cells: str, **known: object) -> dict[str, Any]:
+        defined.update(known)
+        sources = {cell["id"]: "".join(cell["source"]) for cell in CHAIN["cells"]}
+        for cell in cells:
+            exec(compile(sources[cell], cell, "exec"), defined)  # noqa: S102  # our own notebook
+        return defined
+
+    yield run
+    pyplot.close("all")
+
+
+def put_pictures(folder: Path, files: dict[str, bytes]) -> None:
+    folder.mkdir(parents=True)
+    for name, data in files.items():
+        (folder / name).write_bytes(data)
+
+
+def drawn(colour: str) -> bytes:
+    stream = io.BytesIO()
+    Image.new("RGB", (20, 10), colour).save(stream, "JPEG")
+    return stream.getvalue()
+
+
+def test_bad_pictures_are_passed_over_as_examples_and_a_class_of_them_has_none(
+    run_cells: RunCells, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    put_pictures(tmp_path / "pictures" / "apple", {**BROKEN, "2.jpg": drawn("red")})
+    put_pictures(tmp_path / "pictures" / "bad", BROKEN)
+    put_pictures(tmp_path / "pictures" / "pear", {"0.jpg": drawn("green")})
+    run_cells("settings", "list", "look", "decode")
+    assert [axes.get_title() for axes in pyplot.gcf().axes] == ["apple", "pear"]
+    assert f"{len(drawn('red'))} bytes of a file -> (224, 224, 3) uint8" in capsys.readouterr().out
+    rows = pd.DataFrame({"label": ["apple", "pear"]})
+    run_cells("map", rows=rows, by_orchard=np.eye(2), np=np, count=2, k=2)
+    assert pyplot.gca().get_legend_handles_labels()[1] == ["apple", "pear"]
+
+
+def test_pictures_that_are_none_are_one_sentence(run_cells: RunCells, tmp_path: Path) -> None:
+    put_pictures(tmp_path / "pictures" / "bad", BROKEN)
+    with pytest.raises(InputError, match=r"^None of the 2 chosen pictures at .* can be decoded: name others\.$"):
+        run_cells("settings", "list", "look")
