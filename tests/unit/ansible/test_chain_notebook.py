@@ -102,3 +102,11 @@ def test_pictures_that_are_none_are_one_sentence(run_cells: RunCells, tmp_path: 
     put_pictures(tmp_path / "pictures" / "bad", BROKEN)
     with pytest.raises(InputError, match=r"^None of the 2 chosen pictures at .* can be decoded: name others\.$"):
         run_cells("settings", "list", "look")
+
+
+def test_a_bucket_s_pictures_on_a_laptop_are_fetched_first(
+    run_cells: RunCells, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ORCHARD_PICTURES", "s3://fruits/pictures")
+    with pytest.raises(InputError, match=r"python -m pipeline download s3://fruits/pictures FOLDER"):
+        run_cells("settings", "list")
