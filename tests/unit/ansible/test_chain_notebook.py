@@ -2,6 +2,9 @@
 
 import io
 import json
+import re
+import shutil
+import subprocess
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -110,3 +113,13 @@ def test_a_bucket_s_pictures_on_a_laptop_are_fetched_first(
     monkeypatch.setenv("ORCHARD_PICTURES", "s3://fruits/pictures")
     with pytest.raises(InputError, match=r"python -m pipeline download s3://fruits/pictures FOLDER"):
         run_cells("settings", "list")
+
+
+def test_on_a_laptop_a_copy_is_opened_that_git_does_not_see() -> None:
+    page = (ROOT / "docs" / "notebooks.md").read_text()
+    [opened] = re.findall(r"jupyter lab (\S+\.ipynb)", page)
+    git = shutil.which("git")
+    assert git
+    ignored = subprocess.run([git, "check-ignore", "--quiet", opened], cwd=ROOT, check=False)
+    assert ignored.returncode == 0, opened
+    assert f"cp ansible/roles/jupyter/files/chain.ipynb {Path(opened).parent}/" in page
