@@ -123,3 +123,13 @@ def test_on_a_laptop_a_copy_is_opened_that_git_does_not_see() -> None:
     ignored = subprocess.run([git, "check-ignore", "--quiet", opened], cwd=ROOT, check=False)
     assert ignored.returncode == 0, opened
     assert f"cp ansible/roles/jupyter/files/chain.ipynb {Path(opened).parent}/" in page
+
+
+def test_what_is_said_of_idle_cores_is_what_is_set() -> None:
+    settings = yaml.safe_load((ROOT / "ansible" / "roles" / "orchard" / "vars" / "main.yml").read_text())
+    idle = settings["orchard_part_settings"]
+    names = ("executorIdleTimeout", "shuffleTracking.timeout", "cachedExecutorIdleTimeout")
+    assert [idle[f"spark.dynamicAllocation.{name}"] for name in names] == ["60s", "60s", "30min"]
+    for file in (ROOT / "docs" / "notebooks.md", ROOT / "docs" / "own-work.md", ROLE / "files" / "chain.ipynb"):
+        said = " ".join(file.read_text().split())
+        assert "after a minute, after half an hour where something is cached" in said, file
