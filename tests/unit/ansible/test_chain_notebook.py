@@ -122,7 +122,7 @@ def test_on_a_laptop_a_copy_is_opened_that_git_does_not_see() -> None:
     assert git
     ignored = subprocess.run([git, "check-ignore", "--quiet", opened], cwd=ROOT, check=False)
     assert ignored.returncode == 0, opened
-    assert f"cp ansible/roles/jupyter/files/chain.ipynb {Path(opened).parent}/" in page
+    assert f"cp -n ansible/roles/jupyter/files/chain.ipynb {Path(opened).parent}/" in page
 
 
 def test_what_is_said_of_idle_cores_is_what_is_set() -> None:
