@@ -5,8 +5,10 @@ import json
 import re
 import shutil
 import subprocess
+import time
 from collections.abc import Callable, Iterator
-from itertools import pairwise
+from functools import reduce
+from itertools import chain, pairwise
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -105,6 +107,45 @@ def test_pictures_that_are_none_are_one_sentence(run_cells: RunCells, tmp_path: 
     put_pictures(tmp_path / "pictures" / "bad", BROKEN)
     with pytest.raises(InputError, match=r"^None of the 2 chosen pictures at .* can be decoded: name others\.$"):
         run_cells("settings", "list", "look")
+
+
+class Partitions:
+    """Rows in partitions, as far as the variance asks Spark for them; `arrived` is how many sums the driver got."""
+
+    def __init__(self, parts: list[list[Any]], arrived: list[int]) -> None:
+        self.parts = parts
+        self.arrived = arrived
+        self.rdd = self
+
+    def select(self, _: str) -> "Partitions":
+        return self
+
+    def coalesce(self, number: int) -> "Partitions":
+        return Partitions([list(chain(*self.parts[first::number])) for first in range(number)], self.arrived)
+
+    def getNumPartitions(self) -> int:  # noqa: N802  # Spark's name
+        return len(self.parts)
+
+    def mapPartitions(self, function: Callable[..., Any]) -> "Partitions":  # noqa: N802
+        return Partitions([list(function(iter(part))) for part in self.parts], self.arrived)
+
+    def treeReduce(self, add: Callable[..., Any]) -> Any:  # noqa: N802
+        sums = list(chain(*self.parts))
+        self.arrived.append(len(sums))
+        return reduce(add, sums)
+
+
+def test_of_any_number_of_partitions_the_driver_gets_a_sum_from_each_core(run_cells: RunCells) -> None:
+    numbers = np.random.default_rng(1).random((5000, 4), np.float32)
+    rows = [{"features": SimpleNamespace(toArray=numbers[row].copy)} for row in range(len(numbers))]
+    arrived: list[int] = []
+    good = Partitions([rows[first::1000] for first in range(1000)], arrived)
+    context = SimpleNamespace(defaultParallelism=3)
+    known = {"good": good, "context": context, "count": len(rows), "COMPONENTS": 2, "plt": pyplot, "time": time}
+    every = run_cells("variance", **known)["every"]
+    assert arrived == [3]
+    variances = np.linalg.eigvalsh(np.cov(numbers.T.astype(np.float64)))[::-1]
+    assert np.allclose(every.explained_variance_ratio, variances / variances.sum())
 
 
 def test_a_bucket_s_pictures_on_a_laptop_are_fetched_first(
