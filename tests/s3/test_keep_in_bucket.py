@@ -2,6 +2,9 @@
 
 import json
 import os
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -180,6 +183,22 @@ def test_when_the_time_is_over_the_rest_is_left_for_the_next_minute(
     assert keep("events", events) == keep_in_bucket.LEFT
     assert not kept()
     monkeypatch.undo()
+
+
+def test_a_request_that_is_not_answered_ends_by_the_clock_and_what_was_put_by_then_is_noted(
+    keep: Keep, events: Path, faulty_s3: FaultyS3
+) -> None:
+    words = [sys.executable, keep_in_bucket.__file__, "events", str(events)]
+    with faulty_s3.gate("PUT", "appstatus") as gate:
+        process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True)
+        gate.wait_until_reached(process)
+        # As the kernel does when the time is over.
+        process.send_signal(signal.SIGALRM)
+        told = process.communicate(timeout=60)[1]
+        assert gate.held == 1
+    assert process.returncode == keep_in_bucket.LEFT
+    assert told.startswith("<4>events were not kept to the last: S3: LateError: ")
+    assert f"{LOG}/events_1_{APP}" in json.loads((events / keep_in_bucket.NOTED).read_text())["kept"]
 
 
 # Notebooks

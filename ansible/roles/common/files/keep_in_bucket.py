@@ -11,6 +11,7 @@ notebooks back first. Exit codes: 0 fine, 75 something was left for the next tim
 import json
 import os
 import re
+import signal
 import stat
 import sys
 import time
@@ -36,6 +37,8 @@ FILE_BYTES, NOTEBOOK_BYTES = 128 * 1024**2, 32 * 1024**2
 FILES, NOTEBOOKS_MOST, LOOKED_AT = 100_000, 2_000, 200_000
 # What is not there by then waits for the next minute; whoever ends the cluster waits for this.
 SECONDS = 40.0
+# It is looked at between files: this ends whatever is under way, before systemd does.
+CLOCK_SECONDS = 45
 TOLD = 5
 # As sysexits.h has it: another time may do.
 LEFT = 75
@@ -79,6 +82,10 @@ class Noted:
         return self.kept.get(name, (0, 0, False))[2]
 
 
+class LateError(BaseException):
+    """The clock has struck. No Exception: urllib3 would ask the next address, and botocore once more."""
+
+
 class Left:
     """What was left for the next time; `has_failed` where that is because of S3 as a whole."""
 
@@ -107,7 +114,7 @@ class Bucket:
         # boto3 gives the metadata service one second, once: too little for a host that is busy.
         os.environ.setdefault("AWS_METADATA_SERVICE_TIMEOUT", "5")
         os.environ.setdefault("AWS_METADATA_SERVICE_NUM_ATTEMPTS", "2")
-        config = Config(connect_timeout=5, read_timeout=15, retries={"max_attempts": 2, "mode": "standard"})
+        config = Config(connect_timeout=2, read_timeout=15, retries={"max_attempts": 2, "mode": "standard"})
         self._s3, self._name = boto3.session.Session().client("s3", config=config), name
 
     def put(self, key: str, content: bytes) -> None:
@@ -263,8 +270,8 @@ def lay(folder: Path, name: str, content: bytes) -> None:
             raise NotADirectoryError(0, "a link is on the way", str(at))
     new = at / f".orchard-{os.getpid()}"
     new.unlink(missing_ok=True)
-    new.write_bytes(content)
     try:
+        new.write_bytes(content)
         (at / name.rpartition("/")[2]).hardlink_to(new)
     finally:
         new.unlink()
@@ -343,7 +350,7 @@ def noting(noted: Noted, folder: Path, left: Left) -> Iterator[None]:
     """Note at the end of the block whatever was put by then; what S3 refuses is left for the next time."""
     try:
         yield
-    except Exception as error:  # boto3 has many kinds, and files may go meanwhile
+    except (Exception, LateError) as error:  # boto3 has many kinds
         left.add("S3", f"{type(error).__name__}: {error}")
         left.has_failed = True
     finally:
@@ -358,12 +365,22 @@ def main(words: list[str]) -> int:
         "events": lambda: keep_events(folder, bucket, left),
         "notebooks": lambda: keep_notebooks(folder, bucket, Path(words[2]), left),
     }
-    keep[kind]()
+    try:
+        keep[kind]()
+    except LateError as error:  # while nobody was asked
+        left.add("files", error)
     for line in left.lines[:TOLD]:
         # systemd takes the number for a warning's.
         print(f"<4>{kind} were not kept to the last: {line}", file=sys.stderr)
     return LEFT if left.lines else 0
 
 
+def late(*_: object) -> None:
+    """What is called when the clock strikes. Raises LateError."""
+    raise LateError(f"it was not done within {CLOCK_SECONDS} s")
+
+
 if __name__ == "__main__":
+    signal.signal(signal.SIGALRM, late)
+    signal.alarm(CLOCK_SECONDS)
     sys.exit(main(sys.argv[1:]))
