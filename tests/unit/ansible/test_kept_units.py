@@ -31,3 +31,13 @@ def test_notebooks_that_do_not_come_back_keep_jupyterlab_from_nothing() -> None:
     )
     assert len(found) == JUPYTER.count("orchard_keep_notebooks") == 1
     assert keep_in_bucket.CLOCK_SECONDS < int(found[0]) < DEFAULT_START_SECONDS
+
+
+def test_whoever_asks_more_often_than_each_minute_is_not_refused() -> None:
+    assert "StartLimitIntervalSec=0" in section(KEPT, "Unit")
+
+
+def test_what_the_program_says_as_it_breaks_is_in_the_journal() -> None:
+    # systemd's level of what has none is `info`, which LogLevelMax leaves out.
+    service = section(KEPT, "Service")
+    assert {"LogLevelMax=notice", "SyslogLevel=warning"} <= set(service)
