@@ -201,6 +201,21 @@ def test_a_request_that_is_not_answered_ends_by_the_clock_and_what_was_put_by_th
     assert f"{LOG}/events_1_{APP}" in json.loads((events / keep_in_bucket.NOTED).read_text())["kept"]
 
 
+def test_a_file_that_goes_meanwhile_keeps_no_other_from_coming(
+    keep: Keep, kept: Callable[[], dict[str, bytes]], events: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find = keep_in_bucket.found
+
+    def found(*words: Any) -> dict[str, keep_in_bucket.Stamp]:
+        there = find(*words)
+        (events / LOG / f"events_1_{APP}").unlink()
+        return there
+
+    monkeypatch.setattr(keep_in_bucket, "found", found)
+    assert keep("events", events) == 0
+    assert kept().keys() == {f"events/{LOG}/appstatus_{APP}.inprogress"}
+
+
 # Notebooks
 
 

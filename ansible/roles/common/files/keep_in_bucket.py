@@ -318,9 +318,11 @@ def read_in_time(
     for name in in_time(names, left):
         if read := content_of(folder / name, most):
             yield name, *read
-        elif (status := os.lstat(folder / name)).st_size > most:
-            left.add(name, f"more than {most} bytes")
-            noted.kept[name] = (status.st_size, status.st_mtime_ns, noted.was_put(name))
+            continue
+        with suppress(FileNotFoundError):  # it has gone meanwhile
+            if (status := os.lstat(folder / name)).st_size > most:
+                left.add(name, f"more than {most} bytes")
+                noted.kept[name] = (status.st_size, status.st_mtime_ns, noted.was_put(name))
 
 
 def content_of(path: Path, most: int) -> tuple[bytes, Stamp] | None:
