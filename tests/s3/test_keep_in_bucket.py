@@ -14,7 +14,7 @@ import pytest
 import zstandard
 
 import keep_in_bucket
-from tests.doubles.s3.faulty import FaultyS3
+from tests.doubles.s3.faulty import Fault, FaultyS3
 
 APP = "app-20261126120000-0000"
 LOG = f"eventlog_v2_{APP}"
@@ -297,3 +297,37 @@ def test_what_was_noted_of_another_bucket_or_is_broken_is_nothing(
         assert keep_notebooks() == 0
         assert json.loads(noted.read_text())["kept"]["mine.ipynb"][2] is True
     assert kept() == {"notebooks/mine.ipynb": b"mine"}
+
+
+def test_a_key_that_has_no_place_here_is_told_of_once_and_what_is_deleted_stays_deleted(
+    home: Path, moto_bucket: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    s3 = boto3.session.Session().client("s3")
+    monkeypatch.setenv("ORCHARD_BUCKET", moto_bucket)
+    for name in ("good.ipynb", "work/a.ipynb", f"{'x' * 256}/b.ipynb"):
+        s3.put_object(Bucket=moto_bucket, Key=f"notebooks/{name}", Body=b"mine")
+    s3.put_object(Bucket=moto_bucket, Key="notebooks/old.ipynb", Body=b"mine", StorageClass="GLACIER")
+    (home / "work").write_text("a file")
+    words = ["notebooks", str(home), str(home.parent / "shipped")]
+    assert keep_in_bucket.main(words) == keep_in_bucket.LEFT
+    told = capsys.readouterr().err
+    assert told.count("\n") == 3
+    assert all(name in told for name in ("work/a.ipynb: FileExistsError", "b.ipynb: OSError", "old.ipynb: Invalid"))
+    (home / "good.ipynb").unlink()
+    assert keep_in_bucket.main(words) == 0
+    assert not (home / "good.ipynb").exists()
+
+
+def test_what_s3_did_not_give_comes_the_next_minute_and_what_was_deleted_meanwhile_does_not(
+    keep_notebooks: Callable[[], int], home: Path, s3: Any, bucket: str, faulty_s3: FaultyS3
+) -> None:
+    for name in ("a", "b"):
+        s3.put_object(Bucket=bucket, Key=f"notebooks/{name}.ipynb", Body=b"mine")
+    # botocore asks thrice.
+    with faulty_s3.spoiling(Fault("status", key="b.ipynb", times=3)):
+        assert keep_notebooks() == keep_in_bucket.LEFT
+    assert not (home / "b.ipynb").exists()
+    (home / "a.ipynb").unlink()
+    assert keep_notebooks() == 0
+    assert (home / "b.ipynb").read_text() == "mine"
+    assert not (home / "a.ipynb").exists()

@@ -135,6 +135,10 @@ class Bucket:
         content: bytes = self._s3.get_object(Bucket=self._name, Key=key)["Body"].read(most + 1)
         return content if len(content) <= most else None
 
+    def has_none(self, error: Exception) -> bool:
+        """Whether `get` raised this because the object has gone, or is archived: another time will not do."""
+        return isinstance(error, self._s3.exceptions.NoSuchKey | self._s3.exceptions.InvalidObjectState)
+
 
 def keep_events(folder: Path, bucket: str, left: Left) -> None:
     """Put parts of event logs that are new or have grown; what Spark's history server deletes here stays there."""
@@ -247,17 +251,28 @@ def notebooks_in(s3: Bucket) -> Iterator[str]:
 
 
 def restore(s3: Bucket, noted: Noted, folder: Path, left: Left) -> None:
-    """Bring back those of the notebooks that are not here: what is here is of this host, and newer."""
-    names = list(islice(notebooks_in(s3), NOTEBOOKS_MOST))
-    for name in in_time([name for name in names if not os.path.lexists(folder / name)], left):
+    """Bring back those of the notebooks that are not here: what is here is of this host, and newer.
+
+    Of one that has no place here is told once. One that S3 did not give now is asked for again the next time.
+    """
+    names, is_whole = list(islice(notebooks_in(s3), NOTEBOOKS_MOST)), True
+    # One that is noted was here: it was deleted since.
+    missing = [name for name in names if name not in noted.kept and not os.path.lexists(folder / name)]
+    for name in in_time(missing, left):
         try:
-            if (content := s3.get(f"{NOTEBOOKS}/{name}", NOTEBOOK_BYTES)) is not None:
+            content = s3.get(f"{NOTEBOOKS}/{name}", NOTEBOOK_BYTES)
+        except Exception as error:  # one that is closed keeps no other from coming
+            left.add(name, f"{type(error).__name__}: {error}")
+            is_whole = is_whole and s3.has_none(error)
+            continue
+        try:
+            if content is not None:
                 lay(folder, name, content)
-        except Exception as error:  # one that is closed, or has no place here, keeps no other from coming
+        except OSError as error:
             left.add(name, f"{type(error).__name__}: {error}")
         if read := content_of(folder / name, NOTEBOOK_BYTES):
             noted.kept[name] = (*read[1], True)
-    noted.is_restored = not left.lines
+    noted.is_restored = is_whole and not left.is_late()
 
 
 def lay(folder: Path, name: str, content: bytes) -> None:
