@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -331,3 +332,32 @@ def test_what_s3_did_not_give_comes_the_next_minute_and_what_was_deleted_meanwhi
     assert keep_notebooks() == 0
     assert (home / "b.ipynb").read_text() == "mine"
     assert not (home / "a.ipynb").exists()
+
+
+def test_a_data_set_beside_the_notebooks_keeps_none_of_them_from_the_bucket(
+    keep_notebooks: Callable[[], int],
+    kept: Callable[[], dict[str, bytes]],
+    home: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(keep_in_bucket, "FOLDER_ENTRIES", 10)
+    monkeypatch.setattr(keep_in_bucket, "LOOKED_AT", 40)
+    for name in ("a/mine.ipynb", "z/many/1/data.csv", *(f"z/many/{number}.jpg" for number in range(20))):
+        (home / name).parent.mkdir(parents=True, exist_ok=True)
+        (home / name).write_text("mine")
+    assert keep_notebooks() == keep_in_bucket.LEFT
+    assert kept() == {"notebooks/a/mine.ipynb": b"mine"}
+    assert "z/many/: there are more than 10 entries" in capsys.readouterr().err
+    # Folder by folder, the shallow ones first: however many there are, none hides what lies higher.
+    for number in range(8):
+        for name in ("x", "y"):
+            (home / "z" / "many" / f"folder{number}" / name).mkdir(parents=True)
+    shutil.rmtree(home / "z" / "many" / "1")
+    for picture in (home / "z" / "many").glob("*.jpg"):
+        picture.unlink()
+    monkeypatch.setattr(keep_in_bucket, "LOOKED_AT", 16)
+    (home / "a" / "later.ipynb").write_text("mine")
+    assert keep_notebooks() == keep_in_bucket.LEFT
+    assert kept().keys() == {"notebooks/a/mine.ipynb", "notebooks/a/later.ipynb"}
+    assert "there are too many files, and the rest is left" in capsys.readouterr().err

@@ -15,6 +15,7 @@ import signal
 import stat
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -35,6 +36,8 @@ STARTED, HEAD_BYTES = b'"SparkListenerApplicationStart"', 4 * 1024**2
 NAME_BYTES, KEY_BYTES, DEPTH = 200, 900, 8
 FILE_BYTES, NOTEBOOK_BYTES = 128 * 1024**2, 32 * 1024**2
 FILES, NOTEBOOKS_MOST, LOOKED_AT = 100_000, 2_000, 200_000
+# In people's folders data lie, too: none of these uses up what all have.
+FOLDER_ENTRIES = 5_000
 # What is not there by then waits for the next minute; whoever ends the cluster waits for this.
 SECONDS = 40.0
 # It is looked at between files: this ends whatever is under way, before systemd does.
@@ -143,7 +146,7 @@ class Bucket:
 def keep_events(folder: Path, bucket: str, left: Left) -> None:
     """Put parts of event logs that are new or have grown; what Spark's history server deletes here stays there."""
     noted = Noted.read(folder, bucket)
-    there = found(folder, lambda name: LOG.fullmatch(name) is not None, FILES, left)
+    there = found(folder, lambda name: LOG.fullmatch(name) is not None, FILES, LOOKED_AT, left)
     # How an application is comes after its parts.
     new = sorted((name for name in there if noted.is_new(name, there[name])), key=lambda name: (not part(name), name))
     ended = [name for name in noted.kept if name.endswith(GOING) and name.removesuffix(GOING) in there]
@@ -228,7 +231,7 @@ def keep_notebooks(folder: Path, bucket: str, shipped: Path, left: Left) -> None
             restore(Bucket(bucket), noted, folder, left)
         if left.has_failed:
             return  # what nobody knows of yet is not written over
-    there = found(folder, is_notebook, NOTEBOOKS_MOST, left)
+    there = found(folder, is_notebook, NOTEBOOKS_MOST, FOLDER_ENTRIES, left)
     if new := sorted(name for name in there if noted.is_new(name, there[name])):
         with noting(noted, folder, left):
             s3 = Bucket(bucket)
@@ -300,16 +303,23 @@ def is_notebook(name: str) -> bool:
     return is_plain and is_shown and len(words) <= DEPTH and name.endswith(".ipynb")
 
 
-def found(folder: Path, is_wanted: Callable[[str], bool], most: int, left: Left) -> dict[str, Stamp]:
-    """Size and time of the files below a folder that are wanted, by their names in it. No link is followed."""
+def found(folder: Path, is_wanted: Callable[[str], bool], most: int, each: int, left: Left) -> dict[str, Stamp]:
+    """Size and time of the files below a folder that are wanted, by their names in it. No link is followed.
+
+    `most` of them, and `each` folder's first entries; folders that lie higher come first.
+    """
     there: dict[str, Stamp] = {}
-    waiting, looked_at = [""], 0
+    waiting, looked_at = deque([""]), 0
     while waiting:
-        below = waiting.pop()
+        below = waiting.popleft()
         try:
-            entries = sorted(os.scandir(folder / below), key=lambda entry: entry.name)
+            with os.scandir(folder / below) as scanned:
+                entries = sorted(islice(scanned, each), key=lambda entry: entry.name)
+                is_whole = next(scanned, None) is None
         except OSError:
             continue  # gone, or closed
+        if not is_whole:
+            left.add(f"./{below}", f"there are more than {each} entries, and the rest is left")
         for entry in entries:
             looked_at += 1
             name = f"{below}{entry.name}"
