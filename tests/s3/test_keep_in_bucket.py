@@ -2,6 +2,10 @@
 
 import json
 import os
+import shutil
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +15,7 @@ import pytest
 import zstandard
 
 import keep_in_bucket
-from tests.doubles.s3.faulty import FaultyS3
+from tests.doubles.s3.faulty import Fault, FaultyS3
 
 APP = "app-20261126120000-0000"
 LOG = f"eventlog_v2_{APP}"
@@ -182,6 +186,37 @@ def test_when_the_time_is_over_the_rest_is_left_for_the_next_minute(
     monkeypatch.undo()
 
 
+def test_a_request_that_is_not_answered_ends_by_the_clock_and_what_was_put_by_then_is_noted(
+    keep: Keep, events: Path, faulty_s3: FaultyS3
+) -> None:
+    words = [sys.executable, keep_in_bucket.__file__, "events", str(events)]
+    with faulty_s3.gate("PUT", "appstatus") as gate:
+        process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True)
+        gate.wait_until_reached(process)
+        # As the kernel does when the time is over.
+        process.send_signal(signal.SIGALRM)
+        told = process.communicate(timeout=60)[1]
+        assert gate.held == 1
+    assert process.returncode == keep_in_bucket.LEFT
+    assert told.startswith("<4>events were not kept to the last: S3: LateError: ")
+    assert f"{LOG}/events_1_{APP}" in json.loads((events / keep_in_bucket.NOTED).read_text())["kept"]
+
+
+def test_a_file_that_goes_meanwhile_keeps_no_other_from_coming(
+    keep: Keep, kept: Callable[[], dict[str, bytes]], events: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find = keep_in_bucket.found
+
+    def found(*words: Any) -> dict[str, keep_in_bucket.Stamp]:
+        there = find(*words)
+        (events / LOG / f"events_1_{APP}").unlink()
+        return there
+
+    monkeypatch.setattr(keep_in_bucket, "found", found)
+    assert keep("events", events) == 0
+    assert kept().keys() == {f"events/{LOG}/appstatus_{APP}.inprogress"}
+
+
 # Notebooks
 
 
@@ -263,3 +298,66 @@ def test_what_was_noted_of_another_bucket_or_is_broken_is_nothing(
         assert keep_notebooks() == 0
         assert json.loads(noted.read_text())["kept"]["mine.ipynb"][2] is True
     assert kept() == {"notebooks/mine.ipynb": b"mine"}
+
+
+def test_a_key_that_has_no_place_here_is_told_of_once_and_what_is_deleted_stays_deleted(
+    home: Path, moto_bucket: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    s3 = boto3.session.Session().client("s3")
+    monkeypatch.setenv("ORCHARD_BUCKET", moto_bucket)
+    for name in ("good.ipynb", "work/a.ipynb", f"{'x' * 256}/b.ipynb"):
+        s3.put_object(Bucket=moto_bucket, Key=f"notebooks/{name}", Body=b"mine")
+    s3.put_object(Bucket=moto_bucket, Key="notebooks/old.ipynb", Body=b"mine", StorageClass="GLACIER")
+    (home / "work").write_text("a file")
+    words = ["notebooks", str(home), str(home.parent / "shipped")]
+    assert keep_in_bucket.main(words) == keep_in_bucket.LEFT
+    told = capsys.readouterr().err
+    assert told.count("\n") == 3
+    assert all(name in told for name in ("work/a.ipynb: FileExistsError", "b.ipynb: OSError", "old.ipynb: Invalid"))
+    (home / "good.ipynb").unlink()
+    assert keep_in_bucket.main(words) == 0
+    assert not (home / "good.ipynb").exists()
+
+
+def test_what_s3_did_not_give_comes_the_next_minute_and_what_was_deleted_meanwhile_does_not(
+    keep_notebooks: Callable[[], int], home: Path, s3: Any, bucket: str, faulty_s3: FaultyS3
+) -> None:
+    for name in ("a", "b"):
+        s3.put_object(Bucket=bucket, Key=f"notebooks/{name}.ipynb", Body=b"mine")
+    # botocore asks thrice.
+    with faulty_s3.spoiling(Fault("status", key="b.ipynb", times=3)):
+        assert keep_notebooks() == keep_in_bucket.LEFT
+    assert not (home / "b.ipynb").exists()
+    (home / "a.ipynb").unlink()
+    assert keep_notebooks() == 0
+    assert (home / "b.ipynb").read_text() == "mine"
+    assert not (home / "a.ipynb").exists()
+
+
+def test_a_data_set_beside_the_notebooks_keeps_none_of_them_from_the_bucket(
+    keep_notebooks: Callable[[], int],
+    kept: Callable[[], dict[str, bytes]],
+    home: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(keep_in_bucket, "FOLDER_ENTRIES", 10)
+    monkeypatch.setattr(keep_in_bucket, "LOOKED_AT", 40)
+    for name in ("a/mine.ipynb", "z/many/1/data.csv", *(f"z/many/{number}.jpg" for number in range(20))):
+        (home / name).parent.mkdir(parents=True, exist_ok=True)
+        (home / name).write_text("mine")
+    assert keep_notebooks() == keep_in_bucket.LEFT
+    assert kept() == {"notebooks/a/mine.ipynb": b"mine"}
+    assert "z/many/: there are more than 10 entries" in capsys.readouterr().err
+    # Folder by folder, the shallow ones first: however many there are, none hides what lies higher.
+    for number in range(8):
+        for name in ("x", "y"):
+            (home / "z" / "many" / f"folder{number}" / name).mkdir(parents=True)
+    shutil.rmtree(home / "z" / "many" / "1")
+    for picture in (home / "z" / "many").glob("*.jpg"):
+        picture.unlink()
+    monkeypatch.setattr(keep_in_bucket, "LOOKED_AT", 16)
+    (home / "a" / "later.ipynb").write_text("mine")
+    assert keep_notebooks() == keep_in_bucket.LEFT
+    assert kept().keys() == {"notebooks/a/mine.ipynb", "notebooks/a/later.ipynb"}
+    assert "there are too many files, and the rest is left" in capsys.readouterr().err

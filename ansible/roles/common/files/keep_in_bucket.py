@@ -11,9 +11,11 @@ notebooks back first. Exit codes: 0 fine, 75 something was left for the next tim
 import json
 import os
 import re
+import signal
 import stat
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -34,8 +36,12 @@ STARTED, HEAD_BYTES = b'"SparkListenerApplicationStart"', 4 * 1024**2
 NAME_BYTES, KEY_BYTES, DEPTH = 200, 900, 8
 FILE_BYTES, NOTEBOOK_BYTES = 128 * 1024**2, 32 * 1024**2
 FILES, NOTEBOOKS_MOST, LOOKED_AT = 100_000, 2_000, 200_000
+# In people's folders data lie, too: none of these uses up what all have.
+FOLDER_ENTRIES = 5_000
 # What is not there by then waits for the next minute; whoever ends the cluster waits for this.
 SECONDS = 40.0
+# It is looked at between files: this ends whatever is under way, before systemd does.
+CLOCK_SECONDS = 45
 TOLD = 5
 # As sysexits.h has it: another time may do.
 LEFT = 75
@@ -79,6 +85,10 @@ class Noted:
         return self.kept.get(name, (0, 0, False))[2]
 
 
+class LateError(BaseException):
+    """The clock has struck. No Exception: urllib3 would ask the next address, and botocore once more."""
+
+
 class Left:
     """What was left for the next time; `has_failed` where that is because of S3 as a whole."""
 
@@ -107,7 +117,7 @@ class Bucket:
         # boto3 gives the metadata service one second, once: too little for a host that is busy.
         os.environ.setdefault("AWS_METADATA_SERVICE_TIMEOUT", "5")
         os.environ.setdefault("AWS_METADATA_SERVICE_NUM_ATTEMPTS", "2")
-        config = Config(connect_timeout=5, read_timeout=15, retries={"max_attempts": 2, "mode": "standard"})
+        config = Config(connect_timeout=2, read_timeout=15, retries={"max_attempts": 2, "mode": "standard"})
         self._s3, self._name = boto3.session.Session().client("s3", config=config), name
 
     def put(self, key: str, content: bytes) -> None:
@@ -128,11 +138,15 @@ class Bucket:
         content: bytes = self._s3.get_object(Bucket=self._name, Key=key)["Body"].read(most + 1)
         return content if len(content) <= most else None
 
+    def has_none(self, error: Exception) -> bool:
+        """Whether `get` raised this because the object has gone, or is archived: another time will not do."""
+        return isinstance(error, self._s3.exceptions.NoSuchKey | self._s3.exceptions.InvalidObjectState)
+
 
 def keep_events(folder: Path, bucket: str, left: Left) -> None:
     """Put parts of event logs that are new or have grown; what Spark's history server deletes here stays there."""
     noted = Noted.read(folder, bucket)
-    there = found(folder, lambda name: LOG.fullmatch(name) is not None, FILES, left)
+    there = found(folder, lambda name: LOG.fullmatch(name) is not None, FILES, LOOKED_AT, left)
     # How an application is comes after its parts.
     new = sorted((name for name in there if noted.is_new(name, there[name])), key=lambda name: (not part(name), name))
     ended = [name for name in noted.kept if name.endswith(GOING) and name.removesuffix(GOING) in there]
@@ -217,7 +231,7 @@ def keep_notebooks(folder: Path, bucket: str, shipped: Path, left: Left) -> None
             restore(Bucket(bucket), noted, folder, left)
         if left.has_failed:
             return  # what nobody knows of yet is not written over
-    there = found(folder, is_notebook, NOTEBOOKS_MOST, left)
+    there = found(folder, is_notebook, NOTEBOOKS_MOST, FOLDER_ENTRIES, left)
     if new := sorted(name for name in there if noted.is_new(name, there[name])):
         with noting(noted, folder, left):
             s3 = Bucket(bucket)
@@ -240,17 +254,28 @@ def notebooks_in(s3: Bucket) -> Iterator[str]:
 
 
 def restore(s3: Bucket, noted: Noted, folder: Path, left: Left) -> None:
-    """Bring back those of the notebooks that are not here: what is here is of this host, and newer."""
-    names = list(islice(notebooks_in(s3), NOTEBOOKS_MOST))
-    for name in in_time([name for name in names if not os.path.lexists(folder / name)], left):
+    """Bring back those of the notebooks that are not here: what is here is of this host, and newer.
+
+    Of one that has no place here is told once. One that S3 did not give now is asked for again the next time.
+    """
+    names, is_whole = list(islice(notebooks_in(s3), NOTEBOOKS_MOST)), True
+    # One that is noted was here: it was deleted since.
+    missing = [name for name in names if name not in noted.kept and not os.path.lexists(folder / name)]
+    for name in in_time(missing, left):
         try:
-            if (content := s3.get(f"{NOTEBOOKS}/{name}", NOTEBOOK_BYTES)) is not None:
+            content = s3.get(f"{NOTEBOOKS}/{name}", NOTEBOOK_BYTES)
+        except Exception as error:  # one that is closed keeps no other from coming
+            left.add(name, f"{type(error).__name__}: {error}")
+            is_whole = is_whole and s3.has_none(error)
+            continue
+        try:
+            if content is not None:
                 lay(folder, name, content)
-        except Exception as error:  # one that is closed, or has no place here, keeps no other from coming
+        except OSError as error:
             left.add(name, f"{type(error).__name__}: {error}")
         if read := content_of(folder / name, NOTEBOOK_BYTES):
             noted.kept[name] = (*read[1], True)
-    noted.is_restored = not left.lines
+    noted.is_restored = is_whole and not left.is_late()
 
 
 def lay(folder: Path, name: str, content: bytes) -> None:
@@ -263,8 +288,8 @@ def lay(folder: Path, name: str, content: bytes) -> None:
             raise NotADirectoryError(0, "a link is on the way", str(at))
     new = at / f".orchard-{os.getpid()}"
     new.unlink(missing_ok=True)
-    new.write_bytes(content)
     try:
+        new.write_bytes(content)
         (at / name.rpartition("/")[2]).hardlink_to(new)
     finally:
         new.unlink()
@@ -278,16 +303,23 @@ def is_notebook(name: str) -> bool:
     return is_plain and is_shown and len(words) <= DEPTH and name.endswith(".ipynb")
 
 
-def found(folder: Path, is_wanted: Callable[[str], bool], most: int, left: Left) -> dict[str, Stamp]:
-    """Size and time of the files below a folder that are wanted, by their names in it. No link is followed."""
+def found(folder: Path, is_wanted: Callable[[str], bool], most: int, each: int, left: Left) -> dict[str, Stamp]:
+    """Size and time of the files below a folder that are wanted, by their names in it. No link is followed.
+
+    `most` of them, and `each` folder's first entries; folders that lie higher come first.
+    """
     there: dict[str, Stamp] = {}
-    waiting, looked_at = [""], 0
+    waiting, looked_at = deque([""]), 0
     while waiting:
-        below = waiting.pop()
+        below = waiting.popleft()
         try:
-            entries = sorted(os.scandir(folder / below), key=lambda entry: entry.name)
+            with os.scandir(folder / below) as scanned:
+                entries = sorted(islice(scanned, each), key=lambda entry: entry.name)
+                is_whole = next(scanned, None) is None
         except OSError:
             continue  # gone, or closed
+        if not is_whole:
+            left.add(f"./{below}", f"there are more than {each} entries, and the rest is left")
         for entry in entries:
             looked_at += 1
             name = f"{below}{entry.name}"
@@ -311,9 +343,11 @@ def read_in_time(
     for name in in_time(names, left):
         if read := content_of(folder / name, most):
             yield name, *read
-        elif (status := os.lstat(folder / name)).st_size > most:
-            left.add(name, f"more than {most} bytes")
-            noted.kept[name] = (status.st_size, status.st_mtime_ns, noted.was_put(name))
+            continue
+        with suppress(FileNotFoundError):  # it has gone meanwhile
+            if (status := os.lstat(folder / name)).st_size > most:
+                left.add(name, f"more than {most} bytes")
+                noted.kept[name] = (status.st_size, status.st_mtime_ns, noted.was_put(name))
 
 
 def content_of(path: Path, most: int) -> tuple[bytes, Stamp] | None:
@@ -343,7 +377,7 @@ def noting(noted: Noted, folder: Path, left: Left) -> Iterator[None]:
     """Note at the end of the block whatever was put by then; what S3 refuses is left for the next time."""
     try:
         yield
-    except Exception as error:  # boto3 has many kinds, and files may go meanwhile
+    except (Exception, LateError) as error:  # boto3 has many kinds
         left.add("S3", f"{type(error).__name__}: {error}")
         left.has_failed = True
     finally:
@@ -358,12 +392,22 @@ def main(words: list[str]) -> int:
         "events": lambda: keep_events(folder, bucket, left),
         "notebooks": lambda: keep_notebooks(folder, bucket, Path(words[2]), left),
     }
-    keep[kind]()
+    try:
+        keep[kind]()
+    except LateError as error:  # while nobody was asked
+        left.add("files", error)
     for line in left.lines[:TOLD]:
         # systemd takes the number for a warning's.
         print(f"<4>{kind} were not kept to the last: {line}", file=sys.stderr)
     return LEFT if left.lines else 0
 
 
+def late(*_: object) -> None:
+    """What is called when the clock strikes. Raises LateError."""
+    raise LateError(f"it was not done within {CLOCK_SECONDS} s")
+
+
 if __name__ == "__main__":
+    signal.signal(signal.SIGALRM, late)
+    signal.alarm(CLOCK_SECONDS)
     sys.exit(main(sys.argv[1:]))
