@@ -11,7 +11,7 @@ from pathlib import Path
 from scripts import console
 from scripts.aws.bucket import RUNS, Bucket, bucket_of, environment_key, job_key
 from scripts.cluster import Cluster
-from scripts.errors import ConfigurationError, InputError
+from scripts.errors import BusyError, ConfigurationError, InputError
 from scripts.hosts import orchard_run
 from scripts.hosts.orchard_run import NotConfiguredError
 from scripts.hosts.ssh import Hosts, Remote
@@ -125,7 +125,7 @@ def _sent(bucket: Bucket, job: OwnJob, code: Code, environment: Environment | No
         raise
     try:
         yield digest
-    except ConfigurationError:  # after a lost connection it may have begun
+    except (ConfigurationError, BusyError):  # after a lost connection it may have begun
         forget()
         raise
 
