@@ -2,8 +2,8 @@
 """The operator's one door to this host: begins and ends runs, says how they are, and gives out logs. Answers in JSON.
 
 It runs as root by way of sudo and takes what the host is from /etc/orchard/cluster.json, which Ansible writes. Exit
-codes: 0 fine, 2 asked for what cannot be, 8 another run is under way, 78 the host is not configured; others are those of
-the program that failed.
+codes: 0 fine, 2 asked for what cannot be, 8 another run is under way, 78 the host is not configured; others are those
+of the program that failed.
 """
 
 import argparse

@@ -5,8 +5,8 @@
     own_job.py end NAME                                           after it, however it ended
 
 What was sent lies below `jobs/NAME/` in the bucket, and others may write there: nothing is run whose SHA-256 is not the
-one that came over SSH. Exit codes: the program's own; 22 where the bucket cannot be used or holds something else, or the
-master's disk is full, 130 when it was asked to stop, 137 when it took more memory than it may.
+one that came over SSH. Exit codes: the program's own; 22 where the bucket cannot be used or holds something else, or
+the master's disk is full, 130 when it was asked to stop, 137 when it took more memory than it may.
 """
 
 import argparse
@@ -252,7 +252,7 @@ def end_session(session: int) -> None:
 
 
 def end_unit(name: str) -> None:
-    """End what the program has left outside its session: the unit stays after a job that ended well, and so would it."""
+    """End what the program has left outside its session: its unit stays after a good end, and so would it."""
     group = own_group()
     if not group.endswith(f"-{name}.service"):
         return  # not a unit of this job's own: others are in there
