@@ -5,13 +5,15 @@ import shlex
 from typing import Any
 
 from scripts.cluster import Host
-from scripts.errors import ConfigurationError
+from scripts.errors import BusyError, ConfigurationError, OperatorError
 from scripts.hosts.ssh import Remote
 
 FACTS = "/etc/orchard/cluster.json"
 PROGRAM = "/usr/local/bin/orchard-run"
 # orchard-run's own word for a host that Ansible has not come to the end of.
 NOT_CONFIGURED = 78
+# And for a run that would begin beside another.
+UNDER_WAY = 8
 SECONDS = 30
 
 
@@ -31,7 +33,8 @@ def facts(hosts: Remote, host: Host) -> dict[str, Any]:
 def ask(hosts: Remote, host: Host, *words: str, timeout: float = SECONDS, log: bool = True) -> Any:
     """What orchard-run answers on the host, parsed.
 
-    Raises ConfigurationError with its sentence when it refuses, HostError when the host cannot be reached.
+    Raises ConfigurationError with its sentence when it refuses, BusyError when another run is under way, HostError when
+    the host cannot be reached.
     """
     done = hosts.run(host, command(*words), check=False, timeout=timeout, log=log)
     if done.code:
@@ -44,11 +47,13 @@ def command(*words: str) -> str:
     return f"test -x {PROGRAM} || exit {NOT_CONFIGURED}; sudo {PROGRAM} {shlex.join(words)}"
 
 
-def refusal(host: Host, word: str, code: int, said: str) -> ConfigurationError:
+def refusal(host: Host, word: str, code: int, said: str) -> OperatorError:
     """What to raise where orchard-run ended with that code, and said this on standard error."""
     if code == NOT_CONFIGURED:
         return _not_configured(host)
     sentence = said.strip().rpartition("\n")[2].removeprefix("orchard-run: ").removesuffix(".")
+    if code == UNDER_WAY:
+        return BusyError(f"{sentence}.")
     return ConfigurationError(
         f"{host.name} could not do `{word}` ({sentence or f'exit code {code}'}): `make logs` tells more.", sentence
     )

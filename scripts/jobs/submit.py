@@ -11,7 +11,7 @@ from pathlib import Path
 from scripts import console
 from scripts.aws.bucket import RUNS, Bucket, bucket_of, environment_key, job_key
 from scripts.cluster import Cluster
-from scripts.errors import ConfigurationError, HostError, InputError, OperatorError
+from scripts.errors import BusyError, ConfigurationError, HostError, InputError, OperatorError
 from scripts.hosts import orchard_run
 from scripts.hosts.orchard_run import NotConfiguredError
 from scripts.hosts.ssh import Hosts, Remote
@@ -125,7 +125,7 @@ def _sent(hosts: Remote, bucket: Bucket, job: OwnJob, code: Code, environment: E
         raise
     try:
         yield digest
-    except ConfigurationError:
+    except (ConfigurationError, BusyError):
         forget()
         raise
     except (HostError, KeyboardInterrupt) as broken_off:

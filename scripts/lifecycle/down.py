@@ -35,12 +35,14 @@ def down(purge: bool = False) -> None:
     clients.account(region)
     with lock.changing(name, "down"):
         up_now = _current()
-        if up_now:
-            at_work.ask_before(up_now, "Take the cluster down all the same?")
+        question = "Take the cluster down all the same?"
+        is_at_work = at_work.ask_before(up_now, question) if up_now else False
         if purge:
             _ask_before_purge(region, name)
         if up_now:
             with console.phase("Logs") as under_way:
+                if is_at_work:
+                    at_work.end_runs(up_now, under_way.note)
                 _close_ledger(up_now, under_way)
                 logs.save_to_bucket(up_now, under_way)
         until = life.ran_until(up_now) if up_now else None

@@ -31,8 +31,10 @@ def stop() -> None:
         if are_off(cluster):
             console.say(f"Cluster {cluster.name} is stopped already. Next: make start")
             return
-        at_work.ask_before(cluster, "Stop the cluster all the same?")
+        is_at_work = at_work.ask_before(cluster, "Stop the cluster all the same?")
         with console.phase("Stop") as under_way:
+            if is_at_work:
+                at_work.end_runs(cluster, under_way.note)
             _keep_files(cluster, under_way)
             ends.save_last_entry(cluster, STOPPED, under_way)
             staying = _switch_off(cluster, under_way)

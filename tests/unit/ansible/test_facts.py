@@ -96,6 +96,8 @@ def test_a_run_is_as_hardened_as_the_daemons(facts: dict[str, Any]) -> None:
     assert [line for line in properties if line.startswith("ReadWritePaths=")] == ["ReadWritePaths=/srv/spark"]
     # How it ended is asked for afterwards, and the driver alone hears that it is to end.
     assert {"RemainAfterExit=yes", "KillMode=mixed", "TimeoutStopSec=120"} <= set(properties)
+    # A shutdown waits for it, and leaves it the network to keep its log by.
+    assert {"After=network-online.target", "After=systemd-resolved.service"} <= set(properties)
     # Java and OpenVINO compile at run time.
     assert not any(line.startswith("MemoryDenyWriteExecute") for line in properties)
 

@@ -8,6 +8,7 @@ import os
 import pwd
 import socket
 import tarfile
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -17,7 +18,8 @@ from typing import Any
 import pytest
 
 from scripts.aws import bucket
-from tests.waiting import wait_until
+from scripts.runs import start
+from scripts.runs.systemd_unit import Unit
 
 PROGRAM = Path(__file__).resolve().parents[3] / "ansible" / "roles" / "common" / "files" / "orchard_run.py"
 UNIT = {
@@ -200,11 +202,14 @@ def test_a_person_s_own_program_is_begun_by_its_launcher_and_looked_after_at_its
     assert begun[job + 1 :] == ["-I", "/opt/orchard/own_job.py", "run", "r", "--main=my.py", "--", "$$HOME"]
 
 
-def test_a_run_that_is_under_way_is_not_started_again(host: Host, refusal: Callable[..., tuple[int, str]]) -> None:
-    host.say("systemctl", shown(**RUNNING))
-    assert refusal("start", "r", "--") == (2, "orchard-run: Run r is under way.\n")
+@pytest.mark.parametrize("run_id", ["r", "another"])
+def test_no_run_begins_beside_another(host: Host, refusal: Callable[..., tuple[int, str]], run_id: str) -> None:
+    host.say("systemctl", f"{shown(Id='orchard-run-ended.service')}\n{shown(**RUNNING)}")
+    # In the operator's own words, and with its code.
+    busy = start.busy(Unit("r", is_running=True, code=None, began_at=1000.0, ended_at=None))
+    assert refusal("start", run_id, "--") == (busy.exit_code, f"orchard-run: {busy}\n")
     assert host.asked("systemd-run") == []
-    assert [words[0] for words in host.asked("systemctl")] == ["show"]
+    assert [(words[0], words[-1]) for words in host.asked("systemctl")] == [("show", "orchard-run-*.service")]
 
 
 @pytest.mark.parametrize(
@@ -235,12 +240,16 @@ def test_a_run_begins_while_the_cluster_is_about_to_end_for_idleness_and_holds_i
 
 
 def test_a_run_that_begins_in_the_second_of_the_stop_waits_for_the_keepers_last_word(
-    host: Host, program: Any, refusal: Callable[..., tuple[int, str]]
+    host: Host, program: Any, refusal: Callable[..., tuple[int, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with ThreadPoolExecutor() as pool:
         with program.held_by_keeper(host.facts):
+            is_locked, tried = program.is_locked, threading.Event()
+            monkeypatch.setattr(program, "is_locked", lambda descriptor: tried.set() or is_locked(descriptor))
             begun = pool.submit(refusal, "start", "r", "--")
-            wait_until(lambda: host.asked("systemctl"), "the start to have come as far as the lock", 10)
+            assert tried.wait(10)
+            # What goes on is asked for while nobody else begins anything.
+            assert host.asked("systemctl") == []
             (host.folder / "run" / "state.json").write_text(json.dumps({"ended": "idle: nothing at work"}))
         assert begun.result(timeout=30)[0] == 2
     assert host.asked("systemd-run") == []

@@ -66,6 +66,13 @@ def test_a_role_whose_names_others_share_does_nothing_by_itself(role: str) -> No
         assert not (ROLES / other / "tasks").exists()
 
 
+def test_packages_that_a_program_asks_spark_for_have_a_place_whoever_it_runs_as() -> None:
+    # Spark's own is below the home that the system's list of users has: neither of them may write there.
+    own = load(ROLES / "spark" / "tasks" / "own.yml")[0]["vars"]["spark_client_settings"]
+    assert "'spark.jars.ivy': '/tmp/.ivy'" in own
+    assert load(ROLES / "connect" / "vars" / "main.yml")["connect_spark_settings"]["spark.jars.ivy"] == "/tmp/.ivy"
+
+
 def heard_as(handler: dict[str, Any]) -> list[str]:
     return [handler["name"], *as_list(handler.get("listen"))]
 

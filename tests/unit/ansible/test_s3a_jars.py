@@ -1,6 +1,7 @@
 """The jars of s3a on a host: from the bucket, else from the Maven repository, as the lock says, or not at all."""
 
 import hashlib
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -91,12 +92,25 @@ def test_a_repository_that_lacks_one_is_refused_too(repository: Repository, tmp_
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_an_earlier_lock_or_a_host_that_went_down_has_left_goes(repository: Repository, tmp_path: Path) -> None:
-    (tmp_path / "before").mkdir()
-    (tmp_path / ".new-x").mkdir()
+def test_what_earlier_locks_or_a_host_that_went_down_have_left_goes_but_what_programs_under_way_have_open(
+    repository: Repository, tmp_path: Path
+) -> None:
+    for age, name in enumerate((".new-x", "before", "long-before", "longer-before")):
+        (tmp_path / name).mkdir()
+        os.utime(tmp_path / name, (1e9 - age, 1e9 - age))
     s3a_jars.provide(JARS, tmp_path / "lock")
-    assert [folder.name for folder in tmp_path.iterdir()] == ["lock"]
+    assert {folder.name for folder in tmp_path.iterdir()} == {"before", "lock"}
     assert (tmp_path / "lock").stat().st_mode & 0o777 == 0o755
+
+
+def test_a_host_that_is_busy_has_time_to_say_who_it_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    asked: dict[str, str] = {}
+    monkeypatch.setattr(os, "environ", {})
+    monkeypatch.setattr("boto3.client", lambda *_, **__: asked.update(os.environ))
+    (tmp_path / "lock").write_text("")
+    (tmp_path / s3a_jars.lock_id("")).mkdir()
+    s3a_jars.main(tmp_path / "lock", tmp_path, "b")
+    assert asked == {"AWS_METADATA_SERVICE_TIMEOUT": "5", "AWS_METADATA_SERVICE_NUM_ATTEMPTS": "4"}
 
 
 def test_a_lock_is_read_line_by_line(tmp_path: Path) -> None:

@@ -2,7 +2,8 @@
 """The operator's one door to this host: begins and ends runs, says how they are, and gives out logs. Answers in JSON.
 
 It runs as root by way of sudo and takes what the host is from /etc/orchard/cluster.json, which Ansible writes. Exit
-codes: 0 fine, 2 asked for what cannot be, 78 the host is not configured; others are those of the program that failed.
+codes: 0 fine, 2 asked for what cannot be, 8 another run is under way, 78 the host is not configured; others are those
+of the program that failed.
 """
 
 import argparse
@@ -35,7 +36,7 @@ from urllib.parse import urlsplit
 FACTS = Path("/etc/orchard/cluster.json")
 PYTHON = "/usr/bin/python3"
 RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-CANNOT_BE, NOT_CONFIGURED = 2, 78
+CANNOT_BE, UNDER_WAY, NOT_CONFIGURED = 2, 8, 78
 # The kernel's number for a program that ended by itself (CLD_EXITED); other numbers mean a signal.
 EXITED = "1"
 CURSOR = "-- cursor: "
@@ -112,16 +113,16 @@ def unit_of(facts: Facts, run_id: str) -> str:
 def start(facts: Facts, run_id: str, description: str, job: list[str], is_own: bool = False) -> dict[str, str]:
     """Start the job as a transient unit, as hardened as the daemons. An ended unit of that name gives way.
 
+    Raises RefusalError where another goes on: whoever asks has looked some minutes ago.
     With `is_own` it is a person's own program, and the words are the launcher's.
     """
     name = unit_of(facts, run_id)
     if not all(word.isprintable() for word in (description, *job)):
         # systemd writes what it is given into a unit's file, where a line's end begins another setting.
         raise RefusalError("A run's words and description are of printable characters only.")
-    if any(run["run_id"] == run_id and run["is_running"] for run in runs(facts, name)):
-        raise RefusalError(f"Run {run_id} is under way.")
     with held_by_keeper(facts) as state:
         require_staying(state)
+        require_alone(facts)
         if is_own:
             start_unit(name, description, own_command(facts, run_id, job), own_properties(facts, run_id))
         else:
@@ -135,6 +136,17 @@ def require_staying(state: dict[str, Any]) -> None:
     # One that ends for idleness goes on for this work.
     if over := state.get("ended") or (ending if ending.startswith(TOO_OLD) else ""):
         raise RefusalError(f"The cluster is stopping ({over}): wait until it has, `make start`, then again.")
+
+
+def require_alone(facts: Facts) -> None:
+    """Raise RefusalError where a run is under way: one at a time."""
+    for run in runs(facts):
+        if run["is_running"]:
+            raise RefusalError(
+                f"Run {run['run_id']} is under way and has all cores: `make follow` attaches to it, `make stop-run` "
+                "ends it.",
+                UNDER_WAY,
+            )
 
 
 @contextmanager
@@ -216,9 +228,9 @@ def stop(facts: Facts, run_id: str) -> dict[str, str]:
     return {"run_id": run_id}
 
 
-def runs(facts: Facts, pattern: str = "") -> list[dict[str, Any]]:
+def runs(facts: Facts) -> list[dict[str, Any]]:
     """Every run since the host booted, the latest begun last."""
-    shown = show(pattern or f"{facts['run_prefix']}*.service").split("\n\n")
+    shown = show(f"{facts['run_prefix']}*.service").split("\n\n")
     found = [run for block in shown if (run := run_in(facts, properties(block)))]
     return sorted(found, key=lambda run: run["began_at"])
 
@@ -734,7 +746,7 @@ def main(words: list[str]) -> int:
         return 1
     except subprocess.CalledProcessError as error:
         print(f"orchard-run: {Path(error.cmd[0]).name} ended with code {error.returncode}.", file=sys.stderr)
-        return 1 if error.returncode in (CANNOT_BE, NOT_CONFIGURED) else error.returncode
+        return 1 if error.returncode in (CANNOT_BE, UNDER_WAY, NOT_CONFIGURED) else error.returncode
     return 0
 
 

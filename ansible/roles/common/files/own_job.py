@@ -5,8 +5,8 @@
     own_job.py end NAME                                           after it, however it ended
 
 What was sent lies below `jobs/NAME/` in the bucket, and others may write there: nothing is run whose SHA-256 is not the
-one that came over SSH. Exit codes: the program's own; 22 where the bucket cannot be used or holds something else, 130
-when it was asked to stop, 137 when it took more memory than it may.
+one that came over SSH. Exit codes: the program's own; 22 where the bucket cannot be used or holds something else, or
+the master's disk is full, 130 when it was asked to stop, 137 when it took more memory than it may.
 """
 
 import argparse
@@ -22,6 +22,7 @@ import tarfile
 import threading
 import time
 import zipfile
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -36,6 +37,7 @@ LOOK_SECONDS, MEMORY_SECONDS = 0.2, 0.5
 # systemd gives the unit two minutes from the request to stop on.
 KIND_SECONDS, SPARK_SECONDS, DRAIN_SECONDS = 60.0, 20.0, 5.0
 MIB = 1024**2
+CGROUPS = Path("/sys/fs/cgroup")
 SPARKS_OWN = "java"
 
 
@@ -63,7 +65,9 @@ def client() -> Any:
     import boto3  # what a test asks for without it needs none
     from botocore.config import Config
 
-    return boto3.client("s3", config=Config(retries={"max_attempts": 6, "mode": "standard"}))
+    # Where S3 drops packets, a job that is asked to stop says so in the time that it has.
+    retries = {"max_attempts": 3, "mode": "standard"}
+    return boto3.client("s3", config=Config(connect_timeout=3, read_timeout=20, retries=retries))
 
 
 def fetch(source: str, digest: str, target: Path) -> None:
@@ -188,6 +192,7 @@ def execute(folder: Path, name: str, main: str, words: list[str], log: BinaryIO,
     ate = watch(child, memory_bytes(), asked)
     code = 128 - child.returncode if child.returncode < 0 else child.returncode
     end_session(child.pid)
+    end_unit(name)
     reader.join(DRAIN_SECONDS)
     if ate or oom_kills():
         return KILLED, True
@@ -196,17 +201,23 @@ def execute(folder: Path, name: str, main: str, words: list[str], log: BinaryIO,
 
 
 def pump(source: BinaryIO, log: BinaryIO) -> None:
-    """Hand on what the program prints, as it comes, and keep the first LOG_BYTES of it."""
+    """Hand on what the program prints, as it comes, and keep the first LOG_BYTES of it, as far as the disk has room.
+
+    It reads on whatever becomes of that: a program that nobody listens to waits for ever.
+    """
     kept = 0
     while data := os.read(source.fileno(), 65536):
-        sys.stdout.buffer.write(data)
-        sys.stdout.buffer.flush()
+        with suppress(OSError):
+            sys.stdout.buffer.write(data)
+            sys.stdout.buffer.flush()
         if kept < LOG_BYTES:
-            log.write(data)
-            log.flush()
-            kept += len(data)
-            if kept >= LOG_BYTES:
-                log.write(b"\n(cut here)\n")
+            try:
+                log.write(data)
+                kept += len(data)
+                if kept >= LOG_BYTES:
+                    log.write(b"\n(cut here)\n")
+            except OSError:
+                kept = LOG_BYTES
 
 
 def watch(child: subprocess.Popen[bytes], most: int, asked: Asked) -> bool:
@@ -238,6 +249,17 @@ def end_session(session: int) -> None:
             time.sleep(LOOK_SECONDS)  # between two looks at processes that are nobody's children here
         else:
             return
+
+
+def end_unit(name: str) -> None:
+    """End what the program has left outside its session: its unit stays after a good end, and so would it."""
+    group = own_group()
+    if not group.endswith(f"-{name}.service"):
+        return  # not a unit of this job's own: others are in there
+    with suppress(OSError):
+        found = map(int, (CGROUPS / group.lstrip("/") / "cgroup.procs").read_text().split())
+        # 0 is one that cannot be seen from here, and to kill the whole of this group.
+        send(signal.SIGKILL, [process for process in found if process not in (0, os.getpid())])
 
 
 def send(number: int, processes: list[int]) -> None:
@@ -286,11 +308,15 @@ def memory_bytes() -> int:
     return int(os.environ.get("ORCHARD_JOB_MEMORY_MB") or 0) * MIB
 
 
+def own_group() -> str:
+    """The unit's group of processes, as the kernel names it; whoever comes after the unit's end is in one below it."""
+    return Path("/proc/self/cgroup").read_text().strip().rpartition("::")[2].removesuffix("/.control")
+
+
 def oom_kills() -> int:
     """How often the kernel has ended a process of this unit for want of memory, as far as it says."""
     try:
-        group = Path("/proc/self/cgroup").read_text().strip().rpartition("::")[2].removesuffix("/.control")
-        events = Path(f"/sys/fs/cgroup{group}/memory.events").read_text().splitlines()
+        events = (CGROUPS / own_group().lstrip("/") / "memory.events").read_text().splitlines()
         return next(int(line.split()[1]) for line in events if line.startswith("oom_kill "))
     except (OSError, StopIteration, ValueError):
         return 0
@@ -349,8 +375,8 @@ def say(sentence: str, log: BinaryIO | None = None) -> None:
     line = f"orchard: {sentence}\n"
     print(line, end="", flush=True)
     if log is not None:
-        log.write(line.encode(errors="replace"))
-        log.flush()
+        with suppress(OSError):  # a full disk
+            log.write(line.encode(errors="replace"))
 
 
 def in_gigabytes(size: int) -> str:
@@ -372,7 +398,8 @@ def run(asked_for: argparse.Namespace, words: list[str]) -> int:
     about = {"name": asked_for.name, "began_at": time.time()}
     begin(folder, about | {"price_per_hour": asked_for.price, "currency": asked_for.currency})
     code, ate = STOPPED, False
-    with (folder / LOG).open("wb") as log:
+    # What a full disk has refused is not tried again at its end.
+    with (folder / LOG).open("wb", buffering=0) as log:
         try:
             prepare(folder, asked_for.name, asked_for.code, asked_for.environment)
             if asked.at is None:
@@ -380,6 +407,9 @@ def run(asked_for: argparse.Namespace, words: list[str]) -> int:
         except RefusalError as refusal:
             say(str(refusal), log)
             code = refusal.code
+        except OSError as error:
+            say(f"The job cannot be run on the master ({error}): has its disk room?", log)
+            code = STORAGE
         if ate:
             say(
                 f"The job was killed: out of memory. Program and Spark's driver took more than the "

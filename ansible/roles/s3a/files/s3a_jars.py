@@ -121,6 +121,9 @@ def main(lock: Path, folder: Path, bucket: str) -> str:
     import boto3
     from botocore.config import Config
 
+    # boto3 gives the metadata service one second, once: too little for a host that is busy.
+    os.environ.setdefault("AWS_METADATA_SERVICE_TIMEOUT", "5")
+    os.environ.setdefault("AWS_METADATA_SERVICE_NUM_ATTEMPTS", "4")
     text = lock.read_text()
     config = Config(connect_timeout=10, read_timeout=30, max_pool_connections=AT_ONCE)
     shelf = InBucket(boto3.client("s3", config=config), bucket, lock_id(text))
@@ -143,7 +146,9 @@ def read(text: str) -> list[Jar]:
 
 
 def provide(jars: Sequence[Jar], folder: Path, shelf: Shelf | None = None) -> str:
-    """Make the folder with these jars in it, whole or not at all; others beside it go. One line on whence they came.
+    """Make the folder with these jars in it, whole or not at all. One line on whence they came.
+
+    Others beside it go but the one before, which programs under way still read from.
 
     Raises JarsError when one is not to be had, or only with another hash.
     """
@@ -234,8 +239,10 @@ def _lay_out(folder: Path, contents: dict[Jar, bytes]) -> None:
         (scratch / jar.file).chmod(0o644)
     scratch.chmod(0o755)
     scratch.rename(folder)
+    earlier = [other for other in folder.parent.iterdir() if other != folder and not other.name.startswith(".")]
+    before = max(earlier, key=lambda other: other.stat().st_mtime, default=folder)
     for other in folder.parent.iterdir():
-        if other != folder:
+        if other not in (folder, before):
             shutil.rmtree(other)
 
 

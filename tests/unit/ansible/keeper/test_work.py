@@ -107,6 +107,21 @@ def test_a_query_that_began_and_ended_between_two_looks_is_work_and_an_executor_
     assert look({"driver": 0, "1": 1}) == ()
 
 
+def test_a_page_that_was_missed_once_makes_no_task_of_long_ago_a_new_one(master: Master) -> None:
+    pages, executors = ":4041/api/v1/applications", [{"id": "0", "activeTasks": 1, "totalTasks": 7}]
+    master.spark_has(cores=0, tasks=0)
+    master.pages[f"{pages}/app-1/executors"] = executors
+    seen = work.spark(master.facts, NOW)
+    listed = master.pages.pop(pages)
+    seen = work.spark(master.facts, NOW, seen)
+    assert (seen.activities, seen.tasks) == ((), 0)
+    master.pages[pages], executors[0]["activeTasks"] = listed, 0
+    seen = work.spark(master.facts, NOW, seen)
+    assert seen.activities == ()
+    executors[0]["totalTasks"] = 8
+    assert work.spark(master.facts, NOW, seen).activities == (Activity("mine (tasks a moment ago)", NOW),)
+
+
 def test_an_application_that_began_and_was_at_work_between_two_looks_is_work(master: Master) -> None:
     master.pages[":8080/json/"] = {"workers": [], "activeapps": [], "cores": 16}
     seen = work.spark(master.facts, NOW)

@@ -173,6 +173,16 @@ def test_a_job_that_the_master_does_not_begin_leaves_nothing(
     assert bucket() == {}
 
 
+def test_of_two_that_begin_in_the_same_minutes_the_later_is_told_so_and_leaves_nothing(
+    hosts: FakeHosts, bucket: Callable[[], dict[str, bytes]], program: str
+) -> None:
+    sentence = "Run other is under way and has all cores: `make follow` attaches to it, `make stop-run` ends it."
+    with pytest.raises(BusyError) as raised:
+        begin(hosts, JobRequest(program, name="mine"), Result(8, "", f"orchard-run: {sentence}\n"))
+    assert str(raised.value) == sentence
+    assert bucket() == {}
+
+
 LOST = HostError("master cannot be reached.")
 BROKEN_OFF = [LOST, KeyboardInterrupt()]
 MAY_HAVE_BEGUN = "It may have begun: `make follow RUN=mine` says so; else submit with another NAME."

@@ -149,6 +149,7 @@ def hosts(monkeypatch: pytest.MonkeyPatch) -> FakeHosts:
     monkeypatch.setattr(logs, "save_to_bucket", fake.does("save the logs"))
     monkeypatch.setattr(kept_files, "put_now", fake.does("keep the files"))
     monkeypatch.setattr(at_work, "at_work", lambda _: fake.at_work)
+    monkeypatch.setattr(at_work, "end_runs", fake.does("end the runs"))
     monkeypatch.setattr(keeper, "held", lambda _, name, **told: fake.holding(name, told))
     monkeypatch.setattr(keeper, "tell", lambda _, **told: fake.told.append(told) or ENDS)
     monkeypatch.setattr(keeper, "end", lambda _, why: fake.does(f"end the stretch: {why}", last_entry(why))())

@@ -90,6 +90,16 @@ def test_everything_goes_but_the_bucket_whose_price_is_said(
     assert f"The bucket {BUCKET} stays with 2 objects and versions (3.0 MB)" in said
 
 
+def test_a_run_at_work_ends_kindly_before_its_cluster_goes(
+    cluster: Cluster, terraform: FakeTerraform, hosts: FakeHosts, aws: Aws, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    end_with_the_state(terraform, cluster, aws, monkeypatch)
+    hosts.at_work = ["run r-1"]
+    monkeypatch.setenv("YES", "1")
+    down.down()
+    assert hosts.steps == ["end the runs", "end the stretch: make down was begun", "save the logs"]
+
+
 def test_with_a_run_at_work_and_nobody_to_answer_nothing_is_changed(
     cluster: Cluster, terraform: FakeTerraform, hosts: FakeHosts, aws: Aws
 ) -> None:

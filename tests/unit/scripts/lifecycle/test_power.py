@@ -68,6 +68,16 @@ def test_what_cannot_be_kept_of_a_master_keeps_it_from_no_stop(
     assert "event logs and notebooks were not kept to the last minute: no answer" in capsys.readouterr().out
 
 
+def test_a_run_that_somebody_would_stop_ends_kindly_before_its_hosts_do(
+    cluster: Cluster, hosts: FakeHosts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hosts.at_work = ["run r"]
+    monkeypatch.setenv("YES", "1")
+    power.stop()
+    assert hosts.steps == ["end the runs", "keep the files", "end the stretch: make stop"]
+    assert readiness.are_all(cluster, "stopped")
+
+
 def test_a_worker_that_is_gone_keeps_no_other_host_running(
     cluster: Cluster, terraform: FakeTerraform, aws: Aws, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -60,3 +60,33 @@ def test_a_person_is_asked_and_no_means_no(hosts: FakeHosts, monkeypatch: pytest
         at_work.ask_before(hosts.cluster, "Stop it?")
     at_work.ask_before(hosts.cluster, "Stop it?")
     assert asked == ["At work on the cluster: run r. Stop it?"] * 2
+
+
+def test_runs_are_asked_to_end_and_waited_for(hosts: FakeHosts, monkeypatch: pytest.MonkeyPatch) -> None:
+    master, over = hosts.cluster.master, RUN | {"is_running": False, "code": 130}
+    monkeypatch.setattr("tenacity.nap.time.sleep", lambda _: None)
+    hosts.answer_run(master, "list", [RUN, RUN | {"run_id": "old", "is_running": False, "code": 0}], [RUN], [over])
+    hosts.answer_run(master, "stop r", {"run_id": "r"})
+    notes: list[str] = []
+    at_work.end_runs(hosts.cluster, notes.append)
+    assert hosts.asked(master) == ["list", "stop r", "list", "list"]
+    assert notes == ["run r is asked to end"]
+    hosts.answer_run(master, "list", [over])
+    at_work.end_runs(hosts.cluster, notes.append)
+    assert notes == ["run r is asked to end"]
+
+
+def test_a_run_that_does_not_end_is_named(hosts: FakeHosts, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(at_work, "ENDS_SECONDS", 0)
+    hosts.answer_run(hosts.cluster.master, "list", [RUN])
+    hosts.answer_run(hosts.cluster.master, "stop r", {"run_id": "r"})
+    notes: list[str] = []
+    at_work.end_runs(hosts.cluster, notes.append)
+    assert notes[1:] == ["a run did not end in time"]
+
+
+def test_a_master_that_does_not_answer_keeps_nobody_from_going_on(hosts: FakeHosts) -> None:
+    hosts.answer_run(hosts.cluster.master, "list", HostError("master cannot be reached.", "no route"))
+    notes: list[str] = []
+    at_work.end_runs(hosts.cluster, notes.append)
+    assert notes == ["what runs was not ended kindly: no route"]

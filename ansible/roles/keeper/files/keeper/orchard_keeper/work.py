@@ -103,6 +103,9 @@ def spark(facts: Facts, now: float, before: Spark = Spark()) -> Spark:
         activities += of_application(application, tasks, were, now)
         if tasks:
             seen[number] = tasks
+        elif were:
+            # A page that was missed once: what was known of it still is, and none is known to run.
+            seen[number] = Tasks(0, were.given)
     running = sum(tasks.running for tasks in seen.values())
     return Spark(alive, int(state["cores"]), running, tuple(activities), seen)
 
