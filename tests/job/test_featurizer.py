@@ -116,6 +116,32 @@ def test_the_network_is_broadcast_once_however_often_it_is_used(
     assert broadcast[0] > 8_000_000
 
 
+def test_a_step_after_it_knows_how_many_features_there_are_and_runs_nothing(spark: Any, images: Path) -> None:
+    from pyspark.ml.feature import VectorAssembler
+
+    frame = small().transform(pictures_in(spark, images)).drop("content")
+    spark.sparkContext.setJobGroup("assembling", "")
+    try:
+        assembled = VectorAssembler(inputCols=["length", "features"], outputCol="all").transform(frame)
+        assert list(spark.sparkContext.statusTracker().getJobIdsForGroup("assembling")) == []
+    finally:
+        spark.sparkContext.setLocalProperty("spark.jobGroup.id", None)
+    assert [len(row["all"]) for row in assembled.collect()] == [1281] * 3
+
+
+def test_columns_are_told_apart_as_spark_does(spark: Any, images: Path) -> None:
+    pictures = pictures_in(spark, images).withColumnRenamed("content", "Content")
+    assert small().transform(pictures).columns[-3:] == ["Content", "features", "error"]
+    taken = pictures.withColumnRenamed("path", "Features")
+    with pytest.raises(InputError, match="A column features is there already"):
+        small().transform(taken)
+    spark.conf.set("spark.sql.caseSensitive", "true")
+    try:
+        assert small(inputCol="Content").transform(taken).select("features").columns == ["features"]
+    finally:
+        spark.conf.unset("spark.sql.caseSensitive")
+
+
 # As on a cluster.
 ENCRYPTED = "master('local[2]')" + "".join(
     f".config('spark.{name}', 'true')" for name in ("authenticate", "network.crypto.enabled", "io.encryption.enabled")
