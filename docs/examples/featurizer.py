@@ -13,10 +13,10 @@ from pyspark.sql import functions as sf
 
 from pipeline.spark_ml import MobileNetV2Featurizer
 
-# Others: make submit JOB=docs/examples/featurizer.py ARGS='--weights s3://my-bucket/my.h5 --components 20'
+# Others: make submit JOB=docs/examples/featurizer.py ARGS='--weights s3a://my-bucket/my.h5 --components 20'
 parser = argparse.ArgumentParser()
 parser.add_argument("--pictures", help="an s3a:// folder; by default the bucket's pictures")
-parser.add_argument("--weights", default="imagenet", help="imagenet, random, or an s3:// address of a Keras file")
+parser.add_argument("--weights", default="imagenet", help="imagenet, random, or an s3a:// address of a Keras file")
 parser.add_argument("--components", type=int, default=50)
 options = parser.parse_args()
 pictures = options.pictures or f"s3a://{os.environ['ORCHARD_BUCKET']}/pictures"

@@ -39,7 +39,7 @@ class MobileNetV2Featurizer(FeaturizerParams, Transformer, MLReadable, MLWritabl
     reads its input twice, and would have the network run twice: `persist()` the features, or write them first.
 
     The network is prepared on the driver and brought to each executor once. `weights` is `imagenet`, `random`, or a
-    Keras file's path or s3:// address. What is saved holds the network: a loaded one gives the same features.
+    Keras file's path or s3a:// address. What is saved holds the network: a loaded one gives the same features.
     Raises InputError for what a parameter may not be, and when it is used: for weights that are not this network's,
     an input column that holds no bytes, an output column that is there already.
     """
