@@ -23,6 +23,8 @@ pictures = options.pictures or f"s3a://{os.environ['ORCHARD_BUCKET']}/pictures"
 output = os.environ["ORCHARD_OUTPUT"]
 
 spark = SparkSession.builder.getOrCreate()
+# By default binaryFile packs 32 small files into a task, and beginning a task costs as much as some pictures: 256.
+spark.conf.set("spark.sql.files.openCostInBytes", "512k")
 
 files = spark.read.format("binaryFile").option("recursiveFileLookup", "true").load(pictures)
 label = sf.element_at(sf.split("path", "/"), -2).alias("label")
