@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -101,6 +102,26 @@ def test_a_saved_network_that_was_changed_is_refused(spark: Any, tmp_path: Path)
         MobileNetV2Featurizer.load(str(tmp_path / "saved"))
 
 
+def test_a_save_is_refused_as_a_whole_and_one_that_broke_is_said_and_can_be_repeated(
+    spark: Any, tmp_path: Path
+) -> None:
+    from pyspark.ml import PipelineModel
+
+    saved = tmp_path / "saved"
+    PipelineModel(stages=[]).write().save(str(saved))
+    (saved / "stages").mkdir()
+    with pytest.raises(Exception, match=r"(?i)already exists"):
+        small().write().save(str(saved))
+    assert not (saved / "network").exists()
+    small().write().overwrite().save(str(saved))
+    assert {entry.name for entry in saved.iterdir()} == {"metadata", "network"}
+    shutil.rmtree(saved / "network")
+    with pytest.raises(InputError, match=r"There is no whole network at .*saved; save it again, with overwrite\(\)"):
+        MobileNetV2Featurizer.load(str(saved))
+    small().write().overwrite().save(str(saved))
+    assert MobileNetV2Featurizer.load(str(saved)).network().constants == small().network().constants
+
+
 def test_the_network_is_broadcast_once_however_often_it_is_used(
     spark: Any, images: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -163,6 +184,9 @@ model = Pipeline(stages=[featurizer, PCA(k=2, inputCol="features", outputCol="pc
 model.write().save({output!r} + "-model")
 loaded = PipelineModel.load({output!r} + "-model").transform(pictures)
 assert loaded.where("pca is not null").count() == 12
+for _ in range(2):
+    featurizer.write().overwrite().save({output!r} + "-alone")
+assert MobileNetV2Featurizer.load({output!r} + "-alone").network().constants == featurizer.network().constants
 """
 
 
