@@ -55,7 +55,10 @@ def by_featurizer(context: Any, images: LocalStorage, featurizer: MobileNetV2Fea
     """Seconds from Spark's `binaryFile` to Parquet."""
     from pyspark.sql import SparkSession
 
-    reader = SparkSession(context).read.format("binaryFile").option("recursiveFileLookup", "true")
+    session = SparkSession(context)
+    # As docs/own-work.md has it.
+    session.conf.set("spark.sql.files.openCostInBytes", "512k")
+    reader = session.read.format("binaryFile").option("recursiveFileLookup", "true")
     pictures = reader.load(images.uri).select("path", "content")
     started = time.perf_counter()
     featurizer.transform(pictures).drop("content").write.parquet(f"{output}/features")

@@ -64,25 +64,44 @@ def sdk_version(description: Path) -> str:
 
 
 def nearest_cloud(spark: str, scala: str) -> tuple[str, str]:
-    """The coordinates of the spark-hadoop-cloud to take, and why this one."""
-    name = f"org.apache.spark:spark-hadoop-cloud_{scala}"
+    """The coordinates of the spark-hadoop-cloud to take, and why this one: never one that is newer than Spark.
+
+    Raises JarsError.
+    """
+    name = f"spark-hadoop-cloud_{scala}"
+    if _served(name, spark):
+        return f"org.apache.spark:{name}:{spark}", f"spark-hadoop-cloud is of Spark's own version, {spark}."
+    major, minor, *_ = as_numbers(spark)
+    for older in range(minor, -1, -1):
+        nearest = _served(name, f"{major}.{older}.+")
+        if nearest and "-" not in nearest and as_numbers(nearest) <= as_numbers(spark):
+            return f"org.apache.spark:{name}:{nearest}", (
+                f"spark-hadoop-cloud {nearest} is the nearest to Spark's {spark} that is served; tests/job/test_s3a.py "
+                "holds the two together."
+            )
+    raise JarsError(
+        f"The Maven repository serves no {name} of Spark {spark} or an older {major}.: name another one in "
+        "DEFAULT_ARTIFACT_REPOSITORY."
+    )
+
+
+def _served(name: str, version: str) -> str | None:
+    """The version of it that is served for this one, which may end in `+`."""
     with tempfile.TemporaryDirectory(prefix="orchard-jars-") as folder:
+        wanted = [f"org.apache.spark:{name}:{version}"]
         try:
-            s3a_jars.resolve([f"{name}:{spark}"], Path(folder), [*s3a_jars.LEFT_OUT, "org.apache.hadoop:*"])
+            files = s3a_jars.resolve(wanted, Path(folder), [*s3a_jars.LEFT_OUT, "org.apache.hadoop:*"])
         except JarsError as error:
             if "not found" not in str(error):
                 raise
-        else:
-            return f"{name}:{spark}", f"spark-hadoop-cloud is of Spark's own version, {spark}."
-    with tempfile.TemporaryDirectory(prefix="orchard-jars-") as folder:
-        served = f"{name}:{spark.partition('.')[0]}.+"
-        files = s3a_jars.resolve([served], Path(folder), [*s3a_jars.LEFT_OUT, "org.apache.hadoop:*"])
-        [taken] = [coordinates(file) for file in files if "spark-hadoop-cloud" in file.name]
-    nearest = taken.rpartition(":")[2]
-    return taken, (
-        f"spark-hadoop-cloud {nearest} is the nearest to Spark's {spark} that is served; tests/job/test_s3a.py holds "
-        "the two together."
-    )
+            return None
+    [taken] = [coordinates(file) for file in files if name in file.name]
+    return taken.rpartition(":")[2]
+
+
+def as_numbers(version: str) -> list[int]:
+    """`4.3.0` as what sorts; of a preview (`4.3.0-preview1`) the version that it leads to."""
+    return [int(part) for part in version.partition("-")[0].split(".")]
 
 
 def coordinates(file: Path) -> str:

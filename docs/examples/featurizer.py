@@ -13,16 +13,18 @@ from pyspark.sql import functions as sf
 
 from pipeline.spark_ml import MobileNetV2Featurizer
 
-# Others: make submit JOB=docs/examples/featurizer.py ARGS='--weights s3://my-bucket/my.h5 --components 20'
+# Others: make submit JOB=docs/examples/featurizer.py ARGS='--weights s3a://my-bucket/my.h5 --components 20'
 parser = argparse.ArgumentParser()
 parser.add_argument("--pictures", help="an s3a:// folder; by default the bucket's pictures")
-parser.add_argument("--weights", default="imagenet", help="imagenet, random, or an s3:// address of a Keras file")
+parser.add_argument("--weights", default="imagenet", help="imagenet, random, or an s3a:// address of a Keras file")
 parser.add_argument("--components", type=int, default=50)
 options = parser.parse_args()
 pictures = options.pictures or f"s3a://{os.environ['ORCHARD_BUCKET']}/pictures"
 output = os.environ["ORCHARD_OUTPUT"]
 
 spark = SparkSession.builder.getOrCreate()
+# By default binaryFile packs 32 small files into a task, and beginning a task costs as much as some pictures: 256.
+spark.conf.set("spark.sql.files.openCostInBytes", "512k")
 
 files = spark.read.format("binaryFile").option("recursiveFileLookup", "true").load(pictures)
 label = sf.element_at(sf.split("path", "/"), -2).alias("label")

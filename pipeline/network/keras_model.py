@@ -72,7 +72,7 @@ def prepare_network(weights: Weights, engine: str, precision: str, image_size: i
         return Network(engine, precision, image_size, weights=tuple(arrays))
     openvino = import_openvino()
     if precision == "bf16" and "BF16" not in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
-        raise InputError("This machine's CPU has no bf16 arithmetic; leave out --precision bf16.")
+        raise InputError("This machine's CPU has no bf16 arithmetic; take f32 as precision.")
     cached = cache_folder() / f"{weights.sha256[:24]}-{image_size}-{openvino.__version__.partition('-')[0]}"
     if not (cached / "network.bin").is_file():
         _convert(weights, image_size, cached)

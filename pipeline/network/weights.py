@@ -5,6 +5,7 @@ import os
 import re
 import tempfile
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from pipeline.errors import InputError
@@ -40,16 +41,32 @@ def find_weights(given: str) -> Weights:
     if is_local(given):
         is_uri = given.startswith("file://")
         return _of_file(given, LocalStorage.at(given).root if is_uri else Path(given).expanduser())
-    parent, name = split_parent(given)
+    # As Spark calls the same place.
+    address = f"s3://{given.removeprefix('s3a://')}" if given.startswith("s3a://") else given
+    parent, name = split_parent(address)
     try:
         data = open_storage(parent).read(name)
     except OSError as error:
         raise InputError(f"The weights {given} cannot be read ({error}); check the name given as weights.") from None
     if (told := _DIGEST.search(parent)) and told[1] != hashlib.sha256(data).hexdigest():
         raise InputError(f"The weights {given} are not those that their address tells; put the right file there again.")
-    with tempfile.NamedTemporaryFile(suffix=Path(name).suffix, delete=False) as copy:
-        copy.write(data)
-    return _of_file(given, Path(copy.name))
+    return _of_file(given, _copy(data, Path(name).suffix))
+
+
+def _copy(data: bytes, suffix: str) -> Path:
+    """The file of this content, for as long as this process lives: Keras reads files of this machine alone."""
+    folder = Path(_copies().name)
+    file = folder / f"{hashlib.sha256(data).hexdigest()}{suffix}"
+    if not file.is_file():
+        with tempfile.NamedTemporaryFile(dir=folder, delete=False) as part:
+            part.write(data)
+        Path(part.name).rename(file)
+    return file
+
+
+@cache
+def _copies() -> tempfile.TemporaryDirectory[str]:
+    return tempfile.TemporaryDirectory(prefix="orchard-weights-")
 
 
 def _of_file(name: str, file: Path) -> Weights:

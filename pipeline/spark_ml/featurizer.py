@@ -10,12 +10,15 @@ from pyspark.sql.types import BinaryType, StringType, StructField, StructType
 
 from pipeline.errors import InputError
 from pipeline.features.carrying import Parcel, pack
-from pipeline.network.keras_model import Network, prepare_network
+from pipeline.network.keras_model import FEATURES, Network, prepare_network
 from pipeline.network.weights import find_weights
 from pipeline.settings import ENGINES
 from pipeline.spark_ml.params import DEFAULTS, FeaturizerParams
 from pipeline.spark_ml.saving import FeaturizerReader, FeaturizerWriter
 from pipeline.spark_ml.workers import featurizing, key_of, share
+
+# As Spark ML says how wide a vector is: a step that asks would else have the first row computed.
+_WIDTH = {"ml_attr": {"num_attrs": FEATURES}}
 
 
 @dataclass
@@ -36,7 +39,7 @@ class MobileNetV2Featurizer(FeaturizerParams, Transformer, MLReadable, MLWritabl
     reads its input twice, and would have the network run twice: `persist()` the features, or write them first.
 
     The network is prepared on the driver and brought to each executor once. `weights` is `imagenet`, `random`, or a
-    Keras file's path or s3:// address. What is saved holds the network: a loaded one gives the same features.
+    Keras file's path or s3a:// address. What is saved holds the network: a loaded one gives the same features.
     Raises InputError for what a parameter may not be, and when it is used: for weights that are not this network's,
     an input column that holds no bytes, an output column that is there already.
     """
@@ -81,25 +84,36 @@ class MobileNetV2Featurizer(FeaturizerParams, Transformer, MLReadable, MLWritabl
         self._prepared[self._key()] = _Prepared(network, pack(network))
 
     def _transform(self, dataset: Any) -> Any:
-        given = dataset.schema
-        column = self._checked(given)
+        given, session = dataset.schema, dataset.sparkSession
+        column = self._checked(given, session.conf.get("spark.sql.caseSensitive") == "true")
         made = self.getOutputCol(), self.getErrorCol()
-        new = [StructField(made[0], VectorUDT(), True), StructField(made[1], StringType(), True)]
-        prepared, session = self._of_parameters(), dataset.sparkSession
+        new = [StructField(made[0], VectorUDT(), True, _WIDTH), StructField(made[1], StringType(), True)]
+        prepared = self._of_parameters()
         if (key := key_of(session)) not in prepared.readers:
             prepared.readers[key] = share(session, prepared.parcel)
         mapping = featurizing(prepared.parcel.name, prepared.readers[key], column, made, self.getHandleInvalid())
         return dataset.mapInArrow(mapping, StructType([*given.fields, *new]))
 
-    def _checked(self, given: StructType) -> int:
-        """The place of the input column. Raises InputError where it cannot be one, or an output column is there."""
-        source, made = self.getInputCol(), (self.getOutputCol(), self.getErrorCol())
-        there = ", ".join(given.names)
-        if given.names.count(source) != 1 or not isinstance(given[source].dataType, BinaryType):
-            raise InputError(f"There is no column {source} of bytes among {there}; name another as inputCol.")
-        if taken := [name for name in made if [*given.names, *made].count(name) != 1]:
+    def _checked(self, given: StructType, is_case_sensitive: bool) -> int:
+        """The place of the input column. Raises InputError where it cannot be one, or an output column is there.
+
+        Names are compared as Spark compares them, which the setting spark.sql.caseSensitive says.
+        """
+
+        def seen(*names: str) -> list[str]:
+            return list(names) if is_case_sensitive else [name.lower() for name in names]
+
+        (source,), there = seen(self.getInputCol()), seen(*given.names)
+        if there.count(source) != 1 or not isinstance(given[place := there.index(source)].dataType, BinaryType):
+            raise InputError(
+                f"There is no column {self.getInputCol()} of bytes among {', '.join(given.names)}; name another as "
+                "inputCol."
+            )
+        made = self.getOutputCol(), self.getErrorCol()
+        new = seen(*made)
+        if taken := [name for name, one in zip(made, new, strict=True) if [*there, *new].count(one) != 1]:
             raise InputError(f"A column {taken[0]} is there already; name another as outputCol or errorCol.")
-        return list(given.names).index(source)
+        return place
 
     def write(self) -> FeaturizerWriter:
         """What saves it, network included."""

@@ -49,7 +49,7 @@ class FeaturizerParams(HasInputCol, HasOutputCol):  # type: ignore[misc]  # pysp
     errorCol = _param("errorCol", "the column that says why a picture has no features")  # noqa: N815
     imageSize = _param("imageSize", "width and height in pixels at which the network sees a picture", _to_size)  # noqa: N815
     precision = _param("precision", "the network's arithmetic: f32 or bf16", _one_of("precision", PRECISIONS))
-    weights = _param("weights", "the network's weights: imagenet, random, or a Keras file's path or s3:// address")
+    weights = _param("weights", "the network's weights: imagenet, random, or a Keras file's path or s3a:// address")
     handleInvalid = _param(  # noqa: N815
         "handleInvalid",
         "rows whose picture has no features: keep (a null and the reason), skip, or error",

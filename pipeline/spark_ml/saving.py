@@ -3,11 +3,13 @@
 import hashlib
 from typing import Any
 
+from pyspark.errors import AnalysisException
 from pyspark.ml.util import DefaultParamsReader, DefaultParamsWriter, MLReader, MLWriter
 
 from pipeline.errors import InputError
 from pipeline.network.keras_model import Network
 from pipeline.settings import ENGINES
+from pipeline.spark_ml.workers import context_of
 from pipeline.storage.base import join
 
 _METADATA, _NETWORK = "metadata", "network"
@@ -32,10 +34,13 @@ class FeaturizerWriter(MLWriter):  # type: ignore[misc]  # pyspark is not typed 
         more = {_DIGEST: _digest(network.graph, network.constants)}
         metadata = DefaultParamsWriter._get_metadata_to_save(self._instance, session, more)
         mode = "overwrite" if self.shouldOverwrite else "error"
-        # The metadata come last: without them nothing is there.
-        row = session.createDataFrame([(network.graph, network.constants)], _SCHEMA)
-        row.coalesce(1).write.mode(mode).parquet(join(path, _NETWORK))
+        # Through Spark Connect there is no such call: what another model has left beside these two stays.
+        if self.shouldOverwrite and context_of(session) is not None:
+            self._handleOverwrite(path)
+        # The metadata come first: every saved model has some, and by these it is refused before anything is written.
         session.createDataFrame([(metadata,)], "value string").coalesce(1).write.mode(mode).text(join(path, _METADATA))
+        row = session.createDataFrame([(network.graph, network.constants)], _SCHEMA)
+        row.coalesce(1).write.mode("overwrite").parquet(join(path, _NETWORK))
 
 
 class FeaturizerReader(MLReader):  # type: ignore[misc]
@@ -52,8 +57,19 @@ class FeaturizerReader(MLReader):  # type: ignore[misc]
         instance = self._kind()
         instance._resetUid(metadata["uid"])
         DefaultParamsReader.getAndSetParams(instance, metadata)
-        graph, constants = map(bytes, session.read.parquet(join(path, _NETWORK)).first())
+        graph, constants = _saved_network(session, path)
         if _digest(graph, constants) != metadata.get(_DIGEST):
             raise InputError(f"The network saved at {path} is not the one that its metadata tell; save it again.")
         instance._keep(Network(ENGINES[0], instance.getPrecision(), instance.getImageSize(), graph, constants))
         return instance
+
+
+def _saved_network(session: Any, path: str) -> tuple[bytes, bytes]:
+    try:
+        row = session.read.parquet(join(path, _NETWORK)).first()
+    except AnalysisException:  # no such folder, or no file in it
+        row = None
+    if row is None:
+        raise InputError(f"There is no whole network at {path}; save it again, with overwrite().")
+    graph, constants = map(bytes, row)
+    return graph, constants

@@ -26,7 +26,7 @@ def found(_):
     import beside, juice
     yield beside.TABLE, juice.VERSION
 
-seen = SparkSession.builder.getOrCreate().sparkContext.parallelize([1]).mapPartitions(found).collect()
+seen = SparkSession.builder.getOrCreate().sparkContext.parallelize([1], 1).mapPartitions(found).collect()
 print("executors found", seen, "and the driver", sys.argv[1:])
 sys.exit(41)
 """

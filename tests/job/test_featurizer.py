@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -101,6 +102,26 @@ def test_a_saved_network_that_was_changed_is_refused(spark: Any, tmp_path: Path)
         MobileNetV2Featurizer.load(str(tmp_path / "saved"))
 
 
+def test_a_save_is_refused_as_a_whole_and_one_that_broke_is_said_and_can_be_repeated(
+    spark: Any, tmp_path: Path
+) -> None:
+    from pyspark.ml import PipelineModel
+
+    saved = tmp_path / "saved"
+    PipelineModel(stages=[]).write().save(str(saved))
+    (saved / "stages").mkdir()
+    with pytest.raises(Exception, match=r"(?i)already exists"):
+        small().write().save(str(saved))
+    assert not (saved / "network").exists()
+    small().write().overwrite().save(str(saved))
+    assert {entry.name for entry in saved.iterdir()} == {"metadata", "network"}
+    shutil.rmtree(saved / "network")
+    with pytest.raises(InputError, match=r"There is no whole network at .*saved; save it again, with overwrite\(\)"):
+        MobileNetV2Featurizer.load(str(saved))
+    small().write().overwrite().save(str(saved))
+    assert MobileNetV2Featurizer.load(str(saved)).network().constants == small().network().constants
+
+
 def test_the_network_is_broadcast_once_however_often_it_is_used(
     spark: Any, images: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -114,6 +135,32 @@ def test_the_network_is_broadcast_once_however_often_it_is_used(
         assert [(len(row["vector"]), row["why"]) for row in made.collect()] == [(1280, None)] * 3
     assert len(broadcast) == 1
     assert broadcast[0] > 8_000_000
+
+
+def test_a_step_after_it_knows_how_many_features_there_are_and_runs_nothing(spark: Any, images: Path) -> None:
+    from pyspark.ml.feature import VectorAssembler
+
+    frame = small().transform(pictures_in(spark, images)).drop("content")
+    spark.sparkContext.setJobGroup("assembling", "")
+    try:
+        assembled = VectorAssembler(inputCols=["length", "features"], outputCol="all").transform(frame)
+        assert list(spark.sparkContext.statusTracker().getJobIdsForGroup("assembling")) == []
+    finally:
+        spark.sparkContext.setLocalProperty("spark.jobGroup.id", None)
+    assert [len(row["all"]) for row in assembled.collect()] == [1281] * 3
+
+
+def test_columns_are_told_apart_as_spark_does(spark: Any, images: Path) -> None:
+    pictures = pictures_in(spark, images).withColumnRenamed("content", "Content")
+    assert small().transform(pictures).columns[-3:] == ["Content", "features", "error"]
+    taken = pictures.withColumnRenamed("path", "Features")
+    with pytest.raises(InputError, match="A column features is there already"):
+        small().transform(taken)
+    spark.conf.set("spark.sql.caseSensitive", "true")
+    try:
+        assert small(inputCol="Content").transform(taken).select("features").columns == ["features"]
+    finally:
+        spark.conf.unset("spark.sql.caseSensitive")
 
 
 # As on a cluster.
@@ -137,6 +184,9 @@ model = Pipeline(stages=[featurizer, PCA(k=2, inputCol="features", outputCol="pc
 model.write().save({output!r} + "-model")
 loaded = PipelineModel.load({output!r} + "-model").transform(pictures)
 assert loaded.where("pca is not null").count() == 12
+for _ in range(2):
+    featurizer.write().overwrite().save({output!r} + "-alone")
+assert MobileNetV2Featurizer.load({output!r} + "-alone").network().constants == featurizer.network().constants
 """
 
 

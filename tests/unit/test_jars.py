@@ -37,13 +37,10 @@ def test_spark_hadoop_cloud_is_of_spark_s_scala_and_no_newer_than_spark(
 ) -> None:
     _, spark, scala = jars.versions()
     cloud = locked[f"spark-hadoop-cloud_{scala}"]
-    assert as_numbers(cloud.version) <= as_numbers(spark)
-    # The reason stands in the lock.
-    assert f"spark-hadoop-cloud {cloud.version}" in (REQUIREMENTS / "jars.txt").read_text() or cloud.version == spark
-
-
-def as_numbers(version: str) -> list[int]:
-    return [int(part) for part in version.split(".")]
+    assert jars.as_numbers(cloud.version) <= jars.as_numbers(spark)
+    # The reason stands in the lock, for this very Spark.
+    reason = f"spark-hadoop-cloud {cloud.version} is the nearest to Spark's {spark} "
+    assert cloud.version == spark or reason in (REQUIREMENTS / "jars.txt").read_text()
 
 
 def test_the_sdk_is_of_one_version_and_has_the_modules_that_hadoop_aws_loads(
@@ -86,7 +83,8 @@ class Served:
 
     def __call__(self, wanted: list[str], scratch: Path, _: Any = None) -> list[Path]:
         *name, version = wanted[0].split(":")
-        found = [served for served in self.versions if version in (served, f"{served.partition('.')[0]}.+")]
+        pattern = re.escape(version).replace(r"\+", ".+")
+        found = [served for served in self.versions if re.fullmatch(pattern, served)]
         if not found:
             raise s3a_jars.JarsError(f"{wanted[0]}: {self.refusal}")
         return [scratch / "jars" / f"{'_'.join(name)}-{max(found)}.jar"]
@@ -99,11 +97,22 @@ def test_spark_s_own_version_is_taken_where_it_is_served(jars: Any, monkeypatch:
     assert "Spark's own version" in why
 
 
-def test_the_nearest_is_taken_else_with_the_reason(jars: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(s3a_jars, "resolve", Served("4.0.0", "4.1.2"))
+@pytest.mark.parametrize(
+    "newer", [[], ["4.4.0"], ["4.3.1"], ["4.2.0-preview1"], ["5.0.0"]], ids=lambda newer: " ".join(newer) or "none"
+)
+def test_the_nearest_that_is_not_newer_is_taken_else_with_the_reason(
+    newer: list[str], jars: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(s3a_jars, "resolve", Served("4.0.0", "4.1.2", *newer))
     taken, why = jars.nearest_cloud("4.3.0", "2.13")
     assert taken == "org.apache.spark:spark-hadoop-cloud_2.13:4.1.2"
     assert "nearest to Spark's 4.3.0 that is served" in why
+
+
+def test_where_only_newer_ones_are_served_none_is_taken(jars: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(s3a_jars, "resolve", Served("4.4.0", "4.2.0-preview1"))
+    with pytest.raises(s3a_jars.JarsError, match=r"no spark-hadoop-cloud_2\.13 of Spark 4\.3\.0 or an older 4\."):
+        jars.nearest_cloud("4.3.0", "2.13")
 
 
 def test_a_repository_out_of_reach_is_no_reason_to_take_another(jars: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,8 +2,12 @@
 
 import hashlib
 import os
+import os
+import subprocess
+import time
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -111,6 +115,50 @@ def test_a_host_that_is_busy_has_time_to_say_who_it_is(monkeypatch: pytest.Monke
     (tmp_path / s3a_jars.lock_id("")).mkdir()
     s3a_jars.main(tmp_path / "lock", tmp_path, "b")
     assert asked == {"AWS_METADATA_SERVICE_TIMEOUT": "5", "AWS_METADATA_SERVICE_NUM_ATTEMPTS": "4"}
+
+
+def test_two_at_once_leave_each_other_s_work_alone(repository: Repository, tmp_path: Path) -> None:
+    class Neighbour(InMemory):
+        """While the first jar is got, another process has the folder done, and a third is at it."""
+
+        def get(self, name: str) -> bytes | None:  # type: ignore[override]
+            (tmp_path / ".new-third").mkdir(exist_ok=True)
+            if not (tmp_path / "lock").is_dir():
+                s3a_jars._lay_out(tmp_path / "lock", {jar: GOOD[jar.file] for jar in JARS})
+            return GOOD[name]
+
+    s3a_jars.provide(JARS, tmp_path / "lock", Neighbour())
+    assert sorted(folder.name for folder in tmp_path.iterdir()) == [".new-third", "lock"]
+    assert there(tmp_path / "lock") == GOOD
+
+
+@pytest.mark.parametrize("java", [{}, {"JAVA_HOME": "/nowhere"}], ids=["no java", "JAVA_HOME"])
+def test_without_a_java_the_sentence_asks_for_one(
+    java: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[dict[str, str]] = []
+
+    def run(*_: Any, env: dict[str, str], **__: Any) -> subprocess.CompletedProcess[str]:
+        started.append(env)
+        return subprocess.CompletedProcess([], 1, "", "refused")
+
+    monkeypatch.setattr(s3a_jars.subprocess, "run", run)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("SPARK_SUBMIT_OPTS", "-Dmine=1")
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+    for name, value in java.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(JarsError) as refused:
+        s3a_jars.resolve(["org.example:one:1.0"], tmp_path)
+    if not java:
+        assert str(refused.value) == (
+            "Spark's resolver needs a Java of version 17 or newer and there is none here: install one or set JAVA_HOME."
+        )
+        assert started == []
+    else:
+        # Nothing of the person's own Spark goes along.
+        assert "SPARK_SUBMIT_OPTS" not in started[0]
+        assert started[0]["JAVA_HOME"] == "/nowhere"
 
 
 def test_a_lock_is_read_line_by_line(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -43,8 +44,10 @@ LEFT_OUT = (
 )
 LARGEST = 64 << 20  # bytes of one jar
 LONGEST = 300  # seconds for the repository
+LEFT_BEHIND = 3600  # seconds after which nobody is at a folder that is not done
 AT_ONCE = 8
 PREFIX = "jars"
+_NEW = ".new-"
 _REASON = re.compile(r"(unresolved dependency: [^\]]*|download failed: [^\]]*|(?:Server access|Unable|unable) [^\n]*)")
 
 
@@ -186,8 +189,12 @@ def from_repository(jars: Sequence[Jar]) -> dict[Jar, bytes]:
 def resolve(coordinates: Iterable[str], scratch: Path, left_out: Iterable[str] = LEFT_OUT) -> list[Path]:
     """What Spark's own resolver finds for `group:artifact:version`, and what these need, as files below `scratch`.
 
-    Raises JarsError when it finds one not.
+    Raises JarsError when it finds one not, or there is no Java.
     """
+    if shutil.which("java") is None and not os.environ.get("JAVA_HOME"):
+        raise JarsError(
+            "Spark's resolver needs a Java of version 17 or newer and there is none here: install one or set JAVA_HOME."
+        )
     script = scratch / "nothing.py"
     script.touch()
     words = [
@@ -200,13 +207,14 @@ def resolve(coordinates: Iterable[str], scratch: Path, left_out: Iterable[str] =
     assert spark is not None
     assert spark.origin is not None
     home = Path(spark.origin).parent
-    # Nothing that is set for a cluster, and no name server for this host's own name.
+    # Nothing that is set for a cluster or by a person, and no name server for this host's own name.
+    others = {name: value for name, value in os.environ.items() if not name.startswith("SPARK_")}
     own = {"SPARK_HOME": str(home), "SPARK_CONF_DIR": str(scratch), "SPARK_LOCAL_IP": "127.0.0.1"}
     own["PYSPARK_PYTHON"] = own["PYSPARK_DRIVER_PYTHON"] = sys.executable
     try:
         done = subprocess.run(
             [home / "bin" / "spark-submit", *words, script],
-            env=os.environ | own,
+            env=others | own,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -233,17 +241,31 @@ def _is(jar: Jar, content: bytes) -> bool:
 
 
 def _lay_out(folder: Path, contents: dict[Jar, bytes]) -> None:
-    scratch = Path(tempfile.mkdtemp(prefix=".new-", dir=folder.parent))
+    scratch = Path(tempfile.mkdtemp(prefix=_NEW, dir=folder.parent))
     for jar, content in contents.items():
         (scratch / jar.file).write_bytes(content)
         (scratch / jar.file).chmod(0o644)
     scratch.chmod(0o755)
-    scratch.rename(folder)
+    try:
+        scratch.rename(folder)
+    except OSError:
+        # Somebody else was faster: theirs are of the same lock.
+        if not folder.is_dir():
+            raise
+        shutil.rmtree(scratch)
     earlier = [other for other in folder.parent.iterdir() if other != folder and not other.name.startswith(".")]
     before = max(earlier, key=lambda other: other.stat().st_mtime, default=folder)
     for other in folder.parent.iterdir():
-        if other not in (folder, before):
-            shutil.rmtree(other)
+        if other not in (folder, before) and not _is_being_made(other):
+            # Whoever else takes it away at this moment is no error.
+            shutil.rmtree(other, ignore_errors=True)
+
+
+def _is_being_made(folder: Path) -> bool:
+    try:
+        return folder.name.startswith(_NEW) and time.time() - folder.stat().st_mtime < LEFT_BEHIND
+    except FileNotFoundError:  # it has its name by now
+        return True
 
 
 def _line(text: str) -> str:

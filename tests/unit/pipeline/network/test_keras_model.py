@@ -48,5 +48,5 @@ def test_bf16_on_a_processor_without_it_is_refused(monkeypatch: pytest.MonkeyPat
             return ["FP32"]
 
     monkeypatch.setattr(keras_model.import_openvino(), "Core", Core)
-    with pytest.raises(InputError, match=r"This machine's CPU has no bf16 arithmetic; leave out --precision bf16\."):
+    with pytest.raises(InputError, match=r"This machine's CPU has no bf16 arithmetic; take f32 as precision\."):
         prepare_network(find_weights("random"), "openvino", "bf16", 32)

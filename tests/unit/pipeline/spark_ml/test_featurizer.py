@@ -46,6 +46,8 @@ def test_what_a_parameter_may_not_be_is_refused_in_one_sentence(parameter: dict[
     [
         ({"inputCol": "image"}, "There is no column image of bytes among path, length, content; name another"),
         ({"inputCol": "path"}, "There is no column path of bytes among"),
+        ({"outputCol": "Length"}, "A column Length is there already"),
+        ({"errorCol": "Features"}, "A column features is there already"),
         ({"outputCol": "length"}, "A column length is there already; name another as outputCol or errorCol."),
         ({"errorCol": "path"}, "A column path is there already"),
         ({"errorCol": "features"}, "A column features is there already"),
@@ -53,12 +55,19 @@ def test_what_a_parameter_may_not_be_is_refused_in_one_sentence(parameter: dict[
 )
 def test_columns_that_cannot_be_are_refused_in_one_sentence(parameter: dict[str, str], said: str) -> None:
     with pytest.raises(InputError) as refused:
-        MobileNetV2Featurizer(**parameter)._checked(BINARY_FILE)
+        MobileNetV2Featurizer(**parameter)._checked(BINARY_FILE, is_case_sensitive=False)
     assert str(refused.value).startswith(said)
 
 
-def test_the_input_column_is_found_by_its_place() -> None:
-    assert MobileNetV2Featurizer()._checked(BINARY_FILE) == 2
+@pytest.mark.parametrize("name", ["content", "Content"])
+def test_the_input_column_is_found_by_its_place(name: str) -> None:
+    assert MobileNetV2Featurizer(inputCol=name)._checked(BINARY_FILE, is_case_sensitive=False) == 2
+
+
+def test_where_spark_tells_cases_apart_names_are_compared_as_they_are() -> None:
+    assert MobileNetV2Featurizer(outputCol="Path")._checked(BINARY_FILE, is_case_sensitive=True) == 2
+    with pytest.raises(InputError, match="There is no column Content of bytes"):
+        MobileNetV2Featurizer(inputCol="Content")._checked(BINARY_FILE, is_case_sensitive=True)
 
 
 def test_the_network_is_prepared_once_for_the_same_parameters(
