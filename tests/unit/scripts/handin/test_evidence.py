@@ -102,6 +102,16 @@ def test_the_cluster_is_drawn_while_terraform_has_one(page: Callable[..., str]) 
     assert all(f">{name}</text>" in text for name in ("master", "worker-1", "worker-2"))
 
 
+def test_an_answer_of_another_form_leaves_the_drawing_without_rules(
+    page: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def odd(*_: object) -> list[str]:
+        raise TypeError("of another form")
+
+    monkeypatch.setattr(evidence.host_findings, "open_to", odd)
+    assert "not known" in page()
+
+
 def test_once_the_cluster_is_down_the_page_says_so_and_the_bucket_is_read(page: Callable[..., str], down: None) -> None:
     text = page()
     assert "nothing to draw" in text
