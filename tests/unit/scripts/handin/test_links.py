@@ -19,7 +19,9 @@ MINUTE = timedelta(minutes=1)
 
 @pytest.mark.parametrize("given", ["0", "-1", "abc", "", "169", "1000", "nan", "inf", "0.001", "0.01"])
 def test_hours_that_are_none_are_refused(given: str) -> None:
-    with pytest.raises(InputError, match=r"^HOURS=.* is no time for links to work: give hours from 0\.02 \(a minute\) up to 168 \("):
+    with pytest.raises(
+        InputError, match=r"^HOURS=.* is no time for links to work: give hours from 0\.02 \(a minute\) up to 168 \("
+    ):
         links.hours_of(given)
 
 
