@@ -53,8 +53,8 @@ def _place(bucket: str, asked: Asked) -> Answer:
     found = asked("s3", "GetBucketLocation", Bucket=bucket).get("LocationConstraint")
     place = str(OLD_NAMES.get(found, found))
     if copies := _copies(bucket, asked):
-        said = f"{region.sentence(place)} Each new object is copied to {', '.join(copies)}, too, of which nothing is read here."
-        return Answer(NOT_GOOD, said)
+        more = f"Each new object is copied to {', '.join(copies)}, too, of which nothing is read here."
+        return Answer(NOT_GOOD, f"{region.sentence(place)} {more}")
     return judged(region.is_in_eu(place), region.sentence(place))
 
 

@@ -11,6 +11,7 @@ Statement = dict[str, Any]
 
 VERBS = {
     "s3:ListBucket": "list",
+    "s3:ListBucketMultipartUploads": "see unfinished uploads to",
     "s3:GetObject": "read",
     "s3:PutObject": "write",
     "s3:DeleteObject": "delete",
@@ -23,8 +24,8 @@ VERBS = {
     "cloudwatch:PutMetricData": "write metrics in",
 }
 # What may be done with the bucket and its objects; whatever else, such as its policy, is not the cluster's to change.
-OF_BUCKET = {action.lower() for action in VERBS if action.startswith("s3:")} | {"s3:listbucketmultipartuploads"}
-# EC2 binds no describe call to a resource: it shows, and changes nothing. Actions are compared in lower case, as IAM does.
+OF_BUCKET = {action.lower() for action in VERBS if action.startswith("s3:")}
+# EC2 binds no describe call to a resource: it shows, and changes nothing. To IAM an action has no case.
 ONLY_LOOKS = re.compile(r"ec2:describe\w+")
 
 

@@ -42,7 +42,9 @@ def of_rights(asked: Asked, cluster_name: str, bucket: str) -> list[Finding]:
     prefix = f"{resources.PROJECT}-{cluster_name}-"
     lines = [find(asked, "Which identities does the cluster have?", f"{prefix}*", look)]
     for identity in found:
-        lines.append(find(asked, f"What may {identity.name} do?", identity.name, partial(_may, identity, cluster_name, bucket)))
+        lines.append(
+            find(asked, f"What may {identity.name} do?", identity.name, partial(_may, identity, cluster_name, bucket))
+        )
         read = _keys if identity.kind == "User" else _assumed
         name = identity.name
         question = f"Which keys does {name} have?" if identity.kind == "User" else f"Who may act as {name}?"

@@ -95,7 +95,9 @@ def test_known_actions_on_the_bucket_or_bound_to_the_cluster_are_bounded(stateme
         allow("ec2:TerminateInstances", "*", Condition={"StringEquals": {"aws:ResourceTag/Project": "orchard"}}),
         allow("ec2:StopInstances", "*", Condition={"StringEquals": OURS | {"aws:ResourceTag/Cluster": "other"}}),
         allow(
-            "ec2:StopInstances", "*", Condition={"StringEquals": OURS | {"aws:ResourceTag/Cluster": ["fruits", "other"]}}
+            "ec2:StopInstances",
+            "*",
+            Condition={"StringEquals": OURS | {"aws:ResourceTag/Cluster": ["fruits", "other"]}},
         ),
         # Each condition bounds its own service.
         allow("ec2:StopInstances", "*", Condition={"StringEquals": {"cloudwatch:namespace": "Orchard"}}),
