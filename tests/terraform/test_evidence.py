@@ -106,7 +106,6 @@ def test_every_line_of_a_cluster_as_it_was_applied_is_good_and_names_its_calls(s
     assert said["Are pictures and results stored in the European Union?"] == (
         "eu-west-1, Europe (Ireland): in the European Union."
     )
-    assert "what lies under events/, once deleted or overwritten: 1 day more" in said["How long is it kept?"]
     assert said[f"What may {PERSON} do?"] == (
         f"list, see unfinished uploads to the bucket {subject.bucket.name}; read, write, delete, abort uploads of the "
         f"objects of {subject.bucket.name}."
@@ -268,22 +267,15 @@ def with_a_password(evident: Evident, _: str) -> Iterator[None]:
 
 @contextmanager
 def with_a_host_under_another_role(evident: Evident, _: str) -> Iterator[None]:
-    iam, ec2, name = evident.aws.client("iam"), evident.aws.client("ec2"), "admin"
+    """The profile of the hosts lends another role than the cluster's."""
+    iam, name = evident.aws.client("iam"), "admin"
     iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(TRUST))
     iam.put_role_policy(RoleName=name, PolicyName="all", PolicyDocument=json.dumps(EVERYTHING))
-    iam.create_instance_profile(InstanceProfileName=name)
-    iam.add_role_to_instance_profile(InstanceProfileName=name, RoleName=name)
-    master = [{"Name": "instance-id", "Values": [evident.configuration.outputs()["master"]["id"]]}]
-    [kept] = ec2.describe_iam_instance_profile_associations(Filters=master)["IamInstanceProfileAssociations"]
-    changed = ec2.replace_iam_instance_profile_association(
-        AssociationId=kept["AssociationId"], IamInstanceProfile={"Name": name}
-    )["IamInstanceProfileAssociation"]
+    iam.remove_role_from_instance_profile(InstanceProfileName=NODES, RoleName=NODES)
+    iam.add_role_to_instance_profile(InstanceProfileName=NODES, RoleName=name)
     yield
-    ec2.replace_iam_instance_profile_association(
-        AssociationId=changed["AssociationId"], IamInstanceProfile={"Arn": kept["IamInstanceProfile"]["Arn"]}
-    )
-    iam.remove_role_from_instance_profile(InstanceProfileName=name, RoleName=name)
-    iam.delete_instance_profile(InstanceProfileName=name)
+    iam.remove_role_from_instance_profile(InstanceProfileName=NODES, RoleName=name)
+    iam.add_role_to_instance_profile(InstanceProfileName=NODES, RoleName=NODES)
     iam.delete_role_policy(RoleName=name, PolicyName="all")
     iam.delete_role(RoleName=name)
 
@@ -291,7 +283,7 @@ def with_a_host_under_another_role(evident: Evident, _: str) -> Iterator[None]:
 @contextmanager
 def with_copies_elsewhere(evident: Evident, bucket: str) -> Iterator[None]:
     s3 = evident.aws.client("s3")
-    s3.create_bucket(Bucket="copies", CreateBucketConfiguration={"LocationConstraint": "eu-west-3"})
+    s3.create_bucket(Bucket="copies", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
     s3.put_bucket_versioning(Bucket="copies", VersioningConfiguration={"Status": "Enabled"})
     rule = {"ID": "a", "Status": "Enabled", "Prefix": "", "Destination": {"Bucket": "arn:aws:s3:::copies"}}
     role = f"arn:aws:iam::{ACCOUNT}:role/copies"

@@ -9,6 +9,7 @@ import pytest
 from scripts.aws import clients
 from scripts.aws.bucket import Bucket
 from scripts.findings import bucket as findings
+from scripts.findings import region
 from scripts.findings.finding import FACT, GOOD, NOT_GOOD, UNKNOWN, Answer, Asked
 
 Aws = Callable[[str], Any]
@@ -119,7 +120,7 @@ def replicate(bare: Any, status: str) -> None:
 def test_copies_that_go_elsewhere_are_named(
     bare: Any, monkeypatch: pytest.MonkeyPatch, status: str, verdict: str
 ) -> None:
-    monkeypatch.setattr(findings.region, "is_in_eu", lambda _: True)
+    monkeypatch.setattr(region, "is_in_eu", lambda _: True)
     replicate(bare, status)
     found = answers()["Are pictures and results stored in the European Union?"]
     assert found.verdict == verdict

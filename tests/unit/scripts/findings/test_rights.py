@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from scripts.aws import resources
-from scripts.findings import rights
+from scripts.findings import hosts, rights
 from scripts.findings.finding import FACT, NOT_GOOD, UNKNOWN, Asked, Finding
 from tests.unit.scripts.conftest import REGION
 
@@ -35,11 +35,11 @@ def iam(aws: Aws) -> Any:
 def lines(monkeypatch: pytest.MonkeyPatch, *profiles: str) -> dict[str, Finding]:
     """What is said where the hosts have these profiles; of a host with an empty one EC2 names none."""
     arns = [f"arn:aws:iam::123456789012:instance-profile/a/{profile}" for profile in profiles]
-    hosts = [
+    there = [
         {"InstanceId": f"i-{number}", **({"IamInstanceProfile": {"Arn": arn}} if profile else {})}
         for number, (profile, arn) in enumerate(zip(profiles, arns, strict=True))
     ]
-    monkeypatch.setattr(rights.hosts, "instances_of", lambda *_: hosts)
+    monkeypatch.setattr(hosts, "instances_of", lambda *_: there)
     return {line.question: line for line in rights.of_rights(Asked(REGION), "fruits", "a-bucket")}
 
 
@@ -65,7 +65,7 @@ def test_where_hosts_are_not_told_of_the_rest_is_asked(iam: Any, monkeypatch: py
     def odd(*_: object) -> list[Any]:
         raise KeyError("Reservations")
 
-    monkeypatch.setattr(rights.hosts, "instances_of", odd)
+    monkeypatch.setattr(hosts, "instances_of", odd)
     found = {line.question: line for line in rights.of_rights(Asked(REGION), "fruits", "a-bucket")}
     assert found[IDENTITIES].answer.verdict == UNKNOWN
     assert f"What may {NODES} do?" in found

@@ -10,6 +10,7 @@ import pytest
 from scripts.aws import clients
 from scripts.aws.bucket import Bucket, record_key
 from scripts.errors import NoClusterError
+from scripts.findings import hosts
 from scripts.findings.finding import GOOD, NOT_GOOD, UNKNOWN, Answer, Call, Finding
 from scripts.handin import evidence
 from tests.unit.scripts.handin.conftest import RUN, record
@@ -108,7 +109,7 @@ def test_an_answer_of_another_form_leaves_the_drawing_without_rules(
     def odd(*_: object) -> list[str]:
         raise TypeError("of another form")
 
-    monkeypatch.setattr(evidence.host_findings, "open_to", odd)
+    monkeypatch.setattr(hosts, "open_to", odd)
     assert "not known" in page()
 
 
