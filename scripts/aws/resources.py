@@ -104,6 +104,12 @@ def buckets(region: str, cluster_name: str) -> list[str]:
         return [name for name in names if name.startswith(_prefix(cluster_name)) and _is_ours(s3, name, cluster_name)]
 
 
+def bucket_left(region: str, cluster_name: str) -> Bucket | None:
+    """The bucket that a cluster of this name has, or has left, in this region: it has one in each that it was in."""
+    found = [name for name in buckets(region, cluster_name) if name.endswith(f"-{region}")]
+    return Bucket(found[0], region) if found else None
+
+
 def buckets_of_project(region: str) -> list[Bucket]:
     """The buckets of all clusters of the account, each with its own region; `region` is where they are asked for."""
     s3 = clients.client("s3", region)

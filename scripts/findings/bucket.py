@@ -1,5 +1,6 @@
 """What AWS says of the bucket: where it is, who can reach it, how it is kept."""
 
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
@@ -51,7 +52,17 @@ def of_run(asked: Asked, bucket: Bucket, run_id: str) -> Finding:
 def _place(bucket: str, asked: Asked) -> Answer:
     found = asked("s3", "GetBucketLocation", Bucket=bucket).get("LocationConstraint")
     place = str(OLD_NAMES.get(found, found))
+    if copies := _copies(bucket, asked):
+        more = f"Each new object is copied to {', '.join(copies)}, too, of which nothing is read here."
+        return Answer(NOT_GOOD, f"{region.sentence(place)} {more}")
     return judged(region.is_in_eu(place), region.sentence(place))
+
+
+def _copies(bucket: str, asked: Asked) -> list[str]:
+    """Other buckets that S3 itself copies to."""
+    found = asked.unless("ReplicationConfigurationNotFoundError", "s3", "GetBucketReplication", Bucket=bucket)
+    rules = found["ReplicationConfiguration"]["Rules"] if found else []
+    return sorted({str(rule["Destination"]["Bucket"]) for rule in rules if rule["Status"] == "Enabled"})
 
 
 def _encryption(bucket: str, asked: Asked) -> Answer:
@@ -118,17 +129,32 @@ def _kept(bucket: str, asked: Asked) -> Answer:
     code = "NoSuchLifecycleConfiguration"
     found = asked.unless(code, "s3", "GetBucketLifecycleConfiguration", Bucket=bucket)
     rules = [rule for rule in found["Rules"] if rule["Status"] == "Enabled"] if found else []
-    said = [one for rule in rules if (one := _rule(rule))]
+    said = [one for rule in rules for one in _rule(rule)]
     return Answer(FACT, f"{'; '.join(said)}." if said else "Until somebody deletes it: no rule ends it.")
 
 
-def _rule(rule: dict[str, Any]) -> str:
-    below = rule.get("Filter", {}).get("Prefix") or rule.get("Prefix") or ""
-    where = f"what lies under {below}" if below else "all of it"
-    if days := rule.get("Expiration", {}).get("Days"):
-        return f"{where}: {days} days"
+def _rule(rule: dict[str, Any]) -> Iterator[str]:
+    """A sentence for each thing that the rule ends."""
+    where, expires = _where(rule), rule.get("Expiration", {})
+    if days := expires.get("Days"):
+        yield f"{where}: {_days(days)}"
+    if date := expires.get("Date"):
+        yield f"{where}: until {date:%Y-%m-%d}"
     if days := rule.get("NoncurrentVersionExpiration", {}).get("NoncurrentDays"):
-        return f"what was deleted or overwritten: {days} days more"
+        yield f"{where}, once deleted or overwritten: {_days(days)} more"
     if days := rule.get("AbortIncompleteMultipartUpload", {}).get("DaysAfterInitiation"):
-        return f"uploads that were broken off: {days} day{'' if days == 1 else 's'}"
-    return ""
+        yield f"{where}, uploads that were broken off: {_days(days)}"
+
+
+def _where(rule: dict[str, Any]) -> str:
+    """What a rule is about: by the beginning of the key, and some of it alone by tags and sizes."""
+    filters = rule.get("Filter", {})
+    filters = filters.get("And", filters)
+    below = filters.get("Prefix") or rule.get("Prefix") or ""
+    if filters.keys() - {"Prefix"}:
+        return f"some of what lies under {below}" if below else "some of it"
+    return f"what lies under {below}" if below else "all of it"
+
+
+def _days(number: int) -> str:
+    return f"{number} day{'' if number == 1 else 's'}"

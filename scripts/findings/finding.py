@@ -17,6 +17,8 @@ NOT_GOOD = "not good"
 FACT = "as it is"
 GONE = "no longer there"
 UNKNOWN = "not known"
+# What reading an answer of another form than the known one raises.
+ODD = (KeyError, TypeError, ValueError, AttributeError, IndexError)
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,7 @@ def find(asked: Asked, question: str, resource: str, read: Callable[[Asked], Ans
         answer = Answer(UNKNOWN, f"AWS would not say: {said.get('Code', 'no code')}: {said.get('Message', '')}")
     except (*UNANSWERED, OperatorError) as error:
         answer = Answer(UNKNOWN, f"AWS could not be asked: {error}")
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+    except ODD as error:
         answer = Answer(UNKNOWN, f"AWS's answer has not the form that is known ({type(error).__name__}: {error}).")
     return Finding(question, resource, answer, asked.taken())
 

@@ -13,7 +13,7 @@ Described = dict[str, Any]
 
 SSH = 22
 MOST_NAMED = 6
-EVERYWHERE = ("0.0.0.0/0", "::/0")
+WIDEST, WIDEST_IPV6 = 8, 32  # bits of a network that may be let in
 NO_HOST = Answer(GONE, "EC2 has no host of this cluster (any more).")
 
 
@@ -36,26 +36,26 @@ def of_hosts(asked: Asked, cluster_name: str) -> list[Finding]:
 
 def open_to(asked: Asked, cluster_name: str) -> list[str]:
     """The same rules in few words, for the drawing: `tcp 22 from 203.0.113.7/32`. Raises what boto3 raises."""
-    return [
-        f"{_ports(rule)} from {who}"
-        for rule in _rules(asked, _instances(asked, cluster_name))
-        for who in _outside(rule)
-    ]
+    found = instances_of(asked, cluster_name)
+    if not found:
+        return ["not known: no host"]
+    return [f"{_ports(rule)} from {who}" for rule in _rules(asked, found) for who in _outside(rule)]
 
 
-def _of_those_there(cluster_name: str, read: Callable[[list[Described], Asked], Answer], asked: Asked) -> Answer:
-    instances = _instances(asked, cluster_name)
-    if not instances:
-        return NO_HOST
-    answer = read(instances, asked)
-    return answer if answer.of else replace(answer, of=_some(instance["InstanceId"] for instance in instances))
-
-
-def _instances(asked: Asked, cluster_name: str) -> list[Described]:
+def instances_of(asked: Asked, cluster_name: str) -> list[Described]:
+    """The cluster's hosts as EC2 describes them. Raises what boto3 raises."""
     filters = [{"Name": f"tag:{key}", "Values": [value]} for key, value in resources.tags_of(cluster_name).items()]
     filters += [{"Name": "instance-state-name", "Values": resources.NOT_GONE}]
     found = asked.every("Reservations", "ec2", "DescribeInstances", Filters=filters)
     return [instance for reservation in found for instance in reservation["Instances"]]
+
+
+def _of_those_there(cluster_name: str, read: Callable[[list[Described], Asked], Answer], asked: Asked) -> Answer:
+    found = instances_of(asked, cluster_name)
+    if not found:
+        return NO_HOST
+    answer = read(found, asked)
+    return answer if answer.of else replace(answer, of=_some(instance["InstanceId"] for instance in found))
 
 
 def _some(ids: Iterable[str]) -> str:
@@ -66,7 +66,11 @@ def _some(ids: Iterable[str]) -> str:
 
 
 def _groups(instances: list[Described]) -> list[str]:
-    return sorted({group["GroupId"] for instance in instances for group in instance["SecurityGroups"]})
+    """Those of every interface: an instance's own list has the first one's alone."""
+    first = [group for instance in instances for group in instance["SecurityGroups"]]
+    interfaces = [interface for instance in instances for interface in instance.get("NetworkInterfaces", [])]
+    every = first + [group for interface in interfaces for group in interface.get("Groups", [])]
+    return sorted({group["GroupId"] for group in every})
 
 
 def _place(instances: list[Described], asked: Asked) -> Answer:
@@ -124,14 +128,22 @@ def _way_to_s3(instances: list[Described], asked: Asked) -> Answer:
     networks = sorted({instance["VpcId"] for instance in instances})
     filters = [{"Name": "vpc-id", "Values": networks}, {"Name": "vpc-endpoint-type", "Values": ["Gateway"]}]
     found = asked("ec2", "DescribeVpcEndpoints", Filters=filters)["VpcEndpoints"]
-    to_s3 = [endpoint["VpcEndpointId"] for endpoint in found if endpoint["ServiceName"].endswith(".s3")]
-    if to_s3:
-        return Answer(GOOD, f"Yes, by the gateway endpoint {', '.join(to_s3)}.")
-    return Answer(FACT, "The network has no endpoint for S3: they go over its way to the internet, by TLS.")
+    # One that waits, or that no route leads to, takes nothing on its way.
+    to_s3 = {one["VpcId"]: one["VpcEndpointId"] for one in found if _works(one) and one["ServiceName"].endswith(".s3")}
+    if without := [network for network in networks if network not in to_s3]:
+        said = f"{', '.join(without)} {'has' if len(without) == 1 else 'have'} no endpoint for S3 that works"
+        return Answer(FACT, f"{said}: they go over its way to the internet, by TLS.")
+    return Answer(GOOD, f"Yes, by the gateway endpoint {', '.join(to_s3.values())}.")
+
+
+def _works(endpoint: Described) -> bool:
+    return str(endpoint["State"]).lower() == "available" and bool(endpoint["RouteTableIds"])
 
 
 def _rules(asked: Asked, instances: list[Described], direction: str = "IpPermissions") -> list[Described]:
-    described = asked("ec2", "DescribeSecurityGroups", GroupIds=_groups(instances))["SecurityGroups"]
+    groups = _groups(instances)
+    # EC2 takes no group at all for every group of the region.
+    described = asked("ec2", "DescribeSecurityGroups", GroupIds=groups)["SecurityGroups"] if groups else []
     return [rule for group in described for rule in group[direction]]
 
 
@@ -151,7 +163,9 @@ def _is_narrow(rule: Described) -> bool:
 
 
 def _are_wide(networks: Iterable[str]) -> bool:
-    return any(network in EVERYWHERE or int(network.partition("/")[2] or 0) < 8 for network in networks)
+    return any(
+        int(network.partition("/")[2] or 0) < (WIDEST_IPV6 if ":" in network else WIDEST) for network in networks
+    )
 
 
 def _ports(rule: Described) -> str:

@@ -5,10 +5,13 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
+from scripts.aws.resources import tags_of
+
 Statement = dict[str, Any]
 
 VERBS = {
     "s3:ListBucket": "list",
+    "s3:ListBucketMultipartUploads": "see unfinished uploads to",
     "s3:GetObject": "read",
     "s3:PutObject": "write",
     "s3:DeleteObject": "delete",
@@ -20,8 +23,10 @@ VERBS = {
     "ec2:DescribeInstances": "see the instances of",
     "cloudwatch:PutMetricData": "write metrics in",
 }
-# EC2 binds no describe call to a resource: it shows, and changes nothing.
-ONLY_LOOKS = re.compile(r"ec2:Describe\w+")
+# What may be done with the bucket and its objects; whatever else, such as its policy, is not the cluster's to change.
+OF_BUCKET = {action.lower() for action in VERBS if action.startswith("s3:")}
+# EC2 binds no describe call to a resource: it shows, and changes nothing. To IAM an action has no case.
+ONLY_LOOKS = re.compile(r"ec2:describe\w+")
 
 
 def statements(document: dict[str, Any] | str) -> list[Statement]:
@@ -55,16 +60,16 @@ def principals(statement: Statement) -> list[str]:
     return [named] if isinstance(named, str) else [one for kind in named.values() for one in listed(kind)]
 
 
-def is_bounded(statement: Statement, bucket: str) -> bool:
-    """Whether it allows named actions alone, on this bucket, or on what its condition bounds; to look is bounded."""
-    actions, resources = listed(statement.get("Action")), listed(statement.get("Resource"))
-    if not actions or not resources or any("*" in action for action in actions):
+def is_bounded(statement: Statement, bucket: str, cluster_name: str) -> bool:
+    """Whether it allows known actions alone, on this bucket, or bound to the cluster by a condition; or but to look."""
+    actions = [action.lower() for action in listed(statement.get("Action"))]
+    resources = listed(statement.get("Resource"))
+    if not actions or not resources:
         return False
     if all(_is_of_bucket(resource, bucket) for resource in resources):
-        return True
-    if any(action.startswith("s3:") for action in actions):
-        return False
-    return bool(statement.get("Condition")) or all(ONLY_LOOKS.fullmatch(action) for action in actions)
+        return OF_BUCKET.issuperset(actions)
+    bound = _bound(statement, cluster_name)
+    return all(action in bound or ONLY_LOOKS.fullmatch(action) for action in actions)
 
 
 def in_words(statement: Statement) -> str:
@@ -73,8 +78,8 @@ def in_words(statement: Statement) -> str:
     if not actions or not resources:
         return "everything but what it names"
     conditions = [
-        f"{key} is {' or '.join(map(str, listed(value)))}"
-        for test in statement.get("Condition", {}).values()
+        f"{key} is {_plain(value)}" if operator == "StringEquals" else f"{operator} {key} {_plain(value)}"
+        for operator, test in statement.get("Condition", {}).items()
         for key, value in test.items()
     ]
     order = list(VERBS)
@@ -93,6 +98,22 @@ def listed(value: Any) -> list[str]:
     if value is None:
         return []
     return [value] if isinstance(value, str) else list(value)
+
+
+def _bound(statement: Statement, cluster_name: str) -> set[str]:
+    """Actions that the statement's condition keeps within the cluster: each service has a key of its own for that."""
+    equal = {key: listed(value) for key, value in (statement.get("Condition") or {}).get("StringEquals", {}).items()}
+    through = equal.get("kms:ViaService", [])
+    bounds = {
+        "ec2": all(equal.get(f"aws:ResourceTag/{key}") == [value] for key, value in tags_of(cluster_name).items()),
+        "kms": bool(through) and all(service.startswith("s3.") for service in through),
+        "cloudwatch": bool(equal.get("cloudwatch:namespace")),
+    }
+    return {action.lower() for action in VERBS if bounds.get(action.partition(":")[0])}
+
+
+def _plain(value: Any) -> str:
+    return " or ".join(map(str, value if isinstance(value, list) else [value]))
 
 
 def _where(conditions: Iterable[str]) -> str:

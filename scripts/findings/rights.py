@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 from scripts.aws import resources
-from scripts.findings import policies
+from scripts.findings import hosts, policies
 from scripts.findings.finding import FACT, GONE, GOOD, NOT_GOOD, Answer, Asked, Finding, find, judged
 
 GONE_SINCE = "NoSuchEntity"
@@ -26,18 +26,25 @@ class Identity:
 
 
 def of_rights(asked: Asked, cluster_name: str, bucket: str) -> list[Finding]:
-    """Lines for each identity that IAM has of the cluster."""
+    """Lines for each identity that IAM has of the cluster, and for each role that its hosts have."""
     found: list[Identity] = []
 
     def look(asked: Asked) -> Answer:
         found.extend(_identities(asked, cluster_name))
         names = ", ".join(identity.name for identity in found)
+        lent = {identity: ids for identity, ids in _of_hosts(asked, cluster_name).items() if identity not in found}
+        if lent:
+            found.extend(lent)
+            said = [f"{identity.name}, no role of this cluster, on {', '.join(ids)}" for identity, ids in lent.items()]
+            return Answer(NOT_GOOD, f"{names or 'none of its own'}; and {'; '.join(said)}.")
         return Answer(FACT, f"{names}; and whoever administers the account.") if found else _none()
 
     prefix = f"{resources.PROJECT}-{cluster_name}-"
     lines = [find(asked, "Which identities does the cluster have?", f"{prefix}*", look)]
     for identity in found:
-        lines.append(find(asked, f"What may {identity.name} do?", identity.name, partial(_may, identity, bucket)))
+        lines.append(
+            find(asked, f"What may {identity.name} do?", identity.name, partial(_may, identity, cluster_name, bucket))
+        )
         read = _keys if identity.kind == "User" else _assumed
         name = identity.name
         question = f"Which keys does {name} have?" if identity.kind == "User" else f"Who may act as {name}?"
@@ -71,7 +78,21 @@ def _identities(asked: Asked, cluster_name: str) -> Iterator[Identity]:
                 yield identity
 
 
-def _may(identity: Identity, bucket: str, asked: Asked) -> Answer:
+def _of_hosts(asked: Asked, cluster_name: str) -> dict[Identity, list[str]]:
+    """The roles that the hosts have by their profiles, each with its hosts' ids."""
+    with_profile: dict[str, list[str]] = {}
+    for instance in hosts.instances_of(asked, cluster_name):
+        if profile := instance.get("IamInstanceProfile"):
+            with_profile.setdefault(profile["Arn"].rpartition("/")[2], []).append(instance["InstanceId"])
+    found: dict[Identity, list[str]] = {}
+    for profile, ids in with_profile.items():
+        described = asked.unless(GONE_SINCE, "iam", "GetInstanceProfile", InstanceProfileName=profile)
+        for role in described["InstanceProfile"]["Roles"] if described else []:
+            found.setdefault(Identity("Role", role["RoleName"]), []).extend(ids)
+    return found
+
+
+def _may(identity: Identity, cluster_name: str, bucket: str, asked: Asked) -> Answer:
     kind, named = identity.kind, identity.named
     names = list(asked.every("PolicyNames", "iam", f"List{kind}Policies", **named))
     documents = [
@@ -82,7 +103,7 @@ def _may(identity: Identity, bucket: str, asked: Asked) -> Answer:
     allowed = [statement for document in documents for statement in policies.allowed(document)]
     said = [policies.in_words(statement) for statement in allowed]
     more = [str(one["PolicyArn"]) for one in attached] + [f"what group {one['GroupName']} may" for one in groups]
-    is_good = not more and all(policies.is_bounded(statement, bucket) for statement in allowed)
+    is_good = not more and all(policies.is_bounded(statement, bucket, cluster_name) for statement in allowed)
     return judged(
         is_good,
         f"{'; '.join(said + more) or 'nothing'}.",

@@ -14,7 +14,7 @@ from scripts.errors import NoClusterError, OperatorError
 from scripts.findings import bucket as bucket_findings
 from scripts.findings import hosts as host_findings
 from scripts.findings import region, rights
-from scripts.findings.finding import FACT, GONE, GOOD, NOT_GOOD, UNKNOWN, Asked, Finding
+from scripts.findings.finding import FACT, GONE, GOOD, NOT_GOOD, ODD, UNKNOWN, Asked, Finding
 from scripts.handin import pages
 from scripts.handin.drawing import Drawing, drawing_of
 from scripts.handin.run_facts import RunFacts, Speed, of_its_kind, speeds
@@ -114,6 +114,6 @@ def _drawing(about: Subject) -> Drawing | None:
 def _open_to(about: Subject) -> Sequence[str]:
     try:
         return host_findings.open_to(Asked(about.region), about.name)
-    except (*UNANSWERED, OperatorError, KeyError):
+    except (*UNANSWERED, *ODD, OperatorError):
         # The page's own line has said why.
         return ("not known",)

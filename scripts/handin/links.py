@@ -74,8 +74,8 @@ def hours_of(given: str) -> float:
         hours = math.nan
     if not LEAST_SECONDS / 3600 <= hours <= LONGEST_HOURS:
         raise InputError(
-            f"HOURS={given} is no time for links to work: give hours above 0, up to {LONGEST_HOURS:.0f} (AWS signs for "
-            "seven days at most)."
+            f"HOURS={given} is no time for links to work: give hours from 0.02 (a minute) up to {LONGEST_HOURS:.0f} "
+            "(AWS signs for seven days at most)."
         )
     return hours
 

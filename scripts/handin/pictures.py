@@ -65,7 +65,7 @@ def _rows(listed: bytes, how_many: int) -> Iterator[tuple[str, str]]:
             for row in sorted({row - seen for row in wanted if seen <= row < seen + batch.num_rows}):
                 yield str(batch["path"][row].as_py()), str(batch["label"][row].as_py())
             seen += batch.num_rows
-    except (pa.ArrowException, OSError, KeyError):
+    except (pa.ArrowException, OSError, KeyError, ValueError):
         # No list at all, or something else in its place: others may write to the bucket, too.
         return
 

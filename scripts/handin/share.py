@@ -92,7 +92,8 @@ def until_when(about: Subject, run: RunFacts, signer: Signer) -> list[str]:
             "These credentials are temporary and do not say when they end: the links end with them, if that is earlier."
         )
     command = f"make share RUN={run.run_id} HOURS={links.LONGEST_HOURS:.0f}"
-    longer = f"this identity, or whoever else may read the bucket, by `{command}` (seven days at most each time)"
+    others = "whoever else may read and write the bucket"
+    longer = f"this identity, or {others}, by `{command}` (seven days at most each time)"
     if about.cluster and (signer.is_cut or signer.may_end_earlier):
         profile = profile_name(about.name)
         longer += f"; with a key that does not end: `make credentials`, then `AWS_PROFILE={profile} {command}`"

@@ -3,9 +3,8 @@
 from dataclasses import dataclass
 
 from scripts import tfvars
-from scripts.aws import clients, resources
+from scripts.aws import resources
 from scripts.aws.bucket import RUNS, Bucket, bucket_of, record_key
-from scripts.aws.errors import aws_errors_as_sentences
 from scripts.cluster import Cluster
 from scripts.errors import InputError, NoClusterError
 from scripts.handin.run_facts import RunFacts, facts_of
@@ -52,9 +51,7 @@ def run_of(bucket: Bucket, run_id: str) -> RunFacts:
 
 def _what_stays() -> Subject:
     name, region = str(tfvars.read()["cluster_name"]), str(tfvars.setting("region"))
-    found = resources.buckets(region, name)
-    if not found:
-        raise NoClusterError(f"There is no cluster {name} and no bucket of it: run `make up`.")
-    with aws_errors_as_sentences(f"say where the bucket {found[0]} is"):
-        at = clients.client("s3", region).head_bucket(Bucket=found[0]).get("BucketRegion", region)
-    return Subject(name, region, Bucket(found[0], at), None)
+    found = resources.bucket_left(region, name)
+    if found is None:
+        raise NoClusterError(f"There is no cluster {name} and no bucket of it in {region}: run `make up`.")
+    return Subject(name, region, found, None)

@@ -25,8 +25,7 @@ def bucket(cluster: Cluster | None) -> Bucket:
     if cluster:
         return bucket_of(cluster)
     name, region = tfvars.read()["cluster_name"], str(tfvars.setting("region"))
-    # A cluster has one in each region that it was in.
-    found = [bucket for bucket in resources.buckets(region, name) if bucket.endswith(f"-{region}")]
-    if not found:
+    found = resources.bucket_left(region, name)
+    if found is None:
         raise NoClusterError(f"No cluster {name} has left a bucket in {region}: `make up` makes both.")
-    return Bucket(found[0], region)
+    return found

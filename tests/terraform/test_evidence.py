@@ -25,6 +25,10 @@ NODES, PERSON = f"orchard-{NAME}-nodes", f"orchard-{NAME}-person"
 RUN = "first"
 SSH_GROUP = {"tag:Name": f"orchard-{NAME}-ssh"}
 ANYBODY = {"Effect": "Allow", "Principal": "*", "Action": "s3:GetObject"}
+TRUST = {
+    "Version": "2012-10-17",
+    "Statement": {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": "ec2.amazonaws.com"}},
+}
 EVERYTHING = {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}}
 
 
@@ -103,8 +107,8 @@ def test_every_line_of_a_cluster_as_it_was_applied_is_good_and_names_its_calls(s
         "eu-west-1, Europe (Ireland): in the European Union."
     )
     assert said[f"What may {PERSON} do?"] == (
-        f"list the bucket {subject.bucket.name}; read, write, delete, abort uploads of the objects of "
-        f"{subject.bucket.name}."
+        f"list, see unfinished uploads to the bucket {subject.bucket.name}; read, write, delete, abort uploads of the "
+        f"objects of {subject.bucket.name}."
     )
 
 
@@ -261,6 +265,34 @@ def with_a_password(evident: Evident, _: str) -> Iterator[None]:
     iam.delete_login_profile(UserName=PERSON)
 
 
+@contextmanager
+def with_a_host_under_another_role(evident: Evident, _: str) -> Iterator[None]:
+    """The profile of the hosts lends another role than the cluster's."""
+    iam, name = evident.aws.client("iam"), "admin"
+    iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(TRUST))
+    iam.put_role_policy(RoleName=name, PolicyName="all", PolicyDocument=json.dumps(EVERYTHING))
+    iam.remove_role_from_instance_profile(InstanceProfileName=NODES, RoleName=NODES)
+    iam.add_role_to_instance_profile(InstanceProfileName=NODES, RoleName=name)
+    yield
+    iam.remove_role_from_instance_profile(InstanceProfileName=NODES, RoleName=name)
+    iam.add_role_to_instance_profile(InstanceProfileName=NODES, RoleName=NODES)
+    iam.delete_role_policy(RoleName=name, PolicyName="all")
+    iam.delete_role(RoleName=name)
+
+
+@contextmanager
+def with_copies_elsewhere(evident: Evident, bucket: str) -> Iterator[None]:
+    s3 = evident.aws.client("s3")
+    s3.create_bucket(Bucket="copies", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+    s3.put_bucket_versioning(Bucket="copies", VersioningConfiguration={"Status": "Enabled"})
+    rule = {"ID": "a", "Status": "Enabled", "Prefix": "", "Destination": {"Bucket": "arn:aws:s3:::copies"}}
+    role = f"arn:aws:iam::{ACCOUNT}:role/copies"
+    s3.put_bucket_replication(Bucket=bucket, ReplicationConfiguration={"Role": role, "Rules": [rule]})
+    yield
+    s3.delete_bucket_replication(Bucket=bucket)
+    s3.delete_bucket(Bucket="copies")
+
+
 FROM_OUTSIDE = "Who reaches the hosts from outside, and on which port?"
 BREAKS: dict[str, tuple[Callable[..., Any], set[str]]] = {
     "no public access block": (
@@ -289,6 +321,11 @@ BREAKS: dict[str, tuple[Callable[..., Any], set[str]]] = {
     "a role that may all": (with_a_role_that_may_all, {f"What may {NODES} do?"}),
     "a policy of AWS's own": (with_a_policy_of_awss_own, {f"What may {PERSON} do?"}),
     "somebody behind the hosts' role": (with_a_person_behind_the_hosts_role, {f"Who may act as {NODES}?"}),
+    "a host under another role": (
+        with_a_host_under_another_role,
+        {"Which identities does the cluster have?", "What may admin do?"},
+    ),
+    "copies elsewhere": (with_copies_elsewhere, {"Are pictures and results stored in the European Union?"}),
     "a password": (with_a_password, {f"Which keys does {PERSON} have?"}),
 }
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from scripts.findings import hosts
-from scripts.findings.finding import GONE, GOOD, NOT_GOOD, UNKNOWN, Answer, Asked, Finding
+from scripts.findings.finding import FACT, GONE, GOOD, NOT_GOOD, UNKNOWN, Answer, Asked, Finding
 from tests.unit.scripts.conftest import REGION
 
 
@@ -68,6 +68,7 @@ def test_hosts_that_are_gone_are_said_to_be_and_nothing_of_them_looks_good() -> 
         ("tcp", 20, 22, {"IpRanges": [{"CidrIp": "10.0.0.1/32"}]}, "tcp 20-22 from 10.0.0.1/32. Nothing else."),
         ("udp", 22, 22, {"IpRanges": [{"CidrIp": "10.0.0.1/32"}]}, "udp 22 from 10.0.0.1/32. Nothing else."),
         ("-1", None, None, {"IpRanges": [{"CidrIp": "10.0.0.1/32"}]}, "every port from 10.0.0.1/32. Nothing else."),
+        ("tcp", 22, 22, {"Ipv6Ranges": [{"CidrIpv6": "2a00::/12"}]}, "tcp 22 from 2a00::/12. Nothing else."),
         # Nobody here knows what is in such a list.
         ("tcp", 22, 22, {"PrefixListIds": [{"PrefixListId": "pl-1"}]}, "tcp 22 from pl-1. Nothing else."),
     ],
@@ -79,6 +80,62 @@ def test_a_way_in_that_is_wider_than_ssh_from_a_network_is_not_good(
     found = line(open_to, "from outside").answer
     assert (found.verdict, found.text) == (NOT_GOOD, said)
     assert hosts.open_to(open_to, "fruits") == [said.removesuffix(". Nothing else.")]
+
+
+def test_ssh_from_one_network_is_good() -> None:
+    networks = {"IpRanges": [{"CidrIp": "10.0.0.0/8"}], "Ipv6Ranges": [{"CidrIpv6": "2a00:1:2::/48"}]}
+    assert line(told(instance(), rules=[rule("tcp", 22, 22, **networks)]), "from outside").answer.verdict == GOOD
+
+
+def test_the_groups_of_every_interface_count() -> None:
+    second = {"Groups": [{"GroupId": "sg-second"}]}
+    found = line(told(instance(NetworkInterfaces=[{"Groups": [{"GroupId": "sg-ours"}]}, second])), "from outside")
+    assert found.answer.of == "sg-ours, sg-second"
+
+
+def test_without_a_host_no_strangers_rules_are_drawn() -> None:
+    # EC2 takes no group at all for every group of the region.
+    asked = told(rules=[rule("tcp", 22, 22, IpRanges=[{"CidrIp": "198.51.100.1/32"}])])
+    assert hosts.open_to(asked, "fruits") == ["not known: no host"]
+    assert line(told(instance(SecurityGroups=[]), rules=[rule("-1", None, None)]), "from outside").answer.text == (
+        "Nobody."
+    )
+    assert [call.name for call in asked.taken()] == ["ec2:DescribeInstances"]
+
+
+def endpoint(**more: Any) -> dict[str, Any]:
+    return {
+        "VpcEndpointId": "vpce-1",
+        "ServiceName": "com.amazonaws.eu-west-1.s3",
+        "VpcId": "vpc-1",
+        "State": "available",
+        "RouteTableIds": ["rtb-1"],
+        **more,
+    }
+
+
+@pytest.mark.parametrize(
+    ("endpoints", "verdict"),
+    [
+        ([endpoint()], GOOD),
+        ([endpoint(State="Available")], GOOD),
+        ([endpoint(State="pending")], FACT),
+        ([endpoint(RouteTableIds=[])], FACT),
+        ([endpoint(ServiceName="com.amazonaws.eu-west-1.dynamodb")], FACT),
+        ([], FACT),
+    ],
+)
+def test_an_endpoint_that_does_nothing_keeps_no_picture_within(endpoints: list[Any], verdict: str) -> None:
+    asked = told(instance())
+    asked.answers["DescribeVpcEndpoints"] = {"VpcEndpoints": endpoints}
+    assert line(asked, "AWS's network").answer.verdict == verdict
+
+
+def test_each_network_of_the_hosts_needs_an_endpoint_of_its_own() -> None:
+    asked = told(instance(0), instance(1, VpcId="vpc-2"))
+    asked.answers["DescribeVpcEndpoints"] = {"VpcEndpoints": [endpoint()]}
+    found = line(asked, "AWS's network").answer
+    assert (found.verdict, found.text.partition(":")[0]) == (FACT, "vpc-2 has no endpoint for S3 that works")
 
 
 def test_where_nobody_is_let_in_that_is_said() -> None:

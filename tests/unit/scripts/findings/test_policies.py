@@ -9,6 +9,7 @@ from scripts.findings import policies
 
 BUCKET = "orchard-fruits"
 ARN = f"arn:aws:s3:::{BUCKET}"
+OURS = {"aws:ResourceTag/Project": "orchard", "aws:ResourceTag/Cluster": "fruits"}
 REFUSES: dict[str, Any] = {
     "Effect": "Deny",
     "Principal": {"AWS": "*"},
@@ -53,13 +54,22 @@ def test_one_that_leaves_a_way_over_http_does_not(weaker: dict[str, Any]) -> Non
     "statement",
     [
         allow(["s3:GetObject", "s3:PutObject"], f"{ARN}/*"),
-        allow("s3:ListBucket", ARN),
+        allow(["s3:ListBucket", "s3:ListBucketMultipartUploads"], ARN),
+        allow("S3:getobject", f"{ARN}/*"),
         allow("ec2:DescribeInstances", "*"),
-        allow("ec2:StopInstances", "*", Condition={"StringEquals": {"aws:ResourceTag/Cluster": "fruits"}}),
+        allow(["ec2:StopInstances", "ec2:TerminateInstances"], "*", Condition={"StringEquals": OURS}),
+        # One condition more only narrows it.
+        allow("ec2:StopInstances", "*", Condition={"StringEquals": OURS, "Bool": {"aws:SecureTransport": "true"}}),
+        allow("cloudwatch:PutMetricData", "*", Condition={"StringEquals": {"cloudwatch:namespace": "Orchard"}}),
+        allow(
+            ["kms:Decrypt", "kms:GenerateDataKey"],
+            "arn:aws:kms:eu-west-1:1:key/k",
+            Condition={"StringEquals": {"kms:ViaService": ["s3.eu-west-1.amazonaws.com"]}},
+        ),
     ],
 )
-def test_named_actions_on_the_bucket_or_under_a_condition_are_bounded(statement: dict[str, Any]) -> None:
-    assert policies.is_bounded(statement, BUCKET)
+def test_known_actions_on_the_bucket_or_bound_to_the_cluster_are_bounded(statement: dict[str, Any]) -> None:
+    assert policies.is_bounded(statement, BUCKET, "fruits")
 
 
 @pytest.mark.parametrize(
@@ -75,12 +85,29 @@ def test_named_actions_on_the_bucket_or_under_a_condition_are_bounded(statement:
         allow("ec2:StopInstances", "*"),
         allow("ec2:StopInstances", "*", Condition={}),
         allow("iam:GetRole", "*"),
+        allow("s3:Get?bject", f"{ARN}/*"),
+        allow(["s3:PutBucketPolicy", "s3:PutBucketPublicAccessBlock"], ARN),
+        allow("S3:GetObject", "*", Condition={"StringLike": {"aws:PrincipalArn": "*"}}),
+        allow("iam:CreateAccessKey", "*", Condition={"Bool": {"aws:SecureTransport": "true"}}),
+        allow("iam:CreateAccessKey", "*", Condition={"StringEquals": OURS}),
+        allow(["iam:PassRole", "ec2:RunInstances"], "*", Condition={"StringNotEquals": OURS}),
+        allow("ec2:TerminateInstances", "*", Condition={"StringNotEquals": OURS}),
+        allow("ec2:TerminateInstances", "*", Condition={"StringEquals": {"aws:ResourceTag/Project": "orchard"}}),
+        allow("ec2:StopInstances", "*", Condition={"StringEquals": OURS | {"aws:ResourceTag/Cluster": "other"}}),
+        allow(
+            "ec2:StopInstances",
+            "*",
+            Condition={"StringEquals": OURS | {"aws:ResourceTag/Cluster": ["fruits", "other"]}},
+        ),
+        # Each condition bounds its own service.
+        allow("ec2:StopInstances", "*", Condition={"StringEquals": {"cloudwatch:namespace": "Orchard"}}),
+        allow("kms:Decrypt", "*", Condition={"StringEquals": {"kms:ViaService": "ec2.eu-west-1.amazonaws.com"}}),
         {"Effect": "Allow", "NotAction": "iam:*", "Resource": "*"},
         {"Effect": "Allow", "Action": "s3:GetObject", "NotResource": f"{ARN}/*"},
     ],
 )
 def test_whatever_else_is_not(statement: dict[str, Any]) -> None:
-    assert not policies.is_bounded(statement, BUCKET)
+    assert not policies.is_bounded(statement, BUCKET, "fruits")
 
 
 def test_a_statement_is_said_as_a_person_would() -> None:
@@ -91,6 +118,10 @@ def test_a_statement_is_said_as_a_person_would() -> None:
     instances = "arn:aws:ec2:eu-west-1:123456789012:instance/*"
     assert policies.in_words(allow("ec2:StopInstances", instances, Condition=condition)) == (
         "stop instances, only where aws:ResourceTag/Cluster is a or b"
+    )
+    elsewhere = {"StringNotEquals": {"aws:RequestedRegion": "us-east-1"}}
+    assert policies.in_words(allow("ec2:RunInstances", "*", Condition=elsewhere)) == (
+        "ec2:RunInstances the account, only where StringNotEquals aws:RequestedRegion us-east-1"
     )
     assert policies.in_words({"Effect": "Allow", "NotAction": "iam:*", "Resource": "*"}) == (
         "everything but what it names"

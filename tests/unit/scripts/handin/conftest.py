@@ -22,7 +22,7 @@ from tests.unit.scripts.conftest import REGION
 Aws = Callable[[str], Any]
 
 NAME = "fruits"
-BUCKET = "orchard-fruits-1"
+BUCKET = f"orchard-fruits-1-{REGION}"
 RUN = "first"
 TAGS = [{"Key": "Project", "Value": "orchard"}, {"Key": "Cluster", "Value": NAME}]
 CLASSES = ("Apple", "Banana", "Cherry")

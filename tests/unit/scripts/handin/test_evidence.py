@@ -10,6 +10,7 @@ import pytest
 from scripts.aws import clients
 from scripts.aws.bucket import Bucket, record_key
 from scripts.errors import NoClusterError
+from scripts.findings import hosts
 from scripts.findings.finding import GOOD, NOT_GOOD, UNKNOWN, Answer, Call, Finding
 from scripts.handin import evidence
 from tests.unit.scripts.handin.conftest import RUN, record
@@ -100,6 +101,16 @@ def test_the_cluster_is_drawn_while_terraform_has_one(page: Callable[..., str]) 
     text = page()
     assert "Drawn from Terraform's outputs" in text
     assert all(f">{name}</text>" in text for name in ("master", "worker-1", "worker-2"))
+
+
+def test_an_answer_of_another_form_leaves_the_drawing_without_rules(
+    page: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def odd(*_: object) -> list[str]:
+        raise TypeError("of another form")
+
+    monkeypatch.setattr(hosts, "open_to", odd)
+    assert "not known" in page()
 
 
 def test_once_the_cluster_is_down_the_page_says_so_and_the_bucket_is_read(page: Callable[..., str], down: None) -> None:

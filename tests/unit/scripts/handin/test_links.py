@@ -17,13 +17,15 @@ Aws = Callable[[str], Any]
 MINUTE = timedelta(minutes=1)
 
 
-@pytest.mark.parametrize("given", ["0", "-1", "abc", "", "169", "1000", "nan", "inf", "0.001"])
+@pytest.mark.parametrize("given", ["0", "-1", "abc", "", "169", "1000", "nan", "inf", "0.001", "0.01"])
 def test_hours_that_are_none_are_refused(given: str) -> None:
-    with pytest.raises(InputError, match=r"^HOURS=.* is no time for links to work: give hours above 0, up to 168 \("):
+    with pytest.raises(
+        InputError, match=r"^HOURS=.* is no time for links to work: give hours from 0\.02 \(a minute\) up to 168 \("
+    ):
         links.hours_of(given)
 
 
-@pytest.mark.parametrize(("given", "hours"), [("24", 24.0), ("0.5", 0.5), ("168", 168.0)])
+@pytest.mark.parametrize(("given", "hours"), [("24", 24.0), ("0.5", 0.5), ("0.02", 0.02), ("168", 168.0)])
 def test_other_hours_are_taken(given: str, hours: float) -> None:
     assert links.hours_of(given) == hours
 

@@ -1,9 +1,12 @@
 """Which pictures of a run are shown: evenly from its list, from its own bucket, and none that is not there."""
 
+import io
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from scripts.aws.bucket import Bucket, inputs_key
@@ -59,7 +62,15 @@ def test_nothing_is_signed_that_a_record_names_elsewhere(bucket: Bucket, aws: Aw
     assert some_of(bucket, run(images)) == []
 
 
-@pytest.mark.parametrize("content", [b"", b"no parquet", b"PAR1" * 3])
+def no_utf8() -> bytes:
+    """A list whose path is called a string and is none."""
+    path = pa.array([b"Apple/\xff.jpg"]).view(pa.string())
+    sink = io.BytesIO()
+    pq.write_table(pa.table({"path": path, "label": pa.array(["Apple"])}), sink)
+    return sink.getvalue()
+
+
+@pytest.mark.parametrize("content", [b"", b"no parquet", b"PAR1" * 3, no_utf8()])
 def test_a_list_that_is_none_shows_nothing(bucket: Bucket, aws: Aws, content: bytes) -> None:
     aws("s3").put_object(Bucket=BUCKET, Key=inputs_key(RUN), Body=content)
     assert some_of(bucket, run()) == []

@@ -92,6 +92,8 @@ def test_it_is_said_until_when_and_who_can_make_it_longer(
     at = datetime.strptime(until[1], "%Y-%m-%d %H:%M").replace(tzinfo=UTC)
     assert abs(at - datetime.now(UTC) - timedelta(hours=2)) <= timedelta(minutes=1)
     assert f"by `make share RUN={RUN} HOURS=168` (seven days at most each time)" in said
+    # The page is written there, too.
+    assert "whoever else may read and write the bucket" in said
     assert until[1] in page
     assert until[2] in page
     assert f"<code>make share RUN={RUN} HOURS=168</code>" in page

@@ -5,11 +5,13 @@ from typing import Any
 
 import pytest
 
+from scripts.aws import clients
 from scripts.aws.bucket import Bucket, inputs_key, record_key
 from scripts.cluster import Cluster
 from scripts.errors import InputError, NoClusterError
 from scripts.handin.subject import run_of, subject
-from tests.unit.scripts.handin.conftest import BUCKET, RUN
+from scripts.kept import place
+from tests.unit.scripts.handin.conftest import BUCKET, RUN, TAGS
 
 
 def test_a_cluster_that_is_up_is_told_by_terraform(cluster: Cluster, bucket: Bucket) -> None:
@@ -22,8 +24,22 @@ def test_once_it_is_down_its_bucket_is_found_by_its_tags(bucket: Bucket, down: N
 
 
 def test_where_nothing_is_left_the_next_step_is_named(aws: Callable[[str], Any], down: None) -> None:
-    with pytest.raises(NoClusterError, match=r"^There is no cluster fruits and no bucket of it: run `make up`\.$"):
+    with pytest.raises(
+        NoClusterError, match=r"^There is no cluster fruits and no bucket of it in eu-west-1: run `make up`\.$"
+    ):
         subject()
+
+
+def test_of_buckets_in_two_regions_the_one_of_the_settings_is_taken(
+    request: pytest.FixtureRequest, aws: Callable[[str], Any], down: None
+) -> None:
+    # The other comes first in the list.
+    other, there = "orchard-fruits-1-ap-south-1", {"LocationConstraint": "ap-south-1"}
+    clients.client("s3", "ap-south-1").create_bucket(Bucket=other, CreateBucketConfiguration=there)
+    aws("s3").put_bucket_tagging(Bucket=other, Tagging={"TagSet": TAGS})
+    bucket = request.getfixturevalue("bucket")
+    assert subject().bucket == bucket
+    assert place.bucket(None) == bucket
 
 
 def test_without_a_name_the_run_is_the_one_that_ended_last(bucket: Bucket) -> None:
