@@ -2,9 +2,7 @@
 
 import hashlib
 import os
-import os
 import subprocess
-import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
