@@ -3,9 +3,11 @@
 The tests share one cluster and run in this order, after test_operator_day, whose pictures they read.
 """
 
+import csv
 import io
 import json
 import re
+from collections import Counter
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -71,7 +73,7 @@ def record(operator: Operator, job: str) -> dict:
     return json.loads(content(operator, f"jobs/{job}/record.json"))
 
 
-def test_the_word_count_of_the_docs_runs_and_its_results_come_home(operator: Operator) -> None:
+def test_the_word_count_of_the_docs_runs_and_its_results_come_home(operator: Operator, pictures: Path) -> None:
     done = operator.make("submit", f"JOB={EXAMPLES / 'word_count.py'}", "NAME=words")
     assert done.code == 0, done.text
     print(f"word count: {done.seconds:.0f} s")
@@ -84,7 +86,9 @@ def test_the_word_count_of_the_docs_runs_and_its_results_come_home(operator: Ope
     assert fetched.code == 0, fetched.text
     folder = operator.checkout / "results" / "words"
     [written] = (folder / "output" / "words").glob("*.csv")
-    assert written.read_text().startswith("word,count\n")
+    words = Counter(word for file in pictures.rglob("*.jpg") for word in re.findall("[a-z]+", file.parent.name.lower()))
+    assert written.read_text().splitlines()[0] == "word,count"
+    assert {word: int(count) for word, count in csv.reader(written.read_text().splitlines()[1:])} == words
     assert "word|count" in (folder / "log.txt").read_text()
     kept = record(operator, "words")
     assert (kept["state"], kept["code"]) == ("complete", 0)

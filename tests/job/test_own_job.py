@@ -1,4 +1,4 @@
-"""A person's own program on Spark, as the launcher runs it: what executors find, and the examples of the docs."""
+"""A person's own program on Spark, as the launcher runs it: what executors find. Hosts run the examples of the docs."""
 
 import hashlib
 import io
@@ -7,21 +7,19 @@ import os
 import subprocess
 import sys
 import tarfile
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from pipeline.job.java import find_java_home
 from scripts.jobs import package
-from tests.conftest import DRAWN_PER_CLASS
 from tests.doubles.s3.server import S3Server
 from tests.job.conftest import JAVA_OPTIONS
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = ROOT / "ansible" / "roles" / "common" / "files" / "own_job.py"
-EXAMPLES = ROOT / "docs" / "examples"
 # On executors of their own, processes apart from the driver's: what they import came to them by Spark.
 CLUSTER = "local-cluster[2,1,1024]"
 FINDS = """
@@ -111,48 +109,3 @@ def test_modules_files_and_packages_reach_the_executors(master: Master, tmp_path
     assert code == 7, said
     [line] = [line for line in said.splitlines() if line.startswith('["')]
     assert json.loads(line) == ["finds", "beside", [["beside", "fruit", "[1]"]] * 2]
-
-
-Example = Callable[[str], tuple[str, Path]]
-
-
-@pytest.fixture
-def example(master: Master, drawn_pictures: Path, tmp_path: Path) -> Example:
-    """Runs an example over drawn pictures in a folder here; gives what it printed and its output folder."""
-
-    def run(name: str) -> tuple[str, Path]:
-        code = package.collect(str(EXAMPLES / f"{name}.py"), "")
-        # s3a needs the cluster's jars: the output is led into a folder.
-        led = tmp_path / "led.py"
-        led.write_text(f"import os, runpy\nos.environ['ORCHARD_OUTPUT'] = {str(tmp_path / 'out')!r}\n")
-        led.write_text(led.read_text() + f"runpy.run_path({f'{name}.py'!r}, run_name='__main__')\n")
-        files = {**code.files, "led.py": led}
-        ended, said = replace(master, spark_master="local[2]").submit(
-            name, package.Code("led.py", name, files), "--", f"file://{drawn_pictures}"
-        )
-        assert ended == 0, said
-        return said, tmp_path / "out"
-
-    return run
-
-
-def test_the_word_count_counts_the_words_of_the_pictures_names(example: Example, drawn_pictures: Path) -> None:
-    said, output = example("word_count")
-    classes = [folder.name.lower().split() for folder in drawn_pictures.iterdir()]
-    [written] = (output / "words").glob("*.csv")
-    counts = dict(line.split(",") for line in written.read_text().splitlines()[1:])
-    words = {word for name in classes for word in name}
-    assert counts == {word: str(DRAWN_PER_CLASS * sum(word in name for name in classes)) for word in words}
-    assert "|word" in said.replace(" ", "")
-
-
-def test_the_pandas_udf_looks_at_each_picture_once(example: Example, drawn_pictures: Path) -> None:
-    import pandas as pd
-
-    said, output = example("pandas_udf")
-    rows = pd.read_parquet(output / "colours")
-    assert len(rows) == DRAWN_PER_CLASS * len(list(drawn_pictures.iterdir()))
-    assert set(rows["label"]) == {folder.name for folder in drawn_pictures.iterdir()}
-    assert rows["path"].is_unique
-    assert rows[["red", "green", "blue"]].stack().between(0, 255).all()
-    assert "|label" in said.replace(" ", "")
