@@ -35,7 +35,7 @@ OVERRIDES = {
     "orchard_state_directory": STATE_DIRECTORY,
     "jupyter_token_file": "/etc/orchard/jupyter/login",
     # Of this machine's memory, which all hosts share.
-    "spark_own_job_memory_mb": 2500,
+    "spark_own_job_memory_mb": 1500,
 }
 # Java's thorough compiler pays in long runs; here it would take the cores of all hosts at once.
 QUICK_JAVA = {"JDK_JAVA_OPTIONS": "-XX:TieredStopAtLevel=1"}

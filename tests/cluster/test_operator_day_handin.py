@@ -78,13 +78,6 @@ def test_a_page_of_evidence_has_nothing_that_is_not_good(operator: Operator, nee
     assert "are there on 2 workers" in text
 
 
-@pytest.mark.parametrize("hours", ["0", "abc", "-1", "1000"])
-def test_hours_that_are_none_are_refused_in_one_sentence(operator: Operator, hours: str) -> None:
-    assert operator.refused(2, "share", f"--run={RUN}", f"--hours={hours}").startswith(
-        f"HOURS={hours} is no time for links to work: give hours above 0, up to 168"
-    )
-
-
 def test_a_run_that_is_not_there_is_named(operator: Operator) -> None:
     for task in ("share", "evidence"):
         assert operator.refused(7, task, "--run=none").startswith("There is no run none in s3://")

@@ -108,16 +108,6 @@ def test_the_pandas_udf_of_the_docs_runs_from_s3_to_s3(operator: Operator) -> No
     assert re.search(r"^\|[^|]+\|[1-9]\d* *\|", done.out, re.MULTILINE), done.text
 
 
-def test_the_pipeline_of_the_docs_keeps_a_model_with_the_jobs_network_in_it(operator: Operator) -> None:
-    words = [f"JOB={EXAMPLES / 'featurizer.py'}", "NAME=model", "ARGS=--weights random --components 5"]
-    done = operator.make("submit", *words)
-    assert done.code == 0, done.text
-    print(f"featurizer in a pipeline: {done.seconds:.0f} s")
-    assert re.search(r"^5 components explain \d+\.\d% of the variance$", done.out, re.MULTILINE), done.text
-    kinds = {key.split("/")[3] for key in keys(operator, "jobs/model/output/")}
-    assert {"features", "model"} <= kinds
-
-
 def test_a_failing_program_s_exit_code_is_handed_on_and_executors_find_what_came_along(
     operator: Operator, tmp_path: Path
 ) -> None:

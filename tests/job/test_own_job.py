@@ -1,4 +1,4 @@
-"""A person's own program on Spark, as the launcher runs it: what executors find. Hosts run the examples of the docs."""
+"""A person's own program on Spark, as the launcher runs it: what executors find. Hosts run two examples of the docs."""
 
 import hashlib
 import io
