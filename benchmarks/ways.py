@@ -201,10 +201,12 @@ def main() -> None:
     parser.add_argument("--s3", default="", help="a bucket for the S3 half, s3://bucket")
     parser.add_argument("--sample", type=int, default=2_000, help="pictures that every way is given")
     parser.add_argument("--page", default="ways", help="name of the page, where the usual one is to stay")
+    parser.add_argument("--ways", default="abcde", help="letters of the ways that take part, (a) among them")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--repeats-of-all", type=int, default=1, help="rounds over all pictures, of (a), (d) and (e)")
     options = parser.parse_args()
-    chosen = [way for way in [*DISK, *(S3 if options.s3 else ())] if way.name != "e" or has("avx512_bf16")]
+    chosen = [way for way in [*DISK, *(S3 if options.s3 else ())] if way.name in options.ways]
+    chosen = [way for way in chosen if way.name != "e" or has("avx512_bf16")]
     fast = [way for way in chosen if way.name in "ade"]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -215,6 +217,8 @@ def main() -> None:
             ("sample", sample, chosen, options.repeats),
             ("all", options.images.absolute(), fast, options.repeats_of_all),
         ):
+            if not repeats:
+                continue
             s3 = _uploaded(images, options.s3, title)
             among = Ways(images, options.weights.absolute(), folder / title, s3, configuration)
             pictures = sum(1 for _ in images.rglob("*.jpg"))

@@ -229,8 +229,10 @@ def run_all_cells(browser: Any, url: str, notebook: str) -> tuple[Any, list[dict
         if not page.locator(IDLE).count():
             return []
         page.keyboard.press("Control+s")
-        saved = page.request.get(f"{base}/api/contents/{notebook}", headers={"Authorization": f"token {token}"}).json()
-        cells = [cell for cell in saved["content"]["cells"] if cell["cell_type"] == "code"]
+        saved = page.request.get(f"{base}/api/contents/{notebook}", headers={"Authorization": f"token {token}"})
+        if not saved.ok:
+            return []  # it is being written, in its place
+        cells = [cell for cell in saved.json()["content"]["cells"] if cell["cell_type"] == "code"]
         return cells if cells[-1]["execution_count"] or any(map(errors_of, cells)) else []
 
     done = wait_until(have_run, "the last cell to have run", NOTEBOOK_SECONDS)
