@@ -293,7 +293,7 @@ def test_the_tutorial_runs_the_whole_chain_on_the_cluster(operator: Operator, ne
 
         def has_come_to_its_end() -> bool:
             shown.locator(".jp-WindowedPanel-outer").evaluate("panel => panel.scrollTo(0, panel.scrollHeight)")
-            return shown.get_by_text("Give the cores back").first.is_visible()
+            return shown.get_by_role("heading", name="14. Give the cores back").is_visible()
 
         wait_until(has_come_to_its_end, "the notebook's end to be in sight")
         keep_picture(page, "chain-notebook-end")
