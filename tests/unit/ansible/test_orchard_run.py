@@ -87,10 +87,10 @@ class Host:
         """Have a program print this, and note what it was asked."""
         (self.folder / f"{program}.says").write_text(printed)
         script = self.folder / "bin" / program
-        # A word on each line: words have blanks.
+        # A word on each line: words have blanks. A call is written at once: two may come at the same time.
         script.write_text(
             "#!/bin/sh\n"
-            f'{{ echo {program}; printf "  %s\\n" "$@"; }} >> {self.folder}/asked\n'
+            f'asked=$(echo {program}; printf "  %s\\n" "$@")\nprintf "%s\\n" "$asked" >> {self.folder}/asked\n'
             f"cat {self.folder}/{program}.says\nexit {code}\n"
         )
         script.chmod(0o755)
