@@ -21,6 +21,7 @@ from pipeline.progress import Narrator
 from pipeline.storage.local import LocalStorage
 from pipeline.storage.opening import open_storage
 from pipeline.storage.paths import path_below
+from pipeline.storage.s3 import S3Storage
 from pipeline.storage.transfer import download
 
 LOOPBACK = "127.0.0.1"
@@ -105,9 +106,9 @@ def _local(sources: Sequence[str], folder: Path, narrator: Narrator) -> Path:
             if len(sources) > 1:
                 raise InputError(f"{uri} is a folder of this machine: give it alone.")
             folder = storage.root
-        else:
+        elif isinstance(storage, S3Storage):
             below = path_below(folder, _name(uri)) if _name(uri).startswith(LOG) else folder
-            download(storage, LocalStorage.at(str(below)), narrator, (NAMES_FOLDER,))  # type: ignore[arg-type]  # S3's
+            download(storage, LocalStorage.at(str(below)), narrator, (NAMES_FOLDER,))
     if not any(folder.glob(f"{LOG}*")):
         raise InputError(
             f"{', '.join(sources)} holds no event log of Spark's ({LOG}...): give the folder of such logs."
