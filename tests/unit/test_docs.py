@@ -160,7 +160,7 @@ def test_the_prices_are_the_tables() -> None:
     prices = json.loads((ROOT / "scripts" / "money" / "prices.json").read_text())
     here = prices["regions"][tfvars.default("region")]
     workers, gigabytes = tfvars.default("worker_count"), tfvars.default("root_volume_gb")
-    master_type, worker_type = tfvars.default("master_instance_type"), tfvars.default("worker_instance_type")
+    master_type, worker_type = tfvars.default("master_instance_type"), tfvars.default("worker_instance_types")[0]
     master, worker = here["instance_per_hour"][master_type], here["instance_per_hour"][worker_type]
     disk = gigabytes * here["gp3_per_gb_month"] / HOURS_IN_A_MONTH
     hour = master + workers * worker + (1 + workers) * (here["public_ipv4_per_hour"] + disk)

@@ -102,7 +102,7 @@ ANSWERS = {
     "cluster_name": "fruits",
     "region": "eu-west-1",
     "master_instance_type": "m6i.large",
-    "worker_instance_type": "c6i.2xlarge",
+    "worker_instance_types": ["c6i.2xlarge"],
     "worker_count": 2,
     "worker_spot": False,
     "budget_email": None,
