@@ -86,7 +86,7 @@ def _make_and_configure(name: str, admin_cidr: str) -> Cluster:
         key = host_keys.ensure_pair(name)
         planned = plan.plan_for(name, admin_cidr)
         under_way.result = f"{plan.counts(planned)}; {key}"
-    cluster = _make_where_there_is_room(name, admin_cidr, planned)
+    cluster = machines(name, admin_cidr, planned)
     readiness.connect(cluster)
     with ends.put_off(cluster, "up"):
         with console.phase("Software") as under_way:
@@ -97,7 +97,7 @@ def _make_and_configure(name: str, admin_cidr: str) -> Cluster:
     return cluster
 
 
-def _make_where_there_is_room(name: str, admin_cidr: str, planned: Plan) -> Cluster:
+def machines(name: str, admin_cidr: str, planned: Plan) -> Cluster:
     """The machines of a plan, or of what the settings allow in its place where AWS has no room."""
     said = [planned.variables[setting] for setting in KIND]
 

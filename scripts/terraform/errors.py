@@ -64,14 +64,16 @@ MASTER = "The master"
 
 @dataclass(frozen=True)
 class Refusal:
-    """That AWS would not start a host: which, AWS's code, and what that means."""
+    """That AWS would not start a host: which, AWS's code, what that means, and what to do about it."""
 
     host: str
     code: str
     reason: str
+    advice: str
 
-    def __str__(self) -> str:
-        return f"{self.host} could not be started: {self.reason} ({self.code})"
+    def of(self, zone: str) -> str:
+        """The refusal in words, with the zone in which it was."""
+        return f"{self.host} could not be started in {zone}: {self.reason} ({self.code})"
 
 
 class TerraformError(AwsError):
@@ -152,14 +154,15 @@ def of_aws(diagnostic: Diagnostic) -> OperatorError | None:
             [diagnostic],
         )
     if refused := _refusal(diagnostic):
-        return TerraformError(f"{refused}; {_advice(text, code)[1]}.", [diagnostic])
+        sentence = f"{refused.host} could not be started: {refused.reason} ({code}); {refused.advice}."
+        return TerraformError(sentence, [diagnostic])
     return None
 
 
 def refusal(error: OperatorError) -> Refusal | None:
     """What AWS said, or would say, where it does not start a host; None where something else is wrong."""
     if isinstance(error, QuotaError) and error.market == "spot":
-        return Refusal("A spot worker", quotas.CODES["spot"], ADVICE["MaxSpotInstanceCountExceeded"][0])
+        return Refusal("A spot worker", quotas.CODES["spot"], *ADVICE["MaxSpotInstanceCountExceeded"])
     found = map(_refusal, error.diagnostics) if isinstance(error, TerraformError) else ()
     return next(filter(None, found), None)
 
@@ -167,13 +170,10 @@ def refusal(error: OperatorError) -> Refusal | None:
 def _refusal(diagnostic: Diagnostic) -> Refusal | None:
     text = f"{diagnostic.summary} {diagnostic.detail}"
     found, instance = CODE.search(text), INSTANCE.search(diagnostic.address)
-    if not found or not instance or not (known := _advice(text, found["code"])):
+    if not found or not instance:
         return None
-    return Refusal(_host(instance), found["code"], known[0])
-
-
-def _advice(text: str, code: str) -> tuple[str, str] | None:
-    return FREE_PLAN if NOT_ON_FREE_PLAN in text else ADVICE.get(code)
+    known = FREE_PLAN if NOT_ON_FREE_PLAN in text else ADVICE.get(found["code"])
+    return Refusal(_host(instance), found["code"], *known) if known else None
 
 
 def _rights(address: str) -> str:

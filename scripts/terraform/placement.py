@@ -74,7 +74,7 @@ def walk(
     again: Callable[[Placement, Sequence[str]], Plan],
     say: Callable[[str], None],
 ) -> Made:
-    """Carry a plan out by `attempt`; where AWS has no room for a host, the next that `again` makes of another placement.
+    """Carry a plan out by `attempt`; where AWS has no room for a host, one that `again` makes of the next placement.
 
     `again` is given the addresses to be made anew with it; `say` gets a line for each step. Raises what `attempt`
     raises, once there is nothing left to try.
@@ -92,7 +92,7 @@ def walk(
                     error.add_note("`make up` goes on where it tried last; `make down`, then `make up` choose anew.")
                 raise
             following = _next(rest, tried)
-            say(f"{refusal} in {tried.zone}. {_step(tried, following)}.")
+            say(f"{refusal.of(tried.zone)}. {_step(tried, following)}.")
         rest.remove(following)
         planned = again(following, [SUBNET] if following.zone != tried.zone else [])
         tried, is_first = following, False

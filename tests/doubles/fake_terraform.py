@@ -51,7 +51,7 @@ class FakeTerraform(Terraform):
         changes = {address: "create" for address in self.wished if address not in self.state}
         changes |= {address: "delete" for address in self.state if address not in self.wished}
         chosen = self._placement(variables, replace)
-        changes |= {host: "replace" for host, there in self.placed.items() if there != chosen}
+        changes |= {address: "replace" for address in self.placed if chosen and self._is_elsewhere(address, chosen)}
         kind = {name: getattr(chosen, name) for name in KIND} if chosen else {}
         return Plan(
             changes,
@@ -70,6 +70,10 @@ class FakeTerraform(Terraform):
         wanted = Placement(**variables["placement"]) if "placement" in variables else self.placements[0]
         there = self.placed.get(SUBNET)
         return dataclasses.replace(wanted, zone=there.zone) if there and SUBNET not in replace else wanted
+
+    def _is_elsewhere(self, address: str, chosen: Placement) -> bool:
+        there = self.placed[address]
+        return there != chosen if "worker" in address else there.zone != chosen.zone
 
     def _described(self, address: str) -> dict[str, Any]:
         placed = self.placed.get(address)
