@@ -105,7 +105,8 @@ def test_no_other_page_tells_exit_codes_that_the_table_does_not_have() -> None:
 
 def test_the_sentences_are_those_that_are_said() -> None:
     files = [file for side in ("scripts", "pipeline", "ansible/roles") for file in (ROOT / side).rglob("*.py")]
-    said = "\n".join(piece for file in files for piece in pieces_of_strings(file))
+    rules = [file.read_text() for file in (ROOT / "terraform").glob("*.tf")]
+    said = "\n".join([*(piece for file in files for piece in pieces_of_strings(file)), *rules])
     section = text_of("troubleshooting.md").partition("## Sentences")[2].partition("\n## ")[0]
     sentences = [quoted for row in re.findall(r"^\| (`.+?`) \| ", section, re.MULTILINE) for quoted in quotes(row)]
     assert len(sentences) > 10
