@@ -607,6 +607,16 @@ run "defaults" {
   }
 }
 
+run "another_zone_than_the_clusters" {
+  command = plan
+
+  variables {
+    zone = "eu-west-1a"
+  }
+
+  expect_failures = [aws_instance.master]
+}
+
 run "zero_workers" {
   command = apply
 

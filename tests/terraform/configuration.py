@@ -94,6 +94,11 @@ class Configuration:
         """The outputs' values by name."""
         return {name: output["value"] for name, output in json.loads(self.must("output", "-json")).items()}
 
+    def attributes(self, address: str) -> dict[str, Any]:
+        """What the state has of a resource."""
+        known = json.loads(self.must("show", "-json"))["values"]["root_module"]["resources"]
+        return next(dict(resource["values"]) for resource in known if resource["address"] == address)
+
     def resources(self) -> list[str]:
         """Addresses of the resources in the state, data sources left out."""
         return [address for address in self.must("state", "list").split() if not address.startswith("data.")]

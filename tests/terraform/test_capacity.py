@@ -49,8 +49,8 @@ def begin_early(make_configuration: Make, _: AwsDouble) -> Room:
             cloudwatch=False,
         )
         cluster.init()
-        for code in ("InsufficientInstanceCapacity", "MaxSpotInstanceCountExceeded", "Unsupported"):
-            aws.fail("ec2:RunInstances", match="InstanceType=c6i.2xlarge", code=code)
+        aws.fail("ec2:RunInstances", match="MarketType=spot", code="MaxSpotInstanceCountExceeded")
+        aws.fail("ec2:RunInstances", match="InstanceType=c6i.2xlarge", code="Unsupported", times=2)
         ended = cluster.operate(UP)
         filters = [{"Name": "tag:Cluster", "Values": [NAME]}]
         ec2 = aws.client("ec2")
@@ -73,17 +73,17 @@ def room(early: dict[str, Future[Room]]) -> Room:
     return found
 
 
-def test_zone_market_and_type_are_tried_in_their_order_a_line_each(room: Room) -> None:
+def test_market_zone_and_type_are_tried_in_their_order_a_line_each(room: Room) -> None:
     assert room.faults_left == 0
     [away] = {"eu-west-1b", "eu-west-1c"} - set(room.zones)
     [zone] = room.zones
     tried = [line for line in room.ended.stdout.splitlines() if "Trying" in line]
     assert [line.partition(" Trying ")[2] for line in tried] == [
+        f"c6i.2xlarge, on demand, {away}.",
         f"{zone}; hosts that were made are made again there.",
-        f"c6i.2xlarge, on demand, {zone}.",
         f"t2.xlarge, on demand, {zone}.",
     ]
-    assert tried[0].startswith(f"worker-1 could not be started in {away}: AWS has none left in this zone just now")
+    assert tried[1].startswith(f"worker-1 could not be started in {away}: AWS does not offer it in this zone (Unsupp")
 
 
 def test_all_hosts_are_in_the_one_subnet_that_there_is(room: Room) -> None:
