@@ -6,6 +6,7 @@ from typing import Any
 
 from scripts import console, lock, processes, tfvars
 from scripts.aws import clients, own_address, resources
+from scripts.aws.quotas import QuotaError
 from scripts.errors import BusyError
 from scripts.hosts import host_keys
 from scripts.lifecycle import preflight
@@ -24,7 +25,12 @@ def plan(admin_cidr: str = "") -> None:
         host_keys.ensure_pair(name)
         planned = plan_for(name, admin_cidr)
         under_way.result = counts(planned)
-    preflight.check(planned.variables)
+    try:
+        preflight.check(planned.variables)
+    except QuotaError as error:
+        if not placement.after(planned, error):
+            raise
+        console.say(f"{error} With spot_fallback, `make up` goes on to workers on demand.")
     for line in groups(planned):
         console.say(f"  {line}")
     for line in bounds.before(planned.variables):

@@ -68,6 +68,12 @@ def left(rest: Sequence[Placement], tried: Placement, refusal: Refusal) -> list[
     return []
 
 
+def after(planned: Plan, error: AwsError) -> list[Placement]:
+    """What is left to try once this plan was refused so."""
+    tried, refusal = of(planned), errors.refusal(error)
+    return left(others(planned), tried, refusal) if tried and refusal else []
+
+
 def walk(
     planned: Plan,
     attempt: Callable[[Plan], Made],

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from scripts.aws.quotas import QuotaError
-from scripts.errors import AwsError, ConfigurationError
+from scripts.errors import AwsError, ConfigurationError, OperatorError
 from scripts.terraform import errors, placement
 from scripts.terraform.diagnostics import Diagnostic
 from scripts.terraform.workspace import Placement, Plan
@@ -49,7 +49,7 @@ def refused(code: str, address: str = WORKER) -> AwsError:
 class Aws:
     """Refuses places by what it is told: what was tried, what had to be made anew, what was said."""
 
-    def __init__(self, *refusals: AwsError) -> None:
+    def __init__(self, *refusals: OperatorError) -> None:
         self.refusals = list(refusals)
         self.tried: list[Placement] = []
         self.replaced: list[list[str]] = []
@@ -154,8 +154,7 @@ def test_what_is_no_refusal_of_a_host_ends_it() -> None:
     with pytest.raises(AwsError, match="too many"):
         aws.walk(planned())
     assert aws.tried == [FIRST]
-    aws = Aws()
-    aws.refusals = [ConfigurationError("no")]  # type: ignore[list-item]
+    aws = Aws(ConfigurationError("no"))
     with pytest.raises(ConfigurationError):
         aws.walk(planned())
 
