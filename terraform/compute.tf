@@ -196,6 +196,11 @@ resource "aws_instance" "worker" {
     replace_triggered_by = [terraform_data.worker_kind]
 
     precondition {
+      condition     = alltrue([for type in local.worker_types : length(data.aws_ec2_instance_type_offerings.zones[type].locations) > 0])
+      error_message = "worker_instance_types: ${var.region} does not have ${join(", ", [for type in local.worker_types : type if length(data.aws_ec2_instance_type_offerings.zones[type].locations) == 0])}. Take out what is not to be had."
+    }
+
+    precondition {
       condition     = contains(data.aws_ec2_instance_type_offerings.zones[local.placement.worker_instance_type].locations, local.zone)
       error_message = "Zone ${local.zone}, in which this cluster lives, does not offer ${local.placement.worker_instance_type}. Choose other worker_instance_types, or take the cluster down and up again."
     }

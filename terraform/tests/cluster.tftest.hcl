@@ -357,6 +357,21 @@ run "types_and_markets_in_order" {
   }
 }
 
+run "a_type_that_the_region_does_not_have" {
+  command = plan
+
+  variables {
+    worker_instance_types = ["c6i.2xlarge", "c6i.2xlrage"]
+  }
+
+  override_data {
+    target = data.aws_ec2_instance_type_offerings.zones["c6i.2xlrage"]
+    values = { locations = [] }
+  }
+
+  expect_failures = [aws_instance.worker]
+}
+
 run "an_order_of_zones_of_the_clusters_own" {
   command = plan
 
