@@ -80,6 +80,8 @@ def typed(name: str, given: str) -> Value:
     if kind == "number" and NUMBER.fullmatch(given):
         number = float(given)
         return int(number) if number.is_integer() else number
+    if kind == "${list(string)}":
+        return [word for word in re.split(r"[,\s]+", given) if word]
     if kind == "bool":
         return BOOLEANS.get(given.lower(), given)
     return given
@@ -87,7 +89,8 @@ def typed(name: str, given: str) -> Value:
 
 def with_setting(settings: str, name: str, value: Value) -> str:
     """The text of a terraform.tfvars with another value for a setting, in its own line; other lines stay."""
-    found = re.compile(rf"^{name}(\s*)=.*?(\s+#.*)?$", re.MULTILINE)
+    # A list may go over several lines.
+    found = re.compile(rf"^{name}(\s*)=[ \t]*(?:\[[^\]]*\]|.*?)(\s+#.*)?$", re.MULTILINE)
     changed, times = found.subn(lambda old: f"{name}{old[1]}= {literal(value)}{old[2] or ''}", settings, count=1)
     return changed if times else f"{settings.rstrip()}\n{name} = {literal(value)}\n"
 

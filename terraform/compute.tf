@@ -1,8 +1,11 @@
 # The hosts: one master, any number of workers, all from Debian's own image.
 
 locals {
-  instance_types  = { master = var.master_instance_type, worker = var.worker_instance_type }
+  instance_types  = { master = var.master_instance_type, worker = local.placement.worker_instance_type }
   public_key_path = abspath(pathexpand(coalesce(var.ssh_public_key_path, "${path.root}/../.orchard/${var.cluster_name}/id_ed25519.pub")))
+
+  # Spark's master, the job's driver, the history server and JupyterLab beside each other.
+  least_master_mib = 3.5 * 1024
 
   architecture = {
     for role, type in local.instance_types :
@@ -10,6 +13,8 @@ locals {
   }
   # Beyond its credits a burstable type (t3, t4g) goes on at full speed for a surcharge, unless told to be standard.
   burstable = { for role, type in data.aws_ec2_instance_type.of : role => type.burstable_performance_supported }
+  # A t2 or an m3 has no such lane to its disks, and is refused where one is asked for.
+  ebs_optimized = { for role, type in data.aws_ec2_instance_type.of : role => type.ebs_optimized_support != "unsupported" }
   ami = {
     for role, architecture in local.architecture :
     role => var.ami_id == null ? data.aws_ami.debian[architecture].id : var.ami_id
@@ -61,7 +66,7 @@ resource "aws_instance" "master" {
   vpc_security_group_ids      = [aws_security_group.nodes.id, aws_security_group.ssh.id]
   key_name                    = aws_key_pair.admin.key_name
   iam_instance_profile        = aws_iam_instance_profile.nodes.name
-  ebs_optimized               = true
+  ebs_optimized               = local.ebs_optimized.master
   # A shutdown from inside (idle, out of time) keeps the disk; the cluster can be started again.
   instance_initiated_shutdown_behavior = "stop"
   tags                                 = { Name = "${local.prefix}-master", Role = "master" }
@@ -94,15 +99,38 @@ resource "aws_instance" "master" {
   lifecycle {
     # A newer Debian, or a stop (which gives the public address back), is no reason to replace a running host.
     ignore_changes = [ami, associate_public_ip_address]
+
+    precondition {
+      condition     = data.aws_ec2_instance_type.of["master"].memory_size >= local.least_master_mib
+      error_message = "master_instance_type ${var.master_instance_type} has ${data.aws_ec2_instance_type.of["master"].memory_size / 1024} GiB of memory, and a master needs ${local.least_master_mib / 1024}: choose a larger type, such as t3.medium or m6i.large."
+    }
+
+    precondition {
+      condition     = var.zone == null ? true : local.zone == var.zone
+      error_message = "This cluster lives in zone ${local.zone} and zone says ${coalesce(var.zone, "none")}: a cluster stays where it is. Leave zone out, or take the cluster down and up again."
+    }
+
+    precondition {
+      condition     = local.resolves_names
+      error_message = "existing_subnet_id: VPC ${local.vpc_id} leaves names to AWS's own resolver and has it off (enableDnsSupport), so hosts would find neither S3 nor a package. Switch it on: aws ec2 modify-vpc-attribute --vpc-id ${local.vpc_id} --enable-dns-support; or name DNS servers of yours in the VPC's DHCP options."
+    }
   }
 }
 
 # What makes a worker another machine: changing it replaces workers, which hold nothing worth keeping.
 resource "terraform_data" "worker_kind" {
   input = {
-    instance_type = var.worker_instance_type
-    spot          = var.worker_spot
-    max_price     = var.worker_spot_max_price
+    instance_type = local.placement.worker_instance_type
+    spot          = local.placement.worker_spot
+    max_price     = local.placement.worker_spot ? var.worker_spot_max_price : null
+  }
+}
+
+# What was asked for when the workers were made: `make up` leaves them as they are until this changes.
+resource "terraform_data" "wish" {
+  input = {
+    instance_types = local.worker_types
+    spot           = var.worker_spot
   }
 }
 
@@ -112,19 +140,19 @@ resource "aws_instance" "worker" {
   count = var.worker_count
 
   ami                         = local.ami.worker
-  instance_type               = var.worker_instance_type
+  instance_type               = local.placement.worker_instance_type
   subnet_id                   = local.subnet_id
   associate_public_ip_address = var.assign_public_ips
   vpc_security_group_ids      = [aws_security_group.nodes.id, aws_security_group.ssh.id]
   key_name                    = aws_key_pair.admin.key_name
   iam_instance_profile        = aws_iam_instance_profile.nodes.name
-  ebs_optimized               = true
+  ebs_optimized               = local.ebs_optimized.worker
   # A one-time spot instance cannot be stopped.
-  instance_initiated_shutdown_behavior = var.worker_spot ? "terminate" : "stop"
+  instance_initiated_shutdown_behavior = local.placement.worker_spot ? "terminate" : "stop"
   tags                                 = { Name = "${local.prefix}-worker-${count.index + 1}", Role = "worker" }
 
   dynamic "instance_market_options" {
-    for_each = var.worker_spot ? [1] : []
+    for_each = local.placement.worker_spot ? [1] : []
 
     content {
       market_type = "spot"
@@ -168,8 +196,13 @@ resource "aws_instance" "worker" {
     replace_triggered_by = [terraform_data.worker_kind]
 
     precondition {
-      condition     = contains(data.aws_ec2_instance_type_offerings.zones[var.worker_instance_type].locations, local.zone)
-      error_message = "Zone ${local.zone}, in which this cluster lives, does not offer ${var.worker_instance_type}. Choose another worker_instance_type, or take the cluster down and up again."
+      condition     = alltrue([for type in local.worker_types : length(data.aws_ec2_instance_type_offerings.zones[type].locations) > 0])
+      error_message = "worker_instance_types: ${var.region} does not have ${join(", ", [for type in local.worker_types : type if length(data.aws_ec2_instance_type_offerings.zones[type].locations) == 0])}. Take out what is not to be had."
+    }
+
+    precondition {
+      condition     = contains(data.aws_ec2_instance_type_offerings.zones[local.placement.worker_instance_type].locations, local.zone)
+      error_message = "Zone ${local.zone}, in which this cluster lives, does not offer ${local.placement.worker_instance_type}. Choose other worker_instance_types, or take the cluster down and up again."
     }
   }
 }

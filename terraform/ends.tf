@@ -55,7 +55,7 @@ resource "aws_scheduler_schedule" "worker" {
 
   name                = "worker-${count.index + 1}"
   group_name          = aws_scheduler_schedule_group.cluster.name
-  description         = "${var.worker_spot ? "Terminates" : "Stops"} worker-${count.index + 1} of ${local.prefix} when no keeper has"
+  description         = "${local.placement.worker_spot ? "Terminates" : "Stops"} worker-${count.index + 1} of ${local.prefix} when no keeper has"
   schedule_expression = local.last_call
   state               = var.max_age_hours == 0 ? "DISABLED" : "ENABLED"
 
@@ -65,7 +65,7 @@ resource "aws_scheduler_schedule" "worker" {
 
   target {
     # A one-time spot instance cannot be stopped.
-    arn      = "${local.of_ec2}:${var.worker_spot ? "terminateInstances" : "stopInstances"}"
+    arn      = "${local.of_ec2}:${local.placement.worker_spot ? "terminateInstances" : "stopInstances"}"
     role_arn = aws_iam_role.scheduler.arn
     input    = jsonencode({ InstanceIds = [aws_instance.worker[count.index].id] })
 
@@ -108,7 +108,7 @@ data "aws_iam_policy_document" "scheduler_assumes" {
 data "aws_iam_policy_document" "scheduler" {
   statement {
     sid       = "EndHostsOfThisCluster"
-    actions   = concat(["ec2:StopInstances"], var.worker_spot ? ["ec2:TerminateInstances"] : [])
+    actions   = concat(["ec2:StopInstances"], local.placement.worker_spot ? ["ec2:TerminateInstances"] : [])
     resources = [local.any_instance]
 
     dynamic "condition" {

@@ -1,4 +1,4 @@
-# A network of the cluster's own, or the subnet that was given.
+# A network of the cluster's own, or the subnet that was given; and the places in it where workers may be made.
 
 locals {
   own_network = var.existing_subnet_id == null
@@ -6,7 +6,34 @@ locals {
   subnet_id   = local.own_network ? aws_subnet.public[0].id : var.existing_subnet_id
   zone        = local.own_network ? aws_subnet.public[0].availability_zone : data.aws_subnet.existing[0].availability_zone
 
-  zones_with_all_types = sort(setintersection([for offer in data.aws_ec2_instance_type_offerings.zones : offer.locations]...))
+  # Whoever names DNS servers of their own in the DHCP options needs AWS's no more.
+  resolves_names = local.own_network ? true : data.aws_vpc.existing[0].enable_dns_support || !contains(flatten(data.aws_vpc_dhcp_options.existing[*].domain_name_servers), "AmazonProvidedDNS")
+}
+
+locals {
+  worker_types = var.worker_instance_type == null ? var.worker_instance_types : [var.worker_instance_type]
+  fixed_zone   = local.own_network ? var.zone : data.aws_subnet.existing[0].availability_zone
+
+  # For each type of workers the zones that offer it beside the master's, in an order that is this cluster's own: the
+  # first in the alphabet is the one that everybody picks.
+  zones = {
+    for type in local.worker_types : type => [
+      for drawn in sort([
+        for zone in setintersection(data.aws_ec2_instance_type_offerings.zones[var.master_instance_type].locations, data.aws_ec2_instance_type_offerings.zones[type].locations) :
+        "${sha256("${local.account} ${var.cluster_name} ${zone}")} ${zone}" if local.fixed_zone == null || local.fixed_zone == zone
+      ]) : split(" ", drawn)[1]
+    ]
+  }
+  # All that the settings allow, in the order in which `make up` tries it: zones, then types, then on demand.
+  placements = flatten([
+    for spot in var.worker_spot && var.spot_fallback ? [true, false] : [var.worker_spot] : [
+      for type in local.worker_types : [
+        for zone in local.zones[type] : { zone = zone, worker_instance_type = type, worker_spot = spot }
+      ]
+    ]
+  ])
+  first_wish = { zone = local.fixed_zone, worker_instance_type = local.worker_types[0], worker_spot = var.worker_spot }
+  placement  = var.placement == null ? try(local.placements[0], local.first_wish) : var.placement
 }
 
 data "aws_subnet" "existing" {
@@ -14,9 +41,20 @@ data "aws_subnet" "existing" {
   id    = var.existing_subnet_id
 }
 
+data "aws_vpc" "existing" {
+  count = local.own_network ? 0 : 1
+  id    = data.aws_subnet.existing[0].vpc_id
+}
+
+data "aws_vpc_dhcp_options" "existing" {
+  # AWS says "default" of a VPC without any.
+  count           = length([for vpc in data.aws_vpc.existing : vpc if !vpc.enable_dns_support && vpc.dhcp_options_id != "default"])
+  dhcp_options_id = data.aws_vpc.existing[0].dhcp_options_id
+}
+
 # Not every zone has every instance type.
 data "aws_ec2_instance_type_offerings" "zones" {
-  for_each      = toset([var.master_instance_type, var.worker_instance_type])
+  for_each      = toset(concat([var.master_instance_type], local.worker_types))
   location_type = "availability-zone"
 
   filter {
@@ -47,16 +85,16 @@ resource "aws_subnet" "public" {
 
   vpc_id            = aws_vpc.cluster[0].id
   cidr_block        = var.vpc_cidr
-  availability_zone = try(local.zones_with_all_types[0], null)
+  availability_zone = local.placement.zone
   tags              = { Name = local.prefix }
 
   lifecycle {
-    # A zone that begins to offer the types later is no reason to move a running cluster.
+    # A zone that begins to offer the types later is no reason to move a running cluster; `make up` moves one that is not.
     ignore_changes = [availability_zone]
 
     precondition {
-      condition     = length(local.zones_with_all_types) > 0
-      error_message = "No availability zone in ${var.region} offers both ${var.master_instance_type} and ${var.worker_instance_type}. Choose other instance types or another region."
+      condition     = length(local.placements) > 0
+      error_message = "${var.zone == null ? "No availability zone in ${var.region}" : "Zone ${var.zone} is none that"} offers both ${var.master_instance_type} and ${join(" or ", local.worker_types)}. Choose other instance types or another ${var.zone == null ? "region" : "zone"}."
     }
   }
 }

@@ -4,8 +4,8 @@
 resource "terraform_data" "applied" {
   input = {
     master_instance_type = var.master_instance_type
-    worker_instance_type = var.worker_instance_type
-    worker_spot          = var.worker_spot
+    worker_instance_type = local.placement.worker_instance_type
+    worker_spot          = local.placement.worker_spot
     root_volume_gb       = var.root_volume_gb
     cloudwatch           = var.cloudwatch
     ends = {
@@ -85,6 +85,11 @@ output "worker_instance_type" {
 output "worker_spot" {
   description = "Whether the workers are on the spot market, for the price."
   value       = terraform_data.applied.output.worker_spot
+}
+
+output "placements" {
+  description = "Zones, types and markets that the settings allow the workers, in the order in which `make up` tries them."
+  value       = local.placements
 }
 
 output "root_volume_gb" {

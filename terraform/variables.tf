@@ -60,14 +60,36 @@ variable "master_instance_type" {
   }
 }
 
-variable "worker_instance_type" {
-  description = "EC2 instance type of each worker."
-  type        = string
-  default     = "c6i.2xlarge"
+variable "worker_instance_types" {
+  description = "EC2 instance types for the workers, the one you wish for first: where AWS has none of it left, `make up` takes the next. All workers are of one type."
+  type        = list(string)
+  default     = ["c6i.2xlarge"]
 
   validation {
-    condition     = can(regex("^[a-z0-9-]+\\.[a-z0-9-]+$", var.worker_instance_type))
+    condition     = length(var.worker_instance_types) > 0 && alltrue([for type in var.worker_instance_types : can(regex("^[a-z0-9-]+\\.[a-z0-9-]+$", type))])
+    error_message = "worker_instance_types is a list of EC2 instance types, such as [\"c6i.2xlarge\", \"c5.2xlarge\"]."
+  }
+
+  validation {
+    condition     = length(distinct(var.worker_instance_types)) == length(var.worker_instance_types)
+    error_message = "worker_instance_types names each type once."
+  }
+}
+
+variable "worker_instance_type" {
+  description = "The workers' one type, as earlier versions spelled it. null: worker_instance_types says it."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.worker_instance_type == null ? true : can(regex("^[a-z0-9-]+\\.[a-z0-9-]+$", var.worker_instance_type))
     error_message = "worker_instance_type is an EC2 instance type such as c6i.2xlarge."
+  }
+
+  validation {
+    # The list as it is by default was set by nobody.
+    condition     = var.worker_instance_type == null || length(setsubtract(var.worker_instance_types, ["c6i.2xlarge"])) == 0
+    error_message = "worker_instance_type says nothing beside worker_instance_types: put all types into the list, and leave worker_instance_type out."
   }
 }
 
@@ -101,6 +123,31 @@ variable "worker_spot_max_price" {
   validation {
     condition     = var.worker_spot_max_price == null || var.worker_spot
     error_message = "worker_spot_max_price says nothing while worker_spot is false: set worker_spot = true or leave the price out."
+  }
+}
+
+variable "spot_fallback" {
+  description = "Where AWS has no spot worker of any type left, take workers on demand, at their price."
+  type        = bool
+  default     = false
+
+  validation {
+    condition     = !var.spot_fallback || var.worker_spot
+    error_message = "spot_fallback says nothing while worker_spot is false: set worker_spot = true or leave it out."
+  }
+}
+
+variable "placement" {
+  description = "Which of the zones, types and markets that the settings allow the workers are to have. `make up` sets it, where the first has no room."
+  type        = object({ zone = string, worker_instance_type = string, worker_spot = bool })
+  default     = null
+
+  validation {
+    condition = var.placement == null ? true : (
+      contains(var.worker_instance_type == null ? var.worker_instance_types : [var.worker_instance_type], var.placement.worker_instance_type)
+      && (var.placement.worker_spot == var.worker_spot || var.spot_fallback)
+    )
+    error_message = "placement is among what the other settings allow; `make up` chooses it, so leave it out of terraform.tfvars."
   }
 }
 
@@ -203,6 +250,22 @@ variable "existing_subnet_id" {
   validation {
     condition     = var.existing_subnet_id == null ? true : can(regex("^subnet-[0-9a-z]+$", var.existing_subnet_id))
     error_message = "existing_subnet_id is a subnet id such as subnet-0123456789abcdef0, or null for a network of the cluster's own."
+  }
+}
+
+variable "zone" {
+  description = "Availability zone of the cluster's own network. null: the first that has room, of those that offer the types, in an order of the cluster's own."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.zone == null ? true : startswith(var.zone, var.region) && can(regex("^[a-z0-9-]+[a-z]$", var.zone))
+    error_message = "zone is an availability zone of the region, such as eu-west-1b, or null."
+  }
+
+  validation {
+    condition     = var.zone == null || var.existing_subnet_id == null
+    error_message = "zone says nothing with existing_subnet_id, for a subnet lies in one zone: leave it out."
   }
 }
 

@@ -20,6 +20,14 @@ STANDARD = {"a", "c", "d", "h", "i", "im", "is", "m", "r", "t", "z"}
 TYPES_IN_A_CALL = 100
 
 
+class QuotaError(AwsError):
+    """A quota is known and does not reach; `market` is the one that it is about, `spot` or `on-demand`."""
+
+    def __init__(self, sentence: str, market: str) -> None:
+        super().__init__(sentence)
+        self.market = market
+
+
 @dataclass(frozen=True)
 class Answer:
     """What a look came to, as a line; `is_whole` where everything could be looked at."""
@@ -46,7 +54,7 @@ class Machine:
 def check(settings: Mapping[str, Any]) -> list[Answer]:
     """One line for each quota that the settings need; what could not be read is said in it, and refuses nothing.
 
-    Raises InputError for a type that the region does not have, AwsError where a quota is known and does not reach.
+    Raises InputError for a type that the region does not have, QuotaError where a quota is known and does not reach.
     """
     region, wished = str(settings["region"]), _wished(settings)
     try:
@@ -86,9 +94,10 @@ def _compared(
     in_use = f", of which {used} are in use by others" if used else ""
     # What runs of this cluster is there already, whatever the quota has become.
     if needed > ours and used + needed > has:
-        raise AwsError(
+        raise QuotaError(
             f"{needed} {market} vCPUs are needed in {region} and your quota is {has}{in_use}: ask for more under "
-            f"Service Quotas (EC2, {CODES[market]}), or choose fewer workers or smaller types."
+            f"Service Quotas (EC2, {CODES[market]}), or choose fewer workers or smaller types.",
+            market,
         )
     return Answer(f"{needed} {market} vCPUs needed, your quota is {has}{in_use}")
 

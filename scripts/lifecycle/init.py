@@ -30,13 +30,15 @@ QUESTIONS = (
     Question("owner", "Who answers for it: a name or an e-mail address, for a tag"),
     Question("region", "AWS region"),
     Question("master_instance_type", "Instance type of the master"),
-    Question("worker_instance_type", "Instance type of each worker"),
+    Question("worker_instance_types", "Instance types for the workers, the one you wish for first"),
     Question("worker_count", "How many workers"),
     Question("worker_spot", "Workers on the spot market: a third of the price, and AWS may take one away"),
     Question("budget_email", "E-mail address for AWS's budget warnings, - for none"),
 )
 # Where variables.tf has no default.
 FIRST_GUESS: dict[str, Any] = {"cluster_name": "fruits", "owner": "", "budget_email": "-"}
+# As earlier versions spelled the second; the type in force goes by that name still.
+ONE_TYPE, TYPES = "worker_instance_type", "worker_instance_types"
 
 
 def init(**given: str) -> None:
@@ -44,6 +46,9 @@ def init(**given: str) -> None:
     # Before any question: it judges the answers.
     processes.need("terraform")
     settings, there = (tfvars.text(), tfvars.read()) if tfvars.tfvars().exists() else (HEADER, {})
+    if old := there.get(ONE_TYPE):
+        there[TYPES] = [old]
+        settings = tfvars.with_setting(settings, ONE_TYPE, None)
     answers = {question.name: _answer(question, given.get(question.name, ""), there) for question in QUESTIONS}
     for name, value in answers.items():
         if value is not None or name in there:
@@ -70,7 +75,7 @@ def check(answers: dict[str, Any]) -> None:
             missing.append(str(error))
     if missing:
         raise MissingError("\n".join(missing))
-    preflight.say(answers)
+    preflight.say(answers | {ONE_TYPE: answers[TYPES][0]})
 
 
 def _answer(question: Question, given: str, there: dict[str, Any]) -> Any:
@@ -85,6 +90,8 @@ def _answer(question: Question, given: str, there: dict[str, Any]) -> Any:
 
 
 def _as_text(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(value)
     return {True: "yes", False: "no"}.get(value, str(value)) if isinstance(value, bool) else str(value or "")
 
 

@@ -1,15 +1,18 @@
 """`make plan`: what the settings would make of the cluster, and its price; and what must be true before that."""
 
+from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 from scripts import console, lock, processes, tfvars
 from scripts.aws import clients, own_address, resources
+from scripts.aws.quotas import QuotaError
 from scripts.errors import BusyError
 from scripts.hosts import host_keys
 from scripts.lifecycle import preflight
 from scripts.money import bounds
-from scripts.terraform import validation, workspace
-from scripts.terraform.workspace import Plan, Terraform
+from scripts.terraform import placement, validation, workspace
+from scripts.terraform.workspace import Placement, Plan, Terraform
 
 TOOLS = ("terraform", "ansible-playbook", "ssh", "ssh-keygen")
 
@@ -22,7 +25,12 @@ def plan(admin_cidr: str = "") -> None:
         host_keys.ensure_pair(name)
         planned = plan_for(name, admin_cidr)
         under_way.result = counts(planned)
-    preflight.check(planned.variables)
+    try:
+        preflight.check(planned.variables)
+    except QuotaError as error:
+        if not placement.after(planned, error):
+            raise
+        console.say(f"{error} With spot_fallback, `make up` goes on to workers on demand.")
     for line in groups(planned):
         console.say(f"  {line}")
     for line in bounds.before(planned.variables):
@@ -67,16 +75,26 @@ def groups(planned: Plan) -> list[str]:
     return lines
 
 
-def plan_for(name: str, admin_cidr: str) -> Plan:
-    """Plan by the settings in force; a bucket that an earlier cluster of this name left is taken over."""
+def plan_for(name: str, admin_cidr: str, wanted: Placement | None = None, replace: Sequence[str] = ()) -> Plan:
+    """Plan by the settings in force; a bucket that an earlier cluster of this name left is taken over.
+
+    Workers that are there stay of their kind. `wanted` is where an `up` that is under way tries it next, with what is
+    at the addresses of `replace` made anew.
+    """
     terraform = workspace.Workspace(name)
     variables: dict[str, Any] = {"admin_cidrs": own_address.admin_cidrs(admin_cidr)}
-    planned = terraform.plan(variables)
+    if wanted:
+        variables["placement"] = asdict(wanted)
+    planned = terraform.plan(variables, replace)
+    if wanted is None and (kept := placement.kept(planned)):
+        variables["placement"] = asdict(kept)
+        planned = terraform.plan(variables)
     if planned.changes.get("aws_s3_bucket.data") == "create":
         region = str(planned.variables["region"])
         if planned.values["aws_s3_bucket.data"]["bucket"] in resources.buckets(region, name):
-            planned = terraform.plan(variables | {"bucket_adopt": True})
-    if "create" in planned.changes.values():
+            planned = terraform.plan(variables | {"bucket_adopt": True}, replace)
+    # What an `up` under way has just taken away again is listed for another minute.
+    if "create" in planned.changes.values() and wanted is None:
         _refuse_unknown_resources(terraform, str(planned.variables["region"]), name)
     return planned
 

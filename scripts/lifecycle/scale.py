@@ -8,11 +8,10 @@ from scripts.hosts.spark_master import MasterState
 from scripts.hosts.ssh import Hosts
 from scripts.lifecycle import ends, plan, power, summary, up
 from scripts.terraform import outputs, validation
+from scripts.terraform.workspace import APPLIED
 from scripts.waiting import wait_until
 
 DECOMMISSION_SECONDS = 300
-# What Terraform keeps of the settings that the hosts' software goes by.
-APPLIED = "terraform_data.applied"
 
 
 def scale(workers: str, admin_cidr: str = "") -> None:

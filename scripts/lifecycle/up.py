@@ -1,5 +1,6 @@
 """`make up` and `make start`: to a cluster that works, converging from wherever the last time stopped."""
 
+from collections.abc import Sequence
 from contextlib import nullcontext
 
 from scripts import console, lock, tfvars
@@ -8,9 +9,9 @@ from scripts.errors import NoClusterError
 from scripts.hosts import ansible, host_keys, readiness
 from scripts.lifecycle import ends, plan, power, preflight, summary
 from scripts.money import bounds
-from scripts.terraform import outputs, workspace
+from scripts.terraform import outputs, placement, workspace
 from scripts.terraform.diagnostics import Event
-from scripts.terraform.workspace import Plan
+from scripts.terraform.workspace import KIND, Placement, Plan
 
 
 def up(admin_cidr: str = "") -> None:
@@ -85,12 +86,7 @@ def _make_and_configure(name: str, admin_cidr: str) -> Cluster:
         key = host_keys.ensure_pair(name)
         planned = plan.plan_for(name, admin_cidr)
         under_way.result = f"{plan.counts(planned)}; {key}"
-    preflight.check(planned.variables)
-    with console.phase("Machines") as under_way:
-        under_way.result = apply(name, planned, under_way)
-        cluster = outputs.current()
-        if power.start_stopped(cluster, under_way):
-            cluster = outputs.current()
+    cluster = machines(name, admin_cidr, planned)
     readiness.connect(cluster)
     with ends.put_off(cluster, "up"):
         with console.phase("Software") as under_way:
@@ -98,6 +94,32 @@ def _make_and_configure(name: str, admin_cidr: str) -> Cluster:
             under_way.result = f"{changed} changes" if changed else "nothing to change"
         readiness.verify(cluster)
         ends.begin_anew(cluster)
+    return cluster
+
+
+def machines(name: str, admin_cidr: str, planned: Plan) -> Cluster:
+    """The machines of a plan, or of what the settings allow in its place where AWS has no room."""
+    said = [planned.variables[setting] for setting in KIND]
+
+    def again(wanted: Placement, replace: Sequence[str]) -> Plan:
+        with console.phase("Plan") as under_way:
+            other = plan.plan_for(name, admin_cidr, wanted, replace)
+            under_way.result = plan.counts(other)
+        if said != (kind := [other.variables[setting] for setting in KIND]):
+            console.say(bounds.before(other.variables)[0])
+            said[:] = kind
+        return other
+
+    return placement.walk(planned, lambda tried: _make(name, tried), again, console.say)
+
+
+def _make(name: str, planned: Plan) -> Cluster:
+    preflight.check(planned.variables)
+    with console.phase("Machines") as under_way:
+        under_way.result = apply(name, planned, under_way)
+        cluster = outputs.current()
+        if power.start_stopped(cluster, under_way):
+            cluster = outputs.current()
     return cluster
 
 

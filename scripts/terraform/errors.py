@@ -2,9 +2,12 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from scripts import console
 from scripts.aws import errors as aws
+from scripts.aws import quotas
+from scripts.aws.quotas import QuotaError
 from scripts.errors import AwsError, BusyError, InputError, MissingError, OperatorError
 from scripts.terraform import diagnostics
 from scripts.terraform.diagnostics import Diagnostic
@@ -24,6 +27,10 @@ ADVICE = {
     "InsufficientInstanceCapacity": (
         "AWS has none left in this zone just now",
         "`make up` again in some minutes, or choose another type in terraform.tfvars",
+    ),
+    "InsufficientFreeAddressesInSubnet": (
+        "its subnet has no address left",
+        "take a larger vpc_cidr (or, with existing_subnet_id, another subnet), then `make up` again",
     ),
     "SpotMaxPriceTooLow": (
         "the spot price is above worker_spot_max_price",
@@ -50,6 +57,23 @@ CODE = re.compile(r"api error (?P<code>[A-Za-z.]+)(?:: (?P<message>.*))?", re.DO
 # As the provider's AWS library says that a login has expired or was never made.
 SSO = re.compile(r"\bSSO (session|token|OIDC)", re.IGNORECASE)
 WRONG_TYPE = re.compile(r"not suitable for var\.(?P<name>\w+) declared at .*?: (?P<reason>.*)", re.DOTALL)
+
+
+MASTER = "The master"
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """That AWS would not start a host: which, AWS's code, what that means, and what to do about it."""
+
+    host: str
+    code: str
+    reason: str
+    advice: str
+
+    def of(self, zone: str) -> str:
+        """The refusal in words, with the zone in which it was."""
+        return f"{self.host} could not be started in {zone}: {self.reason} ({self.code})"
 
 
 class TerraformError(AwsError):
@@ -129,11 +153,27 @@ def of_aws(diagnostic: Diagnostic) -> OperatorError | None:
             f"{_rights(diagnostic.address)}.",
             [diagnostic],
         )
-    known = FREE_PLAN if NOT_ON_FREE_PLAN in text else ADVICE.get(code)
-    if known and (instance := INSTANCE.search(diagnostic.address)):
-        reason, advice = known
-        return TerraformError(f"{_host(instance)} could not be started: {reason} ({code}); {advice}.", [diagnostic])
+    if refused := _refusal(diagnostic):
+        sentence = f"{refused.host} could not be started: {refused.reason} ({code}); {refused.advice}."
+        return TerraformError(sentence, [diagnostic])
     return None
+
+
+def refusal(error: OperatorError) -> Refusal | None:
+    """What AWS said, or would say, where it does not start a host; None where something else is wrong."""
+    if isinstance(error, QuotaError) and error.market == "spot":
+        return Refusal("A spot worker", quotas.CODES["spot"], *ADVICE["MaxSpotInstanceCountExceeded"])
+    found = map(_refusal, error.diagnostics) if isinstance(error, TerraformError) else ()
+    return next(filter(None, found), None)
+
+
+def _refusal(diagnostic: Diagnostic) -> Refusal | None:
+    text = f"{diagnostic.summary} {diagnostic.detail}"
+    found, instance = CODE.search(text), INSTANCE.search(diagnostic.address)
+    if not found or not instance:
+        return None
+    known = FREE_PLAN if NOT_ON_FREE_PLAN in text else ADVICE.get(found["code"])
+    return Refusal(_host(instance), found["code"], *known) if known else None
 
 
 def _rights(address: str) -> str:
@@ -146,7 +186,7 @@ def _rights(address: str) -> str:
 
 
 def _host(instance: re.Match[str]) -> str:
-    return "The master" if instance["role"] == "master" else f"worker-{int(instance['index'] or 0) + 1}"
+    return MASTER if instance["role"] == "master" else f"worker-{int(instance['index'] or 0) + 1}"
 
 
 def _locked(detail: str, cluster_name: str) -> str:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -21,15 +21,34 @@ LOCK_WAIT = "30s"
 OnEvent = Callable[[Event], None]
 
 
+# What Terraform keeps of the settings that hosts' software and prices go by; of the workers' kind what was chosen.
+APPLIED = "terraform_data.applied"
+KIND = ("worker_instance_type", "worker_spot")
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where workers are made, and of which kind, as Terraform's variable of this name has it."""
+
+    zone: str
+    worker_instance_type: str
+    worker_spot: bool
+
+
 @dataclass(frozen=True)
 class Plan:
-    """What an apply would do: addresses by action, the settings in force, and the file to apply."""
+    """What an apply would do: addresses by action, the settings in force, and the file to apply.
+
+    `values` are resources as they would be, `before` those that are there, as they are; `placements` what is allowed.
+    """
 
     changes: dict[str, str]
     variables: dict[str, Any]
     values: dict[str, dict[str, Any]]
     applicable: bool
     file: Path
+    before: dict[str, dict[str, Any]] = field(default_factory=dict)
+    placements: tuple[Placement, ...] = ()
 
     def count(self, action: str) -> int:
         """How many resources are to be created, updated, replaced or deleted."""
@@ -42,8 +61,11 @@ class Terraform(Protocol):
     def outputs(self) -> dict[str, Any]:
         """The outputs' values by name; empty where nothing was ever applied."""
 
-    def plan(self, variables: dict[str, Any]) -> Plan:
-        """See what an apply with these variables, which come before terraform.tfvars, would do."""
+    def plan(self, variables: dict[str, Any], replace: Sequence[str] = ()) -> Plan:
+        """See what an apply with these variables, which come before terraform.tfvars, would do.
+
+        What is at the addresses of `replace` is made anew.
+        """
 
     def apply(self, planned: Plan, on_event: OnEvent) -> None:
         """Carry a plan out. `on_event` hears of each resource as it is begun and done."""
@@ -77,23 +99,21 @@ class Workspace(Terraform):
         outputs = json.loads(self._checked("read its outputs", answer))
         return {name: output["value"] for name, output in outputs.items()}
 
-    def plan(self, variables: dict[str, Any]) -> Plan:
+    def plan(self, variables: dict[str, Any], replace: Sequence[str] = ()) -> Plan:
         file = tfvars.state_folder(self.cluster_name) / "next.tfplan"
         file.parent.mkdir(parents=True, exist_ok=True)
         file.touch(mode=0o600)
         answer = self._command().plan(
-            detailed_exitcode=None, json=IsFlagged, out=str(file), lock_timeout=LOCK_WAIT, var=variables
+            detailed_exitcode=None,
+            json=IsFlagged,
+            out=str(file),
+            lock_timeout=LOCK_WAIT,
+            replace=list(replace),
+            var=variables,
         )
         self._checked("plan", answer)
         shown = json.loads(self._checked("show its plan", self._command().cmd("show", str(file), json=IsFlagged)))
-        changes = {c["address"]: _action(c["change"]["actions"]) for c in shown.get("resource_changes", [])}
-        return Plan(
-            changes={address: action for address, action in changes.items() if action not in ("no-op", "read")},
-            variables={name: variable.get("value") for name, variable in shown.get("variables", {}).items()},
-            values={c["address"]: c["change"].get("after") or {} for c in shown.get("resource_changes", [])},
-            applicable=bool(shown.get("applyable", True)),
-            file=file,
-        )
+        return _plan(shown, file)
 
     def apply(self, planned: Plan, on_event: OnEvent) -> None:
         answer = self._command(on_event).cmd(
@@ -177,6 +197,25 @@ class _Command(python_terraform.Terraform):  # type: ignore[misc]  # no types th
     def _pass_on(self, line: str) -> None:
         for event in diagnostics.events(line):
             self._on_event(event)
+
+
+def _plan(shown: Mapping[str, Any], file: Path) -> Plan:
+    """A plan in Terraform's own words (`terraform show -json`)."""
+    changed = {c["address"]: c["change"] for c in shown.get("resource_changes", [])}
+    actions = {address: _action(change["actions"]) for address, change in changed.items()}
+    values = {address: change.get("after") or {} for address, change in changed.items()}
+    variables = {name: variable.get("value") for name, variable in shown.get("variables", {}).items()}
+    chosen = values.get(APPLIED, {}).get("input") or {}
+    allowed = shown.get("planned_values", {}).get("outputs", {}).get("placements", {}).get("value") or []
+    return Plan(
+        changes={address: action for address, action in actions.items() if action not in ("no-op", "read")},
+        variables=variables | {name: chosen[name] for name in KIND if name in chosen},
+        values=values,
+        applicable=bool(shown.get("applyable", True)),
+        file=file,
+        before={address: change["before"] for address, change in changed.items() if change.get("before")},
+        placements=tuple(Placement(**place) for place in allowed),
+    )
 
 
 def _is_initialised() -> bool:

@@ -18,7 +18,12 @@ mock_provider "aws" {
   }
 
   mock_data "aws_ec2_instance_type" {
-    defaults = { supported_architectures = ["x86_64"], burstable_performance_supported = false }
+    defaults = {
+      supported_architectures         = ["x86_64"]
+      burstable_performance_supported = false
+      ebs_optimized_support           = "default"
+      memory_size                     = 8192
+    }
   }
 
   mock_data "aws_ami" {
@@ -27,6 +32,14 @@ mock_provider "aws" {
 
   mock_data "aws_subnet" {
     defaults = { vpc_id = "vpc-0theirs", availability_zone = "eu-west-1b" }
+  }
+
+  mock_data "aws_vpc" {
+    defaults = { enable_dns_support = true, dhcp_options_id = "dopt-0theirs" }
+  }
+
+  mock_data "aws_vpc_dhcp_options" {
+    defaults = { domain_name_servers = ["AmazonProvidedDNS"] }
   }
 
   mock_resource "aws_subnet" {
@@ -110,12 +123,12 @@ run "arm_workers" {
   command = plan
 
   variables {
-    worker_instance_type = "c7g.2xlarge"
+    worker_instance_types = ["c7g.2xlarge"]
   }
 
   override_data {
     target = data.aws_ec2_instance_type.of["worker"]
-    values = { supported_architectures = ["arm64"] }
+    values = { supported_architectures = ["arm64"], ebs_optimized_support = "default" }
   }
 
   assert {
@@ -138,7 +151,12 @@ run "a_burstable_master" {
 
   override_data {
     target = data.aws_ec2_instance_type.of["master"]
-    values = { supported_architectures = ["x86_64"], burstable_performance_supported = true }
+    values = {
+      supported_architectures         = ["x86_64"]
+      burstable_performance_supported = true
+      ebs_optimized_support           = "default"
+      memory_size                     = 4096
+    }
   }
 
   assert {
@@ -311,6 +329,214 @@ run "no_zone_with_both_types" {
   expect_failures = [aws_subnet.public]
 }
 
+run "types_and_markets_in_order" {
+  command = plan
+
+  variables {
+    worker_instance_types = ["c6i.2xlarge", "c5.2xlarge"]
+    worker_spot           = true
+    spot_fallback         = true
+  }
+
+  override_data {
+    target = data.aws_ec2_instance_type_offerings.zones["c5.2xlarge"]
+    values = { locations = ["eu-west-1c", "eu-west-1a"] }
+  }
+
+  assert {
+    condition = jsonencode([for place in output.placements : [place.worker_spot, place.worker_instance_type, place.zone]]) == jsonencode([
+      [true, "c6i.2xlarge", "eu-west-1b"], [true, "c6i.2xlarge", "eu-west-1a"], [true, "c5.2xlarge", "eu-west-1a"],
+      [false, "c6i.2xlarge", "eu-west-1b"], [false, "c6i.2xlarge", "eu-west-1a"], [false, "c5.2xlarge", "eu-west-1a"],
+    ])
+    error_message = "zones that have the master's type, too; then types as they are listed; then on demand"
+  }
+
+  assert {
+    condition     = aws_subnet.public[0].availability_zone == "eu-west-1b" && aws_instance.worker[0].instance_type == "c6i.2xlarge"
+    error_message = "the first of them, unless told"
+  }
+}
+
+run "a_type_that_the_region_does_not_have" {
+  command = plan
+
+  variables {
+    worker_instance_types = ["c6i.2xlarge", "c6i.2xlrage"]
+  }
+
+  override_data {
+    target = data.aws_ec2_instance_type_offerings.zones["c6i.2xlrage"]
+    values = { locations = [] }
+  }
+
+  expect_failures = [aws_instance.worker]
+}
+
+run "an_order_of_zones_of_the_clusters_own" {
+  command = plan
+
+  variables {
+    cluster_name = "pears"
+  }
+
+  assert {
+    condition     = [for place in output.placements : place.zone] == ["eu-west-1a", "eu-west-1b"]
+    error_message = "another name, another order: not everybody begins with the same zone"
+  }
+}
+
+run "another_placement" {
+  command = plan
+
+  variables {
+    worker_instance_types = ["c6i.2xlarge", "c5.2xlarge"]
+    worker_spot           = true
+    worker_spot_max_price = 0.2
+    spot_fallback         = true
+    placement             = { zone = "eu-west-1a", worker_instance_type = "c5.2xlarge", worker_spot = false }
+  }
+
+  assert {
+    condition     = aws_subnet.public[0].availability_zone == "eu-west-1a"
+    error_message = "the network is where it was told to be"
+  }
+
+  assert {
+    condition = alltrue([for worker in aws_instance.worker :
+      worker.instance_type == "c5.2xlarge" && length(worker.instance_market_options) == 0 && worker.instance_initiated_shutdown_behavior == "stop"
+    ])
+    error_message = "workers on demand are stopped, not terminated"
+  }
+
+  assert {
+    condition     = endswith(aws_scheduler_schedule.worker[0].target[0].arn, ":ec2:stopInstances") && one(data.aws_iam_policy_document.scheduler.statement).actions == toset(["ec2:StopInstances"])
+    error_message = "nor may their schedules terminate anything"
+  }
+
+  assert {
+    condition     = terraform_data.applied.input.worker_instance_type == "c5.2xlarge" && !terraform_data.applied.input.worker_spot
+    error_message = "prices are told of the kind that was chosen"
+  }
+}
+
+run "a_placement_that_is_not_allowed" {
+  command = plan
+
+  variables {
+    worker_spot = true
+    placement   = { zone = "eu-west-1a", worker_instance_type = "c6i.2xlarge", worker_spot = false }
+  }
+
+  expect_failures = [var.placement]
+}
+
+run "a_zone_that_was_asked_for" {
+  command = plan
+
+  variables {
+    zone = "eu-west-1a"
+  }
+
+  assert {
+    condition     = aws_subnet.public[0].availability_zone == "eu-west-1a" && [for place in output.placements : place.zone] == ["eu-west-1a"]
+    error_message = "there and nowhere else"
+  }
+}
+
+run "a_zone_without_the_types" {
+  command = plan
+
+  variables {
+    zone = "eu-west-1c"
+  }
+
+  expect_failures = [aws_subnet.public]
+}
+
+run "the_type_as_it_was_spelled" {
+  command = plan
+
+  variables {
+    worker_instance_type = "m6i.2xlarge"
+  }
+
+  assert {
+    condition     = alltrue([for worker in aws_instance.worker : worker.instance_type == "m6i.2xlarge"])
+    error_message = "settings of earlier versions are as good as ever"
+  }
+}
+
+run "a_master_without_memory" {
+  command = plan
+
+  variables {
+    master_instance_type = "t3.small"
+  }
+
+  override_data {
+    target = data.aws_ec2_instance_type.of["master"]
+    values = { supported_architectures = ["x86_64"], ebs_optimized_support = "default", memory_size = 2048 }
+  }
+
+  expect_failures = [aws_instance.master]
+}
+
+run "types_without_a_lane_to_their_disks" {
+  command = plan
+
+  variables {
+    worker_instance_types = ["t2.xlarge"]
+  }
+
+  override_data {
+    target = data.aws_ec2_instance_type.of["worker"]
+    values = { supported_architectures = ["i386", "x86_64"], ebs_optimized_support = "unsupported" }
+  }
+
+  assert {
+    condition     = alltrue([for worker in aws_instance.worker : !worker.ebs_optimized]) && aws_instance.master.ebs_optimized
+    error_message = "AWS refuses a t2 that asks for one"
+  }
+}
+
+run "a_given_network_without_names" {
+  command = plan
+
+  variables {
+    existing_subnet_id = "subnet-0theirs"
+  }
+
+  override_data {
+    target = data.aws_vpc.existing[0]
+    values = { enable_dns_support = false, dhcp_options_id = "dopt-0theirs" }
+  }
+
+  expect_failures = [aws_instance.master]
+}
+
+run "a_given_network_with_dns_servers_of_its_own" {
+  command = plan
+
+  variables {
+    existing_subnet_id = "subnet-0theirs"
+  }
+
+  override_data {
+    target = data.aws_vpc.existing[0]
+    values = { enable_dns_support = false, dhcp_options_id = "dopt-0theirs" }
+  }
+
+  override_data {
+    target = data.aws_vpc_dhcp_options.existing[0]
+    values = { domain_name_servers = ["10.0.0.2"] }
+  }
+
+  assert {
+    condition     = aws_instance.master.subnet_id == "subnet-0theirs"
+    error_message = "it needs none of AWS's"
+  }
+}
+
 run "no_public_key" {
   command = plan
 
@@ -356,8 +582,8 @@ run "defaults" {
   }
 
   assert {
-    condition     = aws_subnet.public[0].availability_zone == "eu-west-1a"
-    error_message = "the first zone by name among those that offer the types"
+    condition     = aws_subnet.public[0].availability_zone == output.placements[0].zone
+    error_message = "the first of the zones that offer the types"
   }
 
   assert {
@@ -394,6 +620,16 @@ run "defaults" {
     condition     = endswith(output.ssh_key_path, "/tests/example")
     error_message = "the private key lies beside the public one"
   }
+}
+
+run "another_zone_than_the_clusters" {
+  command = plan
+
+  variables {
+    zone = "eu-west-1a"
+  }
+
+  expect_failures = [aws_instance.master]
 }
 
 run "zero_workers" {

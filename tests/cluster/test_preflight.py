@@ -60,7 +60,7 @@ def changes(host: Host) -> set[Path]:
 def test_a_worker_with_too_little_memory_is_refused(small: Cluster) -> None:
     sentence = refusal(small)
     assert "sandbox-small has 512 MB of memory and a worker needs 1800" in sentence
-    assert "choose a larger worker_instance_type in terraform.tfvars." in sentence
+    assert "choose a larger type, worker_instance_types in terraform.tfvars." in sentence
 
 
 def test_another_debian_release_is_refused(fit: Cluster) -> None:

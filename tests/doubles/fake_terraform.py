@@ -1,17 +1,23 @@
 """A Terraform in memory: it knows what is wished, what is there, and how it is to fail."""
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from scripts.terraform import errors
+from scripts.terraform.diagnostics import Diagnostic
 from scripts.terraform.errors import TerraformError
-from scripts.terraform.workspace import OnEvent, Plan, Terraform
+from scripts.terraform.placement import SUBNET, of
+from scripts.terraform.workspace import KIND, OnEvent, Placement, Plan, Terraform
 
 
 class FakeTerraform(Terraform):
     """One cluster's. `wished` are addresses that the settings ask for, `state` those that exist, with their ids.
 
     `fails_at` is an address that cannot be created until it is None again. `calls` are the methods in their order.
+    `placements` are what the settings allow, `no_room` in which of them AWS starts no host of this address, by which
+    code; `placed` is where and of which kind each host is that there is.
     """
 
     def __init__(self, outputs: dict[str, Any], wished: Sequence[str], variables: dict[str, Any]) -> None:
@@ -22,6 +28,9 @@ class FakeTerraform(Terraform):
         self.is_half_made = False
         self.calls: list[str] = []
         self.planned_with: list[dict[str, Any]] = []
+        self.placements: tuple[Placement, ...] = ()
+        self.no_room: dict[tuple[str, Placement], str] = {}
+        self.placed: dict[str, Placement] = {}
 
     def exists(self) -> "FakeTerraform":
         """Everything that is wished was applied before."""
@@ -35,25 +44,64 @@ class FakeTerraform(Terraform):
         hidden = {"workers"} if self.is_half_made else set()
         return {name: value for name, value in self.cluster_outputs.items() if name not in hidden}
 
-    def plan(self, variables: dict[str, Any]) -> Plan:
-        """Creates what is wished and not there, deletes what is there and not wished."""
+    def plan(self, variables: dict[str, Any], replace: Sequence[str] = ()) -> Plan:
+        """Creates what is wished and not there, deletes what is there and not wished, replaces what is elsewhere."""
         self.calls.append("plan")
         self.planned_with.append(variables)
         changes = {address: "create" for address in self.wished if address not in self.state}
         changes |= {address: "delete" for address in self.state if address not in self.wished}
-        return Plan(changes, self.variables | variables, self.values, bool(changes), Path("next.tfplan"))
+        chosen = self._placement(variables, replace)
+        changes |= {address: "replace" for address in self.placed if chosen and self._is_elsewhere(address, chosen)}
+        kind = {name: getattr(chosen, name) for name in KIND} if chosen else {}
+        return Plan(
+            changes,
+            self.variables | variables | kind,
+            self.values | ({SUBNET: {"availability_zone": chosen.zone}} if chosen else {}),
+            bool(changes),
+            Path("next.tfplan"),
+            {address: self._described(address) for address in self.state},
+            self.placements,
+        )
+
+    def _placement(self, variables: dict[str, Any], replace: Sequence[str]) -> Placement | None:
+        """The wanted one, or the first; in the zone of the subnet that is there, unless that is made anew."""
+        if not self.placements:
+            return None
+        wanted = Placement(**variables["placement"]) if "placement" in variables else self.placements[0]
+        there = self.placed.get(SUBNET)
+        return dataclasses.replace(wanted, zone=there.zone) if there and SUBNET not in replace else wanted
+
+    def _is_elsewhere(self, address: str, chosen: Placement) -> bool:
+        there = self.placed[address]
+        return there != chosen if "worker" in address else there.zone != chosen.zone
+
+    def _described(self, address: str) -> dict[str, Any]:
+        placed = self.placed.get(address)
+        if placed is None:
+            return {}
+        market = "spot" if placed.worker_spot else ""
+        return {"instance_type": placed.worker_instance_type, "instance_lifecycle": market}
 
     def apply(self, planned: Plan, on_event: OnEvent) -> None:
         """One resource after the other, up to the one that fails."""
         self.calls.append("apply")
+        placement = of(planned)
         for address, action in planned.changes.items():
-            self.is_half_made = address == self.fails_at
+            if action in ("delete", "replace"):
+                del self.state[address]
+                self.placed.pop(address, None)
+        for address, action in planned.changes.items():
+            code = self.no_room.get((address, placement)) if placement else None
+            self.is_half_made = address == self.fails_at or bool(code)
+            if code:
+                text = f"RunInstances, api error {code}: no"
+                raise errors.explain("create it", [Diagnostic(text, "", address)], "fruits")
             if self.is_half_made:
                 raise TerraformError(f"{address} could not be made.")
-            if action == "delete":
-                del self.state[address]
-            else:
+            if action != "delete":
                 self.state[address] = f"id-of-{address}"
+                if placement and (address == SUBNET or address.startswith("aws_instance.")):
+                    self.placed[address] = placement
             on_event({"type": "apply_complete", "hook": {"resource": {"addr": address}}})
 
     def refresh(self) -> None:

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,20 @@ class Configuration:
             text=True,
             capture_output=True,
             timeout=DEADLINE,
+            check=False,
+        )
+
+    def operate(self, code: str) -> Result:
+        """Run a piece of the operator's own code over this folder, in the workspace that is the operator's."""
+        (self.folder / "terraform.tfvars").write_text(f'cluster_name = "{self._variables["cluster_name"]}"\n')
+        logs = f"from pathlib import Path\nfrom scripts import console\nconsole.LOGS = Path({str(self.folder)!r})\n"
+        return subprocess.run(
+            [sys.executable, "-c", logs + code],
+            cwd=SOURCE.parent,
+            env=self._environment | {"ORCHARD_TERRAFORM": str(self.folder), "COLUMNS": "200"},
+            text=True,
+            capture_output=True,
+            timeout=2 * DEADLINE,
             check=False,
         )
 
@@ -78,6 +93,11 @@ class Configuration:
     def outputs(self) -> dict[str, Any]:
         """The outputs' values by name."""
         return {name: output["value"] for name, output in json.loads(self.must("output", "-json")).items()}
+
+    def attributes(self, address: str) -> dict[str, Any]:
+        """What the state has of a resource."""
+        known = json.loads(self.must("show", "-json"))["values"]["root_module"]["resources"]
+        return next(dict(resource["values"]) for resource in known if resource["address"] == address)
 
     def resources(self) -> list[str]:
         """Addresses of the resources in the state, data sources left out."""

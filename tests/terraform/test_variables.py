@@ -19,6 +19,19 @@ WRONG = {
     "no allowed region": ({"allowed_regions": []}, "allowed_regions names at least one region."),
     "a master of no type": ({"master_instance_type": "large"}, "master_instance_type is an EC2 instance type"),
     "a worker of no type": ({"worker_instance_type": "m6i large"}, "worker_instance_type is an EC2 instance type"),
+    "no type for workers": ({"worker_instance_types": []}, "worker_instance_types is a list of EC2 instance types"),
+    "a list with a word": (
+        {"worker_instance_types": ["large"]},
+        "worker_instance_types is a list of EC2 instance types",
+    ),
+    "a type twice": (
+        {"worker_instance_types": ["c5.large", "c5.large"]},
+        "worker_instance_types names each type once.",
+    ),
+    "one type and several": (
+        {"worker_instance_type": "m6i.large", "worker_instance_types": ["c5.large"]},
+        "worker_instance_type says nothing beside worker_instance_types",
+    ),
     "too many workers": ({"worker_count": 101}, "worker_count is a whole number from 0 to 100."),
     "fewer than no workers": ({"worker_count": -1}, "worker_count is a whole number from 0 to 100."),
     "half a worker": ({"worker_count": 1.5}, "worker_count is a whole number from 0 to 100."),
@@ -27,6 +40,16 @@ WRONG = {
         "worker_spot_max_price is a positive number of USD per hour",
     ),
     "a spot price without spot": ({"worker_spot_max_price": 0.2}, "worker_spot_max_price says nothing while"),
+    "a fallback from nothing": ({"spot_fallback": True}, "spot_fallback says nothing while worker_spot is false"),
+    "a placement of another type": (
+        {"placement": {"zone": "eu-west-1a", "worker_instance_type": "c5.large", "worker_spot": False}},
+        "placement is among what the other settings allow",
+    ),
+    "a zone of another region": ({"zone": "eu-west-3a"}, "zone is an availability zone of the region"),
+    "a zone beside a subnet": (
+        {"zone": "eu-west-1a", "existing_subnet_id": "subnet-0theirs"},
+        "zone says nothing with existing_subnet_id",
+    ),
     "an image of no id": ({"ami_id": "debian"}, "ami_id is an image id"),
     "a disk too small": ({"root_volume_gb": 8}, "root_volume_gb is a whole number from 16 to 16384"),
     "nobody admitted": ({"admin_cidrs": []}, "admin_cidrs names at least one network"),
@@ -55,6 +78,10 @@ WRONG = {
 JUDGED_WITH = {
     "allowed_regions": "region",
     "worker_spot_max_price": "worker_spot",
+    "worker_instance_type": "worker_instance_types",
+    "placement": "worker_instance_types",
+    "spot_fallback": "worker_spot",
+    "zone": "region",
     "assign_public_ips": "existing_subnet_id",
 }
 

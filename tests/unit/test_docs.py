@@ -105,7 +105,8 @@ def test_no_other_page_tells_exit_codes_that_the_table_does_not_have() -> None:
 
 def test_the_sentences_are_those_that_are_said() -> None:
     files = [file for side in ("scripts", "pipeline", "ansible/roles") for file in (ROOT / side).rglob("*.py")]
-    said = "\n".join(piece for file in files for piece in pieces_of_strings(file))
+    rules = [file.read_text() for file in (ROOT / "terraform").glob("*.tf")]
+    said = "\n".join([*(piece for file in files for piece in pieces_of_strings(file)), *rules])
     section = text_of("troubleshooting.md").partition("## Sentences")[2].partition("\n## ")[0]
     sentences = [quoted for row in re.findall(r"^\| (`.+?`) \| ", section, re.MULTILINE) for quoted in quotes(row)]
     assert len(sentences) > 10
@@ -160,7 +161,7 @@ def test_the_prices_are_the_tables() -> None:
     prices = json.loads((ROOT / "scripts" / "money" / "prices.json").read_text())
     here = prices["regions"][tfvars.default("region")]
     workers, gigabytes = tfvars.default("worker_count"), tfvars.default("root_volume_gb")
-    master_type, worker_type = tfvars.default("master_instance_type"), tfvars.default("worker_instance_type")
+    master_type, worker_type = tfvars.default("master_instance_type"), tfvars.default("worker_instance_types")[0]
     master, worker = here["instance_per_hour"][master_type], here["instance_per_hour"][worker_type]
     disk = gigabytes * here["gp3_per_gb_month"] / HOURS_IN_A_MONTH
     hour = master + workers * worker + (1 + workers) * (here["public_ipv4_per_hour"] + disk)

@@ -38,6 +38,7 @@ def apply() -> None:
     _leave_signatures_of_the_scheduler_unread()
     _list_no_service_specific_credentials()
     refuse_to_stop_what_cannot_be_stopped()
+    refuse_a_lane_to_disks_that_a_type_has_not()
     answers.apply()
     # Last: it puts off what the mends above have made of an instance's end.
     lateness.apply()
@@ -145,6 +146,22 @@ def refuse_to_stop_what_cannot_be_stopped() -> None:
         return stop(self)
 
     InstanceResponse.stop_instances = stop_instances
+
+
+def refuse_a_lane_to_disks_that_a_type_has_not() -> None:
+    """moto starts whatever is asked to be EBS-optimized; EC2 refuses the types that cannot be."""
+    run = InstanceResponse.run_instances
+
+    def run_instances(self: Any) -> Any:
+        wished = self._get_param("InstanceType")
+        if str(self._get_param("EbsOptimized")).lower() == "true":
+            [kind] = self.ec2_backend.describe_instance_types([wished])
+            if kind["EbsInfo"]["EbsOptimizedSupport"] == "unsupported":
+                message = "The requested configuration is currently not supported. Please check the documentation."
+                raise EC2ClientError("Unsupported", message)
+        return run(self)
+
+    InstanceResponse.run_instances = run_instances
 
 
 def _refuse_to_stop(instance: Instance) -> None:

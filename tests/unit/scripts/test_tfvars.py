@@ -49,6 +49,12 @@ def test_a_setting_that_was_not_there_is_added(terraform_folder: Path) -> None:
     assert (terraform_folder / "terraform.tfvars").read_text() == f"{WRITTEN}worker_spot = true\n"
 
 
+def test_a_list_over_several_lines_changes_as_one(terraform_folder: Path) -> None:
+    written = 'worker_instance_types = [\n  "a.large",\n  "b.large",\n] # mine\nowner = "me"\n'
+    changed = tfvars.with_setting(written, "worker_instance_types", ["c.large"])
+    assert changed == 'worker_instance_types = ["c.large"] # mine\nowner = "me"\n'
+
+
 @pytest.mark.parametrize(
     "value", ['say "hi"', "C:\\dir", "${var.x}", "%{if}", "two\nlines", "plain", 7, False, None, ["a", "b"]]
 )
@@ -99,6 +105,7 @@ def test_settings_that_cannot_be_used_are_explained(terraform_folder: Path, text
         ("worker_spot", "no", False),
         ("worker_spot", "maybe", "maybe"),
         ("owner", "3", "3"),
+        ("worker_instance_types", "c6i.2xlarge, c5.2xlarge", ["c6i.2xlarge", "c5.2xlarge"]),
     ],
 )
 def test_what_a_person_gives_gets_the_type_of_the_variable(

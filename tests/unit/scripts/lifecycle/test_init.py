@@ -83,6 +83,15 @@ def test_init_again_keeps_what_it_does_not_ask_for(file: Path, unchecked: None) 
     assert settings["budget_email"] is None
 
 
+def test_one_type_of_workers_as_it_was_spelled_becomes_the_list(file: Path, unchecked: None) -> None:
+    file.write_text(f'{WRITTEN}worker_instance_type = "m6i.xlarge"\n')
+    init.init(budget_email="-")
+    settings = tfvars.read()
+    assert (settings["worker_instance_types"], settings["worker_instance_type"]) == (["m6i.xlarge"], None)
+    init.init(worker_instance_types="c6i.2xlarge,c5.2xlarge", budget_email="-")
+    assert tfvars.read()["worker_instance_types"] == ["c6i.2xlarge", "c5.2xlarge"]
+
+
 def test_without_terraform_nobody_is_asked_anything(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def none(program: str) -> str:
         raise MissingError(f"{program} is not installed.")
@@ -102,7 +111,7 @@ ANSWERS = {
     "cluster_name": "fruits",
     "region": "eu-west-1",
     "master_instance_type": "m6i.large",
-    "worker_instance_type": "c6i.2xlarge",
+    "worker_instance_types": ["c6i.2xlarge"],
     "worker_count": 2,
     "worker_spot": False,
     "budget_email": None,

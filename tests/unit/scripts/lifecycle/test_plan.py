@@ -11,6 +11,7 @@ from scripts.aws import account, quotas
 from scripts.cluster import Cluster
 from scripts.errors import AwsError, BusyError, InputError, MissingError
 from scripts.lifecycle import plan, up
+from scripts.terraform.workspace import Placement
 from tests.doubles.fake_terraform import FakeTerraform
 from tests.unit.scripts.conftest import REGION
 from tests.unit.scripts.lifecycle.conftest import NAME, TAGS
@@ -86,6 +87,20 @@ def test_a_quota_that_does_not_reach_is_refused_before_anything_is_made(
         with pytest.raises(AwsError, match="10 on-demand vCPUs are needed in eu-west-1 and your quota is 9: ask"):
             begin()
     assert (terraform.state, terraform.calls) == ({}, ["plan", "plan"])
+
+
+def test_a_quota_of_spot_workers_that_does_not_reach_is_said_where_there_is_another_way(
+    terraform: FakeTerraform, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(quotas, "_allowed", lambda _, code: 0 if code == quotas.CODES["spot"] else 64)
+    terraform.placements = (Placement(f"{REGION}a", "c6i.2xlarge", True),)
+    with pytest.raises(AwsError, match="8 spot vCPUs are needed in eu-west-1 and your quota is 0"):
+        plan.plan()
+    terraform.placements += (Placement(f"{REGION}a", "c6i.2xlarge", False),)
+    plan.plan()
+    said = capsys.readouterr().out
+    assert "With spot_fallback, `make up` goes on to workers on demand.\n" in said
+    assert "Next: make up" in said
 
 
 def test_a_quota_that_cannot_be_read_is_said_and_stops_nothing(

@@ -13,6 +13,8 @@ from scripts.hosts import ansible, readiness
 from scripts.lifecycle import up
 from scripts.money import bounds
 from scripts.terraform import validation
+from scripts.terraform.placement import SUBNET
+from scripts.terraform.workspace import Placement
 from tests.doubles.fake_terraform import FakeTerraform
 from tests.unit.scripts.conftest import REGION
 from tests.unit.scripts.lifecycle.conftest import WISHED, FakeHosts
@@ -83,6 +85,63 @@ def test_settings_that_terraform_refuses_end_it_before_anything_is_made(
     with pytest.raises(InputError):
         up.up()
     assert (terraform.calls, hosts.steps) == ([], [])
+
+
+FULL = "InsufficientInstanceCapacity"
+PLACES = tuple(Placement(f"{REGION}{zone}", kind, False) for kind in ("c6i.2xlarge", "m6i.large") for zone in "ba")
+
+
+@pytest.fixture
+def places(terraform: FakeTerraform, running: None) -> FakeTerraform:
+    """Settings that allow two zones and two types, with a network of the cluster's own."""
+    terraform.wished.insert(1, SUBNET)
+    terraform.placements = PLACES
+    return terraform
+
+
+def test_a_first_up_goes_to_the_zone_that_has_room_with_all_its_hosts(
+    places: FakeTerraform, hosts: FakeHosts, capsys: pytest.CaptureFixture[str]
+) -> None:
+    places.no_room = {("aws_instance.worker[0]", PLACES[0]): FULL}
+    up.up()
+    assert {there.zone for there in places.placed.values()} == {f"{REGION}a"}
+    assert set(places.placed) == {SUBNET, *WISHED[2:]}
+    assert hosts.steps == ["make the key", "connect", "configure", "verify"]
+    said = capsys.readouterr().out
+    assert (
+        f"worker-1 could not be started in {REGION}b: AWS has none left in this zone just now ({FULL}). Trying "
+        f"{REGION}a; hosts that were made are made again there.\n"
+    ) in said
+    # Another zone costs the same.
+    assert "Price: " not in said
+
+
+def test_the_price_is_said_anew_with_another_type_and_the_next_up_leaves_it(
+    places: FakeTerraform, capsys: pytest.CaptureFixture[str]
+) -> None:
+    places.no_room = {("aws_instance.worker[0]", place): FULL for place in PLACES[:2]}
+    up.up()
+    assert places.placed["aws_instance.worker[0]"] == PLACES[3]
+    said = capsys.readouterr().out
+    assert f"Trying m6i.large, on demand, {REGION}a.\n" in said
+    [price] = [line for line in said.splitlines() if line.startswith("Price: ")]
+    places.no_room, places.calls = {}, []
+    up.up()
+    assert places.calls == ["plan", "plan"], "once by the first wish, and once by what is there"
+    assert places.placed["aws_instance.worker[0]"] == PLACES[3]
+    assert price.startswith("Price: 0.2"), "two m6i.large"
+
+
+def test_a_cluster_that_is_there_is_not_moved(places: FakeTerraform) -> None:
+    places.placed = dict.fromkeys([SUBNET, "aws_instance.master"], PLACES[0])
+    places.state = dict.fromkeys([SUBNET, *WISHED[:3]], "there")
+    places.no_room = {("aws_instance.worker[0]", place): FULL for place in (PLACES[0], PLACES[2])}
+    with pytest.raises(AwsError, match="worker-1 could not be started") as failure:
+        up.up()
+    assert failure.value.code == 4
+    assert places.placed["aws_instance.master"] == PLACES[0]
+    assert [variables.get("placement", {}).get("zone") for variables in places.planned_with] == [None, f"{REGION}b"]
+    assert "`make up` goes on where it tried last; `make down`, then `make up` choose anew." in notes_of(failure.value)
 
 
 def notes_of(error: BaseException) -> list[str]:

@@ -48,6 +48,12 @@ def refused(code: str, message: str = "no") -> str:
             "`make up` again in some minutes, or choose another type in terraform.tfvars.",
         ),
         (
+            event(refused("InsufficientFreeAddressesInSubnet"), address="aws_instance.worker[0]"),
+            AwsError,
+            "worker-1 could not be started: its subnet has no address left (InsufficientFreeAddressesInSubnet); take a "
+            "larger vpc_cidr (or, with existing_subnet_id, another subnet), then `make up` again.",
+        ),
+        (
             event(
                 refused(
                     "InvalidParameterCombination",

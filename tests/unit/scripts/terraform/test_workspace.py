@@ -10,7 +10,7 @@ import pytest
 from scripts import console, processes
 from scripts.errors import BusyError
 from scripts.terraform.errors import TerraformError
-from scripts.terraform.workspace import Plan, Workspace
+from scripts.terraform.workspace import Placement, Plan, Workspace
 
 PROGRAM = """\
 #!/bin/sh
@@ -101,6 +101,27 @@ def test_a_plan_says_what_would_change_by_which_settings(terraform: Program) -> 
     assert (plan.count("create"), plan.count("delete"), plan.applicable) == (1, 0, True)
     # A plan holds whatever the settings say.
     assert plan.file.stat().st_mode & 0o077 == 0
+
+
+def test_a_plan_says_what_is_there_which_kind_was_chosen_and_what_is_allowed(terraform: Program) -> None:
+    chosen = {"worker_instance_type": "c5.2xlarge", "worker_spot": False, "root_volume_gb": 30}
+    changes = [
+        {"address": "aws_instance.master", "change": {"actions": ["no-op"], "before": {"id": "i-0"}, "after": {}}},
+        {"address": "aws_instance.worker[0]", "change": {"actions": ["create"], "before": None, "after": {}}},
+        {"address": "terraform_data.applied", "change": {"actions": ["create"], "after": {"input": chosen}}},
+    ]
+    place = {"zone": "eu-west-1b", "worker_instance_type": "c5.2xlarge", "worker_spot": False}
+    shown = {
+        "resource_changes": changes,
+        "variables": {"worker_spot": {"value": True}, "worker_instance_type": {}, "root_volume_gb": {"value": 16}},
+        "planned_values": {"outputs": {"placements": {"value": [place]}}},
+    }
+    terraform.answers("show", json.dumps(shown))
+    plan = Workspace("fruits").plan({"placement": place}, ["aws_subnet.public[0]"])
+    assert plan.variables == {"worker_spot": False, "worker_instance_type": "c5.2xlarge", "root_volume_gb": 16}
+    assert plan.before == {"aws_instance.master": {"id": "i-0"}}
+    assert plan.placements == (Placement("eu-west-1b", "c5.2xlarge", False),)
+    assert "-replace=aws_subnet.public[0]" in terraform.calls[0].split()
 
 
 def test_events_of_an_apply_are_handed_on_as_they_come(terraform: Program, tmp_path: Path) -> None:
