@@ -73,8 +73,7 @@ def decode(data: bytes, size: int, max_pixels: int = MAX_PIXELS) -> NDArray[np.u
 
 def _pixels(picture: Image.Image, size: int) -> NDArray[np.uint8]:
     try:
-        rgb = picture if picture.mode == "RGB" else picture.convert("RGB")
-        return np.asarray(rgb.resize((size, size)))
+        return np.asarray(_scaled(picture, size))
     except MemoryError:
         width, height = picture.size
         raise BadPictureError(Reason.TOO_LARGE, f"{width} x {height} pixels do not fit in memory") from None
@@ -83,6 +82,24 @@ def _pixels(picture: Image.Image, size: int) -> NDArray[np.uint8]:
         raise BadPictureError(Reason.TRUNCATED, str(error) or type(error).__name__) from None
     except Exception as error:  # a decoder's own fault is that picture's, and never the run's
         raise _undecodable(error) from None
+
+
+def _scaled(picture: Image.Image, size: int) -> Image.Image:
+    """The same to the bit as `picture.convert("RGB").resize((size, size))`, without a second whole picture.
+
+    Where Pillow scales the width first and the height after it, strips are converted and scaled one by one.
+    """
+    picture.load()  # a TIFF may be turned by it
+    width, height = picture.size
+    rows = max(bounds.STRIP_BYTES // (4 * width), 1)
+    if picture.mode == "RGB" or rows >= height or not bounds.are_strips_the_same(width, height):
+        rgb = picture if picture.mode == "RGB" else picture.convert("RGB")
+        return rgb.resize((size, size))
+    narrow = Image.new("RGB", (size, height))
+    for top in range(0, height, rows):
+        strip = picture.crop((0, top, width, min(top + rows, height))).convert("RGB")
+        narrow.paste(strip.resize((size, strip.height)), (0, top))
+    return narrow.resize((size, size))
 
 
 def _opened(data: bytes) -> Image.Image:

@@ -3,12 +3,13 @@
 import io
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from threading import Barrier, BrokenBarrierError
+from threading import Barrier
 
 import numpy as np
 import pytest
 from PIL import EpsImagePlugin, Image, ImageFile
 
+from pipeline.pictures import bounds, memory
 from pipeline.pictures import decode as decoding
 from pipeline.pictures.bounds import MAX_FILE_BYTES, MAX_PIXELS
 from pipeline.pictures.decode import FORMATS, BadPictureError, Reason, check_file, decode, read_failure
@@ -92,26 +93,56 @@ def test_a_header_that_does_not_fit_in_memory_is_that_pictures_row(monkeypatch: 
     assert reason_of(encoded())[0] == "too large"
 
 
-@pytest.mark.parametrize(("limit", "meet"), [(1, False), (10**9, True)])
-def test_large_pictures_are_decoded_one_at_a_time_and_small_ones_together(
-    limit: int, meet: bool, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("mode", "form"),
+    [("RGBA", "PNG"), ("P", "PNG"), ("L", "PNG"), ("LA", "PNG"), ("1", "PNG"), ("I;16", "PNG"), ("RGBA", "WEBP")]
+    + [("CMYK", "JPEG"), ("L", "JPEG"), ("P", "GIF"), ("CMYK", "TIFF"), ("RGBA", "TIFF"), ("P", "BMP"), ("F", "TIFF")]
+    + [("YCbCr", "TIFF"), ("RGB", "PNG")],
+)
+@pytest.mark.parametrize("size", [(301, 207), (300, 300), (300, 64), (70, 20), (20, 301), (301, 1)])
+def test_strips_become_the_same_pixels_to_the_bit_as_the_whole(
+    mode: str, form: str, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Two decoders wait for each other: where only one may be at work, the other never comes.
-    both = Barrier(2, timeout=10 if meet else 0.3)
-    met: list[bool] = []
+    noise = np.random.default_rng(5).integers(0, 256, (size[1], size[0], 4), np.uint8)
+    picture = Image.fromarray(noise)
+    if mode != "RGBA":
+        picture = picture.convert("L" if mode in ("LA", "I;16", "F") else "RGB").convert(mode)
+    sink = io.BytesIO()
+    picture.save(sink, form, **({"tiffinfo": {274: 6}} if form == "TIFF" else {}))
+    whole = np.asarray(Image.open(io.BytesIO(sink.getvalue())).convert("RGB").resize((64, 64)))
+    for strip in (1, 10_000):
+        monkeypatch.setattr(bounds, "STRIP_BYTES", strip)
+        assert np.array_equal(decode(sink.getvalue(), 64), whole)
+
+
+@pytest.mark.parametrize(("each", "meet"), [(1024, True), (memory.DECODERS_BYTES // 2 + 1, False)])
+def test_decoders_work_together_as_far_as_their_pictures_fit_beside_each_other(
+    each: int, meet: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_work, most, both = 0, 0, Barrier(2, timeout=10)
 
     def pixels(picture: Image.Image, size: int) -> None:
-        try:
+        nonlocal at_work, most
+        at_work += 1
+        most = max(most, at_work)
+        if meet:
             both.wait()
-            met.append(True)
-        except BrokenBarrierError:
-            met.append(False)
+        at_work -= 1
 
     monkeypatch.setattr(decoding, "_pixels", pixels)
-    monkeypatch.setattr(decoding, "LARGE_BYTES", limit)
-    with ThreadPoolExecutor(2) as pool:
-        list(pool.map(lambda _: decode(encoded(), 224), range(2)))
-    assert met == [meet, meet]
+    monkeypatch.setattr(bounds, "check", lambda *_: each)
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda _: decode(encoded(), 224), range(4 if meet else 40)))
+    assert (most > 1) is meet
+
+
+def test_an_error_row_holds_nothing_of_its_picture() -> None:
+    with pytest.raises(BadPictureError) as caught:
+        decode(encoded()[:900], 224)
+    kept = caught.value.kept()
+    assert (kept.reason, kept.detail) == (caught.value.reason, caught.value.detail)
+    assert kept.__traceback__ is None
+    assert kept.__context__ is None
 
 
 def test_a_file_of_gigabytes_is_not_even_read() -> None:
