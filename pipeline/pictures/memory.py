@@ -1,8 +1,8 @@
 """The memory that the pictures of one worker may take at a time: shared by its threads, and given back when it is free.
 
 A slot's 768 MiB (Ansible's spark_python_memory_mb) are 260 for Python, the network and the decoded pictures that wait;
-64 for files, which a client may hold twice while it reads; 320 for decoders. A picture that needs more has the worker to
-itself, and no other such picture is decoded on the host meanwhile.
+64 for files, which a client may hold twice while it reads; 320 for decoders. A picture that needs more has the worker
+to itself, and no other such picture is decoded on the host meanwhile.
 """
 
 import ctypes

@@ -11,6 +11,8 @@ import pytest
 from pipeline.job import extract as extracting
 from pipeline.job.extract import FeatureJob, FeatureTask, decode_task, encode_task, extract
 from pipeline.network.keras_model import Network
+from pipeline.pictures.decode import BadPictureError
+from pipeline.pictures.memory import FILES_BYTES
 from pipeline.run_folder.parts import read_features, vectors_of
 from pipeline.storage.local import LocalStorage
 from tests.pictures import encoded
@@ -109,6 +111,37 @@ def test_as_many_pictures_are_read_at_once_as_fetches_says(job: FeatureJob, monk
     monkeypatch.setattr(extracting, "_read_and_decode", read)
     names = [f"{number}.jpg" for number in range(18)]
     assert list(extracting._read_ahead(replace(job, fetches=6), task_of(*names))) == names
+
+
+def test_files_that_do_not_fit_beside_each_other_are_read_one_after_the_other(
+    job: FeatureJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held, most = 0, 0
+
+    def read(_: LocalStorage, key: str) -> bytes:
+        nonlocal held, most
+        held += 1
+        most = max(most, held)
+        return key.encode()
+
+    def decode(data: bytes, _size: int) -> bytes:
+        nonlocal held
+        held -= 1
+        return data
+
+    monkeypatch.setattr(LocalStorage, "read", read)
+    monkeypatch.setattr(extracting, "decode", decode)
+    names = [f"{number}.jpg" for number in range(50)]
+    task = replace(task_of(*names), sizes=[FILES_BYTES // 3] * len(names))
+    assert list(extracting._read_ahead(job, task)) == [name.encode() for name in names]
+    assert most <= 3
+
+
+def test_error_rows_keep_no_files_in_memory(job: FeatureJob) -> None:
+    job.images.write("cut.jpg", encoded()[:900])
+    (bad,) = extracting._read_ahead(job, task_of("cut.jpg"))
+    assert isinstance(bad, BadPictureError)
+    assert bad.__traceback__ is None
 
 
 def test_a_task_survives_its_way_to_the_worker() -> None:

@@ -95,9 +95,11 @@ def test_a_header_that_does_not_fit_in_memory_is_that_pictures_row(monkeypatch: 
 
 @pytest.mark.parametrize(
     ("mode", "form"),
-    [("RGBA", "PNG"), ("P", "PNG"), ("L", "PNG"), ("LA", "PNG"), ("1", "PNG"), ("I;16", "PNG"), ("RGBA", "WEBP")]
-    + [("CMYK", "JPEG"), ("L", "JPEG"), ("P", "GIF"), ("CMYK", "TIFF"), ("RGBA", "TIFF"), ("P", "BMP"), ("F", "TIFF")]
-    + [("YCbCr", "TIFF"), ("RGB", "PNG")],
+    [
+        *((mode, "PNG") for mode in ("RGB", "RGBA", "P", "L", "LA", "1", "I;16")),
+        *((mode, "TIFF") for mode in ("RGBA", "CMYK", "F", "YCbCr")),
+        *(("CMYK", "JPEG"), ("L", "JPEG"), ("P", "GIF"), ("P", "BMP"), ("RGBA", "WEBP")),
+    ],
 )
 @pytest.mark.parametrize("size", [(301, 207), (300, 300), (300, 64), (70, 20), (20, 301), (301, 1)])
 def test_strips_become_the_same_pixels_to_the_bit_as_the_whole(
