@@ -1,9 +1,10 @@
 """pipeline.job.extract: one task without Spark, on a small network."""
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from threading import Barrier, Semaphore
+from threading import Barrier, Event, Semaphore
 
 import numpy as np
 import pytest
@@ -11,11 +12,14 @@ import pytest
 from pipeline.job import extract as extracting
 from pipeline.job.extract import FeatureJob, FeatureTask, decode_task, encode_task, extract
 from pipeline.network.keras_model import Network
+from pipeline.pictures import memory
 from pipeline.pictures.decode import BadPictureError
 from pipeline.pictures.memory import FILES_BYTES
 from pipeline.run_folder.parts import read_features, vectors_of
 from pipeline.storage.local import LocalStorage
 from tests.pictures import encoded
+from tests.unit.pipeline.pictures.test_memory import waiting
+from tests.waiting import wait_until
 
 
 @pytest.fixture
@@ -113,28 +117,21 @@ def test_as_many_pictures_are_read_at_once_as_fetches_says(job: FeatureJob, monk
     assert list(extracting._read_ahead(replace(job, fetches=6), task_of(*names))) == names
 
 
-def test_files_that_do_not_fit_beside_each_other_are_read_one_after_the_other(
-    job: FeatureJob, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    held, most = 0, 0
-
-    def read(_: LocalStorage, key: str) -> bytes:
-        nonlocal held, most
-        held += 1
-        most = max(most, held)
-        return key.encode()
-
-    def decode(data: bytes, _size: int) -> bytes:
-        nonlocal held
-        held -= 1
-        return data
-
-    monkeypatch.setattr(LocalStorage, "read", read)
-    monkeypatch.setattr(extracting, "decode", decode)
-    names = [f"{number}.jpg" for number in range(50)]
-    task = replace(task_of(*names), sizes=[FILES_BYTES // 3] * len(names))
-    assert list(extracting._read_ahead(job, task)) == [name.encode() for name in names]
-    assert most <= 3
+def test_a_file_is_read_once_there_is_room_for_it(job: FeatureJob, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, room = Event(), memory.files
+    monkeypatch.setattr(LocalStorage, "read", lambda *_: begun.set() or encoded())
+    task = replace(task_of("0.jpg"), sizes=[1000])
+    with ThreadPoolExecutor(1) as pool:
+        with room.taken(FILES_BYTES - 1000):
+            pool.submit(list, extracting._read_ahead(job, task)).result()
+        assert begun.is_set()
+        begun.clear()
+        with room.taken(FILES_BYTES - 999):
+            second = pool.submit(list, extracting._read_ahead(job, task))
+            wait_until(lambda: begun.is_set() or waiting(room), "a reader who begins or waits")
+            assert not begun.is_set()
+        second.result()
+        assert begun.is_set()
 
 
 def test_error_rows_keep_no_files_in_memory(job: FeatureJob) -> None:

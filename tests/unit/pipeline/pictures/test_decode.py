@@ -3,7 +3,7 @@
 import io
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from threading import Barrier
+from threading import Event
 
 import numpy as np
 import pytest
@@ -14,6 +14,8 @@ from pipeline.pictures import decode as decoding
 from pipeline.pictures.bounds import MAX_FILE_BYTES, MAX_PIXELS
 from pipeline.pictures.decode import FORMATS, BadPictureError, Reason, check_file, decode, read_failure
 from tests.pictures import BROKEN, EPS, ODD, encoded
+from tests.unit.pipeline.pictures.test_memory import waiting
+from tests.waiting import wait_until
 
 
 @pytest.mark.parametrize("name", ODD)
@@ -117,25 +119,21 @@ def test_strips_become_the_same_pixels_to_the_bit_as_the_whole(
         assert np.array_equal(decode(sink.getvalue(), 64), whole)
 
 
-@pytest.mark.parametrize(("each", "meet"), [(1024, True), (memory.DECODERS_BYTES // 2 + 1, False)])
-def test_decoders_work_together_as_far_as_their_pictures_fit_beside_each_other(
-    each: int, meet: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    at_work, most, both = 0, 0, Barrier(2, timeout=10)
-
-    def pixels(picture: Image.Image, size: int) -> None:
-        nonlocal at_work, most
-        at_work += 1
-        most = max(most, at_work)
-        if meet:
-            both.wait()
-        at_work -= 1
-
-    monkeypatch.setattr(decoding, "_pixels", pixels)
-    monkeypatch.setattr(bounds, "check", lambda *_: each)
-    with ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda _: decode(encoded(), 224), range(4 if meet else 40)))
-    assert (most > 1) is meet
+def test_a_picture_is_decoded_once_there_is_room_for_its_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, room = Event(), memory._decoders
+    monkeypatch.setattr(decoding, "_pixels", lambda *_: begun.set())
+    monkeypatch.setattr(bounds, "check", lambda *_: memory.MIB)
+    with ThreadPoolExecutor(1) as pool:
+        with room.taken(memory.DECODERS_BYTES - memory.MIB):
+            pool.submit(decode, encoded(), 224).result()
+        assert begun.is_set()
+        begun.clear()
+        with room.taken(memory.DECODERS_BYTES - memory.MIB + 1):
+            second = pool.submit(decode, encoded(), 224)
+            wait_until(lambda: begun.is_set() or waiting(room), "a decoder that begins or waits")
+            assert not begun.is_set()
+        second.result()
+        assert begun.is_set()
 
 
 def test_an_error_row_holds_nothing_of_its_picture() -> None:
