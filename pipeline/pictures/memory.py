@@ -10,7 +10,7 @@ import fcntl
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 from threading import Condition
@@ -76,16 +76,25 @@ def _give_back_what_is_freed() -> None:
 
 @contextmanager
 def _alone_on_this_host() -> Iterator[None]:
-    """Wait until no other worker of this user decodes such a picture. The lock goes with the process that holds it."""
-    path = Path(tempfile.gettempdir()) / f"orchard-{os.getuid()}-large-picture.lock"
+    """Wait until no other worker of this user decodes such a picture."""
+    lock = _lock_of_this_host()
     try:
-        lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
-    except OSError:
-        # Somebody else's file, or a full disk: the picture counts for more than what bounds it.
-        yield
-        return
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
         yield
     finally:
-        os.close(lock)
+        if lock is not None:
+            os.close(lock)
+
+
+def _lock_of_this_host() -> int | None:
+    """A file that this process alone has locked until it closes it or ends; None where there can be none.
+
+    Somebody else's file or a full disk holds no picture up: each worker then bounds itself alone.
+    """
+    path = Path(tempfile.gettempdir()) / f"orchard-{os.getuid()}-large-picture.lock"
+    try:
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    except OSError:
+        return None
+    with suppress(OSError):
+        fcntl.flock(file, fcntl.LOCK_EX)
+    return file
