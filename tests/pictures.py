@@ -48,7 +48,7 @@ BROKEN = {
     "zeros.jpg": (bytes(4000), "not an image"),
     "wrong header.jpg": (b"\0\0\0\0" + encoded()[4:], "not an image"),
     "bomb.png": (png_header(60_000, 60_000), "too large"),
-    "wide for the memory of a slot.png": (png_header(13_000, 13_000, colours=6), "too large"),
+    "as wide as a slot, and nothing in it.png": (png_header(13_000, 13_000, colours=6), "truncated"),
     "a million rows.png": (png_header(20, 4_000_000, colours=0), "too large"),
     "a program.jpg": (EPS, "unsupported"),
     "icon.png": (encoded("RGBA", form="ICO"), "unsupported"),

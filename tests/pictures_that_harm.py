@@ -95,12 +95,6 @@ def bmp_of_short_rows(width: int, height: int) -> bytes:
     return b"BM" + struct.pack("<IHHI", 62 + len(rows), 0, 0, 62) + head + palette + rows
 
 
-def gif_that_clears(side: int) -> bytes:
-    control = b"!\xf9\x04" + bytes([2 << 2 | 1]) + bytes(4)
-    frame = b"," + struct.pack("<HHHHB", 0, 0, side, side, 0) + b"\x02\x02\x4c\x01\x00;"
-    return b"GIF89a" + struct.pack("<HHBBB", side, side, 0x80, 0, 0) + b"\0\0\0\xff\xff\xff" + control + frame
-
-
 # The name of each, and what makes it: several take a moment to make.
 HARMFUL: dict[str, Callable[[], bytes]] = {
     "a PNG of one row": lambda: png_header(147_000_000, 1, colours=0),
@@ -114,5 +108,4 @@ HARMFUL: dict[str, Callable[[], bytes]] = {
     "a TIFF of many tiles outside of it": tiff_of_many_tiles,
     "a TIFF of three million strips": tiff_of_many_strips,
     "a BMP of short rows": lambda: bmp_of_short_rows(75_000, 2_000),
-    "a GIF that clears its canvas": lambda: gif_that_clears(12_600),
 }

@@ -59,7 +59,7 @@ def _decoded(data: bytes | None, size: int) -> Decoded:
         check_file(len(data))
         return decode(data, size)
     except BadPictureError as error:
-        return error
+        return error.kept()
 
 
 def _refusal(featured: Featured) -> str:

@@ -13,6 +13,7 @@ from pipeline.features.timing import timed
 from pipeline.network.engine import Engine, engine_for
 from pipeline.network.keras_model import Network
 from pipeline.parallel import run_ahead
+from pipeline.pictures import memory
 from pipeline.pictures.decode import BadPictureError, check_file, decode, read_failure
 from pipeline.run_folder.layout import feature_key
 from pipeline.run_folder.parts import (
@@ -124,9 +125,10 @@ def _read_ahead(job: FeatureJob, task: FeatureTask) -> Iterator[Decoded]:
 def _read_and_decode(job: FeatureJob, path: str, size: int) -> Decoded:
     try:
         check_file(size)
-        return decode(job.images.read(path), job.network.image_size)
+        with memory.files.taken(size):
+            return decode(job.images.read(path), job.network.image_size)
     except BadPictureError as error:
-        return error
+        return error.kept()
     except OSError as error:
         return read_failure(error)
 

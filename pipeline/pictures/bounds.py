@@ -21,6 +21,8 @@ MAX_SCANNED_PIXELS = 2_000_000_000
 # The same by Pillow's decoder of run-length BMP, which is Python, and for arithmetic JPEGs: 6 and 60 million a second.
 MAX_RLE_PIXELS = 16_000_000
 ARITHMETIC_SLOWER = 4
+# What of a picture is made RGB at once.
+STRIP_BYTES = 8 * 1024 * 1024
 # Strips or tiles of a TIFF: Pillow makes a list of them as it opens the file.
 MAX_PIECES = 100_000
 
@@ -72,14 +74,22 @@ def check(picture: Image.Image, data: bytes, size: int, max_pixels: int = MAX_PI
 def _bytes(picture: Image.Image, scans: _Scans | None, size: int) -> int:
     width, height = picture.size
     stored = _STORED_BYTES.get(picture.mode, 4)
-    each = stored + (0 if picture.mode == "RGB" else 4) + _DECODERS_BYTES.get(picture.format or "", 0)
+    each = stored + _DECODERS_BYTES.get(picture.format or "", 0)
     if scans and scans.are_kept:
         each += _COEFFICIENTS_BYTES.get(picture.mode, 8)
-    if _tag(picture, _ORIENTATION, 1) > 1:
+    converted = 0 if picture.mode == "RGB" else width * height * 4
+    if is_turned := _tag(picture, _ORIENTATION, 1) > 1:
         each += stored  # Pillow turns a TIFF, alone of all formats, into a second picture
+    if are_strips_the_same(width, height) and not is_turned:
+        converted = min(converted, 2 * max(STRIP_BYTES, width * 4))
     # Pillow scales the width first, by a table of its columns: of two million rows there are then as many, each as wide
     # as it will be.
-    return width * height * each + size * height * 4 + width * 32 + _piece_bytes(picture)
+    return width * height * each + converted + size * height * 4 + width * 32 + _piece_bytes(picture)
+
+
+def are_strips_the_same(width: int, height: int) -> bool:
+    """Whether Pillow scales such a picture's width first, so that its strips may be scaled one by one to the bit."""
+    return width >= height
 
 
 def _scanned_pixels(picture: Image.Image, scans: _Scans | None) -> int:

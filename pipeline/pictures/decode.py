@@ -3,23 +3,18 @@
 import io
 import warnings
 import zlib
-from contextlib import nullcontext
 from enum import StrEnum
-from threading import Lock
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from pipeline.pictures import bounds
-from pipeline.pictures.bounds import MAX_BYTES, MAX_FILE_BYTES, MAX_PIXELS, TooLargeError
+from pipeline.pictures import bounds, memory
+from pipeline.pictures.bounds import MAX_FILE_BYTES, MAX_PIXELS, TooLargeError
 
 # Pillow knows forty formats more. Some start another program (EPS: Ghostscript), some hold whole pictures of another
 # size than they tell (ICO), and their decoders are seldom looked at: whoever names a file may choose none of them.
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF", "AVIF")
-# A larger picture than this is decoded alone: sixteen threads of a worker share the memory that one may take.
-LARGE_BYTES = MAX_BYTES // 16
-_large = Lock()
 # The bound is ours, and Pillow's own stays as it is for whoever else uses it in this process.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
@@ -45,6 +40,10 @@ class BadPictureError(Exception):
         self.reason = reason
         self.detail = detail
 
+    def kept(self) -> "BadPictureError":
+        """The same without where it was raised: those frames hold the file, and what was decoded of it."""
+        return BadPictureError(self.reason, self.detail)
+
 
 def check_file(size: int) -> None:
     """Raise BadPictureError for a file of so many bytes that it is not even read."""
@@ -65,14 +64,16 @@ def decode(data: bytes, size: int, max_pixels: int = MAX_PIXELS) -> NDArray[np.u
             needed = bounds.check(picture, data, size, max_pixels)
         except TooLargeError as error:
             raise BadPictureError(Reason.TOO_LARGE, str(error)) from None
-        with _large if needed > LARGE_BYTES else nullcontext():
-            return _pixels(picture, size)
+        with memory.room_to_decode(needed, len(data)):
+            try:
+                return _pixels(picture, size)
+            finally:
+                picture.close()  # its pixels go before its room does
 
 
 def _pixels(picture: Image.Image, size: int) -> NDArray[np.uint8]:
     try:
-        rgb = picture if picture.mode == "RGB" else picture.convert("RGB")
-        return np.asarray(rgb.resize((size, size)))
+        return np.asarray(_scaled(picture, size))
     except MemoryError:
         width, height = picture.size
         raise BadPictureError(Reason.TOO_LARGE, f"{width} x {height} pixels do not fit in memory") from None
@@ -81,6 +82,24 @@ def _pixels(picture: Image.Image, size: int) -> NDArray[np.uint8]:
         raise BadPictureError(Reason.TRUNCATED, str(error) or type(error).__name__) from None
     except Exception as error:  # a decoder's own fault is that picture's, and never the run's
         raise _undecodable(error) from None
+
+
+def _scaled(picture: Image.Image, size: int) -> Image.Image:
+    """The same to the bit as `picture.convert("RGB").resize((size, size))`, without a second whole picture.
+
+    Where Pillow scales the width first and the height after it, strips are converted and scaled one by one.
+    """
+    picture.load()  # a TIFF may be turned by it
+    width, height = picture.size
+    rows = max(bounds.STRIP_BYTES // (4 * width), 1)
+    if picture.mode == "RGB" or rows >= height or not bounds.are_strips_the_same(width, height):
+        rgb = picture if picture.mode == "RGB" else picture.convert("RGB")
+        return rgb.resize((size, size))
+    narrow = Image.new("RGB", (size, height))
+    for top in range(0, height, rows):
+        strip = picture.crop((0, top, width, min(top + rows, height))).convert("RGB")
+        narrow.paste(strip.resize((size, strip.height)), (0, top))
+    return narrow.resize((size, size))
 
 
 def _opened(data: bytes) -> Image.Image:

@@ -27,8 +27,9 @@ from pipeline.storage.paths import check_key
 
 INDEX_KEY = "pack-index.parquet"
 SHARDS = "shards/"
-# Readers of one task stand in one row group or the next; a group is about 1 MiB, or one large picture.
+# Readers of one task stand in one row group or the next; a group is about 1 MiB, or ends with a larger picture.
 GROUPS_KEPT = 4
+LARGE_PICTURE = 1024 * 1024
 INDEX_SCHEMA = pa.schema([*LISTING_SCHEMA, ("label", pa.string()), ("shard", pa.int32()), ("row_group", pa.int32())])
 _ABOUT = b"orchard.pack"
 
@@ -113,12 +114,16 @@ class PackedPictures:
         if place < 0:
             raise FileNotFoundError(2, "no such picture in the pack", key)
         group = self.groups[place]
-        pictures = _kept_groups.get((self.uri, group.shard, group.number), lambda: self._read_group(group))
+        name = self.uri, group.shard, group.number
+        pictures = _kept_groups.get(name, lambda: self._read_group(group))
         if key not in pictures:
             raise FileNotFoundError(2, "no such picture in the pack", key)
         data = pictures[key]
         if data is None:
             raise PermissionError(13, "could not be read when it was packed", key)
+        if len(data) > LARGE_PICTURE:
+            # The last of its group: kept, four such groups would be a worker's memory.
+            _kept_groups.forget(name)
         return data
 
     def _read_group(self, group: RowGroup) -> dict[str, bytes | None]:
@@ -202,10 +207,14 @@ class _GroupCache:
             try:
                 future.set_result(read())
             except BaseException as error:
-                with self._lock:
-                    self._groups.pop(name, None)
+                self.forget(name)
                 future.set_exception(error)
         return future.result()
+
+    def forget(self, name: tuple[str, int, int]) -> None:
+        """Keep that group no longer."""
+        with self._lock:
+            self._groups.pop(name, None)
 
 
 _kept_groups = _GroupCache(GROUPS_KEPT)

@@ -215,6 +215,26 @@ def test_a_failed_reading_of_a_group_is_not_kept() -> None:
     assert cache.get(("a", 0, 0), lambda: {"x": b"again"}) == {"x": b"again"}
 
 
+def test_a_large_picture_of_a_pack_is_not_kept_once_it_was_read(tmp_path: Path) -> None:
+    loose = LocalStorage.at(str(tmp_path / "loose"))
+    large = bytes(pack_reader.LARGE_PICTURE + 1)
+    for key, data in (("a.jpg", b"small"), ("b.jpg", large), ("c.jpg", b"another")):
+        loose.write(key, data)
+    main(pack_words(loose.uri, tmp_path / "pack"))
+    pack = open_pictures(str(tmp_path / "pack"))
+
+    def kept() -> list[str]:
+        futures = [future for name, future in pack_reader._kept_groups._groups.items() if name[0] == pack.uri]
+        return sorted(path for future in futures for path in future.result())
+
+    assert pack.read("a.jpg") == b"small"
+    assert kept() == ["a.jpg", "b.jpg"]
+    assert pack.read("b.jpg") == large
+    assert pack.read("c.jpg") == b"another"
+    assert kept() == ["c.jpg"]
+    assert pack.read("b.jpg") == large
+
+
 def test_places_that_cannot_be_are_refused(
     loose: LocalStorage, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+import yaml
 from rich.console import Console
 
 import keep_in_bucket
@@ -33,6 +34,7 @@ from pipeline.job import history as jobs_history
 from pipeline.job.phases import application_name
 from pipeline.network import weights
 from pipeline.pca import spark_ml
+from pipeline.pictures import bounds as picture_bounds
 from pipeline.pictures import listing
 from pipeline.run_folder import layout, outputs
 from pipeline.run_folder.record import COMPLETE, RunRecord
@@ -273,3 +275,8 @@ def test_the_ledger_s_entries_are_read_as_they_are_written() -> None:
     assert read.usd.work == pytest.approx(0.1)
     assert read.runs[0].pictures == 300
     assert ledger.key_of(read) == key
+
+
+def test_the_memory_that_a_picture_may_take() -> None:
+    given = yaml.safe_load((ROOT / "ansible" / "roles" / "spark" / "defaults" / "main.yml").read_text())
+    assert given["spark_python_memory_mb"] << 20 == picture_bounds.MAX_BYTES

@@ -12,7 +12,7 @@ from pipeline.features import arrow
 from pipeline.features.arrow import ERROR, KEEP, SKIP, VECTOR, with_features
 from pipeline.network.engine import engine_for
 from pipeline.network.keras_model import Network
-from pipeline.pictures.decode import MAX_FILE_BYTES, decode
+from pipeline.pictures.decode import MAX_FILE_BYTES, BadPictureError, decode
 from tests.pictures import encoded
 
 MADE = ("features", "error")
@@ -90,3 +90,9 @@ def test_a_file_that_the_job_would_not_read_is_not_decoded(
     assert MAX_FILE_BYTES > 100
     rows = rows_of(with_features(iter([batch_of([PICTURES[0]])]), tiny_network, 1, MADE, KEEP))
     assert rows[0]["error"] == f"too large: {len(PICTURES[0])} bytes, 100 are allowed"
+
+
+def test_rows_without_features_keep_no_pictures_in_memory() -> None:
+    bad = arrow._decoded(encoded()[:900], 32)
+    assert isinstance(bad, BadPictureError)
+    assert bad.__traceback__ is None

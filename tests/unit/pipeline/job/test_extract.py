@@ -1,9 +1,10 @@
 """pipeline.job.extract: one task without Spark, on a small network."""
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from threading import Barrier, Semaphore
+from threading import Barrier, Event, Semaphore
 
 import numpy as np
 import pytest
@@ -11,9 +12,14 @@ import pytest
 from pipeline.job import extract as extracting
 from pipeline.job.extract import FeatureJob, FeatureTask, decode_task, encode_task, extract
 from pipeline.network.keras_model import Network
+from pipeline.pictures import memory
+from pipeline.pictures.decode import BadPictureError
+from pipeline.pictures.memory import FILES_BYTES
 from pipeline.run_folder.parts import read_features, vectors_of
 from pipeline.storage.local import LocalStorage
 from tests.pictures import encoded
+from tests.unit.pipeline.pictures.test_memory import waiting
+from tests.waiting import wait_until
 
 
 @pytest.fixture
@@ -109,6 +115,30 @@ def test_as_many_pictures_are_read_at_once_as_fetches_says(job: FeatureJob, monk
     monkeypatch.setattr(extracting, "_read_and_decode", read)
     names = [f"{number}.jpg" for number in range(18)]
     assert list(extracting._read_ahead(replace(job, fetches=6), task_of(*names))) == names
+
+
+def test_a_file_is_read_once_there_is_room_for_it(job: FeatureJob, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, room = Event(), memory.files
+    monkeypatch.setattr(LocalStorage, "read", lambda *_: begun.set() or encoded())
+    task = replace(task_of("0.jpg"), sizes=[1000])
+    with ThreadPoolExecutor(1) as pool:
+        with room.taken(FILES_BYTES - 1000):
+            pool.submit(list, extracting._read_ahead(job, task)).result()
+        assert begun.is_set()
+        begun.clear()
+        with room.taken(FILES_BYTES - 999):
+            second = pool.submit(list, extracting._read_ahead(job, task))
+            wait_until(lambda: begun.is_set() or waiting(room), "a reader who begins or waits")
+            assert not begun.is_set()
+        second.result()
+        assert begun.is_set()
+
+
+def test_error_rows_keep_no_files_in_memory(job: FeatureJob) -> None:
+    job.images.write("cut.jpg", encoded()[:900])
+    (bad,) = extracting._read_ahead(job, task_of("cut.jpg"))
+    assert isinstance(bad, BadPictureError)
+    assert bad.__traceback__ is None
 
 
 def test_a_task_survives_its_way_to_the_worker() -> None:

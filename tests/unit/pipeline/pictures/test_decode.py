@@ -3,16 +3,19 @@
 import io
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from threading import Barrier, BrokenBarrierError
+from threading import Event
 
 import numpy as np
 import pytest
 from PIL import EpsImagePlugin, Image, ImageFile
 
+from pipeline.pictures import bounds, memory
 from pipeline.pictures import decode as decoding
 from pipeline.pictures.bounds import MAX_FILE_BYTES, MAX_PIXELS
 from pipeline.pictures.decode import FORMATS, BadPictureError, Reason, check_file, decode, read_failure
 from tests.pictures import BROKEN, EPS, ODD, encoded
+from tests.unit.pipeline.pictures.test_memory import waiting
+from tests.waiting import wait_until
 
 
 @pytest.mark.parametrize("name", ODD)
@@ -92,26 +95,54 @@ def test_a_header_that_does_not_fit_in_memory_is_that_pictures_row(monkeypatch: 
     assert reason_of(encoded())[0] == "too large"
 
 
-@pytest.mark.parametrize(("limit", "meet"), [(1, False), (10**9, True)])
-def test_large_pictures_are_decoded_one_at_a_time_and_small_ones_together(
-    limit: int, meet: bool, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("mode", "form"),
+    [
+        *((mode, "PNG") for mode in ("RGB", "RGBA", "P", "L", "LA", "1", "I;16")),
+        *((mode, "TIFF") for mode in ("RGBA", "CMYK", "F", "YCbCr")),
+        *(("CMYK", "JPEG"), ("L", "JPEG"), ("P", "GIF"), ("P", "BMP"), ("RGBA", "WEBP")),
+    ],
+)
+@pytest.mark.parametrize("size", [(301, 207), (300, 300), (300, 64), (70, 20), (20, 301), (301, 1)])
+def test_strips_become_the_same_pixels_to_the_bit_as_the_whole(
+    mode: str, form: str, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Two decoders wait for each other: where only one may be at work, the other never comes.
-    both = Barrier(2, timeout=10 if meet else 0.3)
-    met: list[bool] = []
+    noise = np.random.default_rng(5).integers(0, 256, (size[1], size[0], 4), np.uint8)
+    picture = Image.fromarray(noise)
+    if mode != "RGBA":
+        picture = picture.convert("L" if mode in ("LA", "I;16", "F") else "RGB").convert(mode)
+    sink = io.BytesIO()
+    picture.save(sink, form, **({"tiffinfo": {274: 6}} if form == "TIFF" else {}))
+    whole = np.asarray(Image.open(io.BytesIO(sink.getvalue())).convert("RGB").resize((64, 64)))
+    for strip in (1, 10_000):
+        monkeypatch.setattr(bounds, "STRIP_BYTES", strip)
+        assert np.array_equal(decode(sink.getvalue(), 64), whole)
 
-    def pixels(picture: Image.Image, size: int) -> None:
-        try:
-            both.wait()
-            met.append(True)
-        except BrokenBarrierError:
-            met.append(False)
 
-    monkeypatch.setattr(decoding, "_pixels", pixels)
-    monkeypatch.setattr(decoding, "LARGE_BYTES", limit)
-    with ThreadPoolExecutor(2) as pool:
-        list(pool.map(lambda _: decode(encoded(), 224), range(2)))
-    assert met == [meet, meet]
+def test_a_picture_is_decoded_once_there_is_room_for_its_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, room = Event(), memory._decoders
+    monkeypatch.setattr(decoding, "_pixels", lambda *_: begun.set())
+    monkeypatch.setattr(bounds, "check", lambda *_: memory.MIB)
+    with ThreadPoolExecutor(1) as pool:
+        with room.taken(memory.DECODERS_BYTES - memory.MIB):
+            pool.submit(decode, encoded(), 224).result()
+        assert begun.is_set()
+        begun.clear()
+        with room.taken(memory.DECODERS_BYTES - memory.MIB + 1):
+            second = pool.submit(decode, encoded(), 224)
+            wait_until(lambda: begun.is_set() or waiting(room), "a decoder that begins or waits")
+            assert not begun.is_set()
+        second.result()
+        assert begun.is_set()
+
+
+def test_an_error_row_holds_nothing_of_its_picture() -> None:
+    with pytest.raises(BadPictureError) as caught:
+        decode(encoded()[:900], 224)
+    kept = caught.value.kept()
+    assert (kept.reason, kept.detail) == (caught.value.reason, caught.value.detail)
+    assert kept.__traceback__ is None
+    assert kept.__context__ is None
 
 
 def test_a_file_of_gigabytes_is_not_even_read() -> None:

@@ -1,0 +1,172 @@
+"""pipeline.pictures.memory: what pictures take of a worker at one time, and that it goes back."""
+
+import fcntl
+import subprocess
+import sys
+import tempfile
+from contextlib import AbstractContextManager
+from pathlib import Path
+from threading import Event, Thread
+
+import pytest
+
+from pipeline.pictures.bounds import MAX_BYTES
+from pipeline.pictures.memory import DECODERS_BYTES, FILES_BYTES, MIB, Room, room_to_decode
+from tests.waiting import wait_until
+
+
+class Visitor:
+    """Somebody who enters in a thread of their own, and stays until told to leave."""
+
+    def __init__(self, door: AbstractContextManager[None]) -> None:
+        self.is_in, self._may_leave = Event(), Event()
+        self._thread = Thread(target=self._visit, args=(door,), daemon=True)
+        self._thread.start()
+
+    def _visit(self, door: AbstractContextManager[None]) -> None:
+        with door:
+            self.is_in.set()
+            self._may_leave.wait(30)
+
+    def leave(self) -> None:
+        self._may_leave.set()
+        self._thread.join(30)
+
+
+def waiting(room: Room) -> int:
+    return len(room._changed._waiters)  # type: ignore[attr-defined]
+
+
+def comes_in(visitor: Visitor) -> bool:
+    return visitor.is_in.wait(10)
+
+
+def has_to_wait(visitor: Visitor, room: Room) -> bool:
+    wait_until(lambda: visitor.is_in.is_set() or waiting(room), "a visitor who enters or waits")
+    return not visitor.is_in.is_set()
+
+
+def test_who_fits_comes_in_and_who_does_not_waits_until_there_is_room() -> None:
+    room = Room(100)
+    first, second = Visitor(room.taken(60)), Visitor(room.taken(40))
+    assert comes_in(first)
+    assert comes_in(second)
+    third = Visitor(room.taken(50))
+    assert has_to_wait(third, room)
+    second.leave()
+    assert not third.is_in.is_set()
+    first.leave()
+    assert comes_in(third)
+    third.leave()
+
+
+def test_who_wants_more_than_there_is_has_all_of_it_alone() -> None:
+    room = Room(100)
+    first = Visitor(room.taken(1))
+    assert comes_in(first)
+    large = Visitor(room.taken(10**12))
+    assert has_to_wait(large, room)
+    # A small one that comes later does not stand behind it.
+    with room.taken(50):
+        pass
+    first.leave()
+    assert comes_in(large)
+    small = Visitor(room.taken(1))
+    assert has_to_wait(small, room)
+    large.leave()
+    assert comes_in(small)
+    small.leave()
+
+
+def test_room_is_given_back_whatever_happens_in_it() -> None:
+    room = Room(100)
+    for _ in range(3):
+        with pytest.raises(ValueError, match="broken"), room.taken(100):
+            raise ValueError("broken")
+
+
+@pytest.fixture
+def lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The file by which a host's workers know of each other."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with room_to_decode(MAX_BYTES, 0):
+        (path,) = tmp_path.iterdir()
+    return path
+
+
+def is_free(path: Path) -> bool:
+    with path.open() as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+
+@pytest.mark.parametrize(
+    ("needed", "file", "is_alone"),
+    [
+        (DECODERS_BYTES, FILES_BYTES, False),
+        (DECODERS_BYTES + 1, 0, True),
+        (DECODERS_BYTES, FILES_BYTES + 1, True),
+        (MIB, DECODERS_BYTES + FILES_BYTES, True),
+    ],
+)
+def test_a_picture_that_a_slot_has_no_room_for_is_the_only_such_one_of_the_host(
+    needed: int, file: int, is_alone: bool, lock: Path
+) -> None:
+    with room_to_decode(needed, file):
+        assert is_free(lock) is not is_alone
+    assert is_free(lock)
+    assert lock.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_lock_file_that_somebody_else_has_made_is_not_followed_and_holds_up_no_picture(lock: Path) -> None:
+    lock.unlink()
+    lock.symlink_to(lock.with_name("somewhere"))
+    with room_to_decode(MAX_BYTES, 0):
+        pass
+    assert not lock.with_name("somewhere").exists()
+
+
+def test_a_worker_s_shares_come_to_no_more_than_its_slot() -> None:
+    python_and_network = 260 * MIB
+    assert python_and_network + 2 * FILES_BYTES + DECODERS_BYTES <= MAX_BYTES
+
+
+# Each thread makes and leaves pictures of 16 MiB, one after the other: at no time are there two.
+THREADS_THAT_DECODE = """
+import re
+from threading import Barrier, Thread
+from pathlib import Path
+from PIL import Image
+from pipeline.pictures.memory import room_to_decode
+
+def resident():
+    return int(re.search(r"VmRSS:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) // 1024
+
+def decode(number):
+    for turn in range(2 * len(threads)):
+        if turn % len(threads) == number:
+            with room_to_decode(16 << 20, 0):
+                Image.new("RGB", (2048, 2000), "red")
+        together.wait()
+    together.wait()
+
+before = resident()
+threads = [Thread(target=decode, args=(number,)) for number in range(16)]
+together = Barrier(17)
+for thread in threads:
+    thread.start()
+for _ in range(32):
+    together.wait()
+print(resident() - before)  # with all threads still there
+together.wait()
+"""
+
+
+def test_what_a_thread_has_freed_goes_back_to_the_kernel() -> None:
+    grown = subprocess.run(
+        [sys.executable, "-c", THREADS_THAT_DECODE], check=True, capture_output=True, text=True, timeout=60
+    )
+    assert int(grown.stdout) < 48
