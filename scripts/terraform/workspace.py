@@ -17,19 +17,25 @@ from scripts.terraform.validation import NOBODY
 QUICK_SECONDS = 120
 LONG_SECONDS = 1800  # an apply takes two minutes; a slow region or a spot request may take many more
 LOCK_WAIT = "30s"
+# What the provider stops an instance for, and starts it again; other changes are made while it runs.
+CHANGED_WHILE_OFF = ("instance_type", "user_data", "user_data_base64")
 
 OnEvent = Callable[[Event], None]
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What an apply would do: addresses by action, the settings in force, and the file to apply."""
+    """What an apply would do: addresses by action, the settings in force, and the file to apply.
+
+    `stops` are the hosts that AWS changes only while they are off, and so stops and starts again.
+    """
 
     changes: dict[str, str]
     variables: dict[str, Any]
     values: dict[str, dict[str, Any]]
     applicable: bool
     file: Path
+    stops: frozenset[str] = frozenset()
 
     def count(self, action: str) -> int:
         """How many resources are to be created, updated, replaced or deleted."""
@@ -93,6 +99,7 @@ class Workspace(Terraform):
             values={c["address"]: c["change"].get("after") or {} for c in shown.get("resource_changes", [])},
             applicable=bool(shown.get("applyable", True)),
             file=file,
+            stops=frozenset(c["address"] for c in shown.get("resource_changes", []) if _is_stop(c)),
         )
 
     def apply(self, planned: Plan, on_event: OnEvent) -> None:
@@ -184,6 +191,13 @@ def _is_initialised() -> bool:
     installed = folder / ".terraform" / "providers"
     lock = folder / ".terraform.lock.hcl"
     return installed.exists() and installed.stat().st_mtime >= lock.stat().st_mtime
+
+
+def _is_stop(change: Mapping[str, Any]) -> bool:
+    """Whether a change of Terraform's plan stops an instance that stays."""
+    before, after = (change["change"].get(when) or {} for when in ("before", "after"))
+    is_changed = change.get("type") == "aws_instance" and change["change"]["actions"] == ["update"]
+    return is_changed and any(before.get(name) != after.get(name) for name in CHANGED_WHILE_OFF)
 
 
 def _action(actions: list[str]) -> str:

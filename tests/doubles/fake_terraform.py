@@ -12,6 +12,7 @@ class FakeTerraform(Terraform):
     """One cluster's. `wished` are addresses that the settings ask for, `state` those that exist, with their ids.
 
     `fails_at` is an address that cannot be created until it is None again. `calls` are the methods in their order.
+    `changed` are changes of what stays, by address, `stops` the hosts among them that are stopped for it.
     """
 
     def __init__(self, outputs: dict[str, Any], wished: Sequence[str], variables: dict[str, Any]) -> None:
@@ -19,6 +20,8 @@ class FakeTerraform(Terraform):
         self.values: dict[str, dict[str, Any]] = {}
         self.state: dict[str, str] = {}
         self.fails_at: str | None = None
+        self.changed: dict[str, str] = {}
+        self.stops: frozenset[str] = frozenset()
         self.is_half_made = False
         self.calls: list[str] = []
         self.planned_with: list[dict[str, Any]] = []
@@ -41,7 +44,9 @@ class FakeTerraform(Terraform):
         self.planned_with.append(variables)
         changes = {address: "create" for address in self.wished if address not in self.state}
         changes |= {address: "delete" for address in self.state if address not in self.wished}
-        return Plan(changes, self.variables | variables, self.values, bool(changes), Path("next.tfplan"))
+        changes |= self.changed
+        values = {address: {} for address in self.state} | self.values
+        return Plan(changes, self.variables | variables, values, bool(changes), Path("next.tfplan"), self.stops)
 
     def apply(self, planned: Plan, on_event: OnEvent) -> None:
         """One resource after the other, up to the one that fails."""
