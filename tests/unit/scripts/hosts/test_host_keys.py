@@ -22,7 +22,10 @@ ssh-ed25519 AAAAC3Nz+a/b= root@ip-10-42-0-5
 """
 # Of a real host, with the fingerprints that `ssh-keygen -l` gives.
 ED25519 = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIMYMSZexRBmq8svX4cAOo5lYxfq+pbWg/rNu2LSVRE28"
-ECDSA = "ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBNwm9G3/NwvSd7Y0JapnBD36Rw9kpqSYYiOyVRs3w6FYyseD4WBtU2FWtgBC9GOcnziB2EY9zU69RyUBSDNefrQ="
+ECDSA = (
+    "ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBNwm9G3/NwvSd7Y0Ja"
+    "pnBD36Rw9kpqSYYiOyVRs3w6FYyseD4WBtU2FWtgBC9GOcnziB2EY9zU69RyUBSDNefrQ="
+)
 PRINTED = f"""
 <14>Nov 21 10:00:00 cloud-init: #############################################################
 <14>Nov 21 10:00:00 cloud-init: -----BEGIN SSH HOST KEY FINGERPRINTS-----

@@ -172,8 +172,8 @@ def test_no_host_goes_from_under_what_is_at_work_unless_somebody_says_so(
         up.up()
     assert refused.value.code == 8
     assert str(refused.value) == (
-        f"At work on the cluster: run r. This would {would}. Do it all the same? Nobody is here to answer: say YES=1 to "
-        "go on."
+        f"At work on the cluster: run r. This would {would}. Do it all the same? Nobody is here to answer: say YES=1 "
+        "to go on."
     )
     assert terraform.calls == ["plan"]
     assert "connect" not in hosts.steps
@@ -240,7 +240,7 @@ def test_a_key_pair_that_the_hosts_do_not_take_does_not_replace_theirs(
     cluster: Cluster, terraform: FakeTerraform, hosts: FakeHosts, running: None
 ) -> None:
     terraform.changed = {"aws_key_pair.admin": "replace"}
-    with pytest.raises(MissingError, match="^The hosts of cluster fruits take another key than ") as refused:
+    with pytest.raises(MissingError, match=r"^The hosts of cluster fruits take another key than ") as refused:
         up.up()
     assert refused.value.code == 3
     assert terraform.calls == ["plan"]
