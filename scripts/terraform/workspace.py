@@ -99,7 +99,7 @@ class Workspace(Terraform):
             values={c["address"]: c["change"].get("after") or {} for c in shown.get("resource_changes", [])},
             applicable=bool(shown.get("applyable", True)),
             file=file,
-            stops=frozenset(c["address"] for c in shown.get("resource_changes", []) if _is_stop(c)),
+            stops=frozenset(c["address"] for c in shown.get("resource_changes", []) if is_stop(c)),
         )
 
     def apply(self, planned: Plan, on_event: OnEvent) -> None:
@@ -193,7 +193,7 @@ def _is_initialised() -> bool:
     return installed.exists() and installed.stat().st_mtime >= lock.stat().st_mtime
 
 
-def _is_stop(change: Mapping[str, Any]) -> bool:
+def is_stop(change: Mapping[str, Any]) -> bool:
     """Whether a change of Terraform's plan stops an instance that stays."""
     before, after = (change["change"].get(when) or {} for when in ("before", "after"))
     is_changed = change.get("type") == "aws_instance" and change["change"]["actions"] == ["update"]

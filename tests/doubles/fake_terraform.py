@@ -45,7 +45,7 @@ class FakeTerraform(Terraform):
         changes = {address: "create" for address in self.wished if address not in self.state}
         changes |= {address: "delete" for address in self.state if address not in self.wished}
         changes |= self.changed
-        values = {address: {} for address in self.state} | self.values
+        values: dict[str, dict[str, Any]] = {address: {} for address in self.state} | self.values
         return Plan(changes, self.variables | variables, values, bool(changes), Path("next.tfplan"), self.stops)
 
     def apply(self, planned: Plan, on_event: OnEvent) -> None:
