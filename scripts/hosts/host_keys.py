@@ -1,26 +1,35 @@
 """SSH keys of a cluster: the pair that logs in, and the hosts' own, pinned at the first contact.
 
-A host prints its public key on its console at the first boot, and AWS hands the console out over its authenticated API:
-nobody in between can put another in its place.
+A host prints its public keys on its console at each boot, cloud-init at the first and a unit of ours at the others, and
+AWS hands the console out over its authenticated API: nobody in between can put another in its place.
 """
 
+import hashlib
 import re
+from base64 import b64decode, b64encode
 from collections.abc import Iterable
 from pathlib import Path
 
 from botocore.exceptions import ClientError
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import load_ssh_public_key
 
 from scripts import console, processes, tfvars
 from scripts.aws import clients
 from scripts.aws.errors import aws_errors_as_sentences
 from scripts.cluster import Cluster, Host
-from scripts.errors import HostError, InputError, MissingError
+from scripts.errors import HostError, HostKeyError, InputError, MissingError
 from scripts.waiting import wait_until
 
 CONSOLE_SECONDS = 600  # AWS shows a new host's console after one to three minutes
 PAUSE_SECONDS = 1.0
-PRINTED = re.compile(r"-----BEGIN SSH HOST KEY KEYS-----(.*?)-----END SSH HOST KEY KEYS-----", re.DOTALL)
+# A block that was torn off ends where the next one begins.
+BLOCK = r"-----BEGIN SSH HOST KEY {0}-----((?:(?!-----BEGIN ).)*?)-----END SSH HOST KEY {0}-----"
+KEYS = re.compile(BLOCK.format("KEYS"), re.DOTALL)
+FINGERPRINTS = re.compile(BLOCK.format("FINGERPRINTS"), re.DOTALL)
 KEY = re.compile(r"\b(?:ssh-ed25519|ecdsa-sha2-nistp\d+|ssh-rsa) [A-Za-z0-9+/=]+")
+# As `ssh-keygen -l` has it; the word in brackets is the kind.
+FINGERPRINT = re.compile(r"\bSHA256:([A-Za-z0-9+/]{43})\s[^\n]*\((\w+)\)")
 
 
 def public_key_path(cluster_name: str) -> Path:
@@ -29,10 +38,19 @@ def public_key_path(cluster_name: str) -> Path:
     return Path(given).expanduser() if given else tfvars.state_folder(cluster_name) / "id_ed25519.pub"
 
 
+def private_key_path(cluster_name: str) -> Path:
+    """The private key beside it."""
+    return public_key_path(cluster_name).with_suffix("")
+
+
+def has_pair(cluster_name: str) -> bool:
+    """Whether no pair is to be made: the cluster's own is here, or the person names theirs."""
+    return tfvars.setting("ssh_public_key_path") is not None or private_key_path(cluster_name).exists()
+
+
 def ensure_pair(cluster_name: str) -> str:
     """Have a key pair; gives a word on where it is. Raises MissingError when the person's own is not whole."""
-    public = public_key_path(cluster_name)
-    private = public.with_suffix("")
+    public, private = public_key_path(cluster_name), private_key_path(cluster_name)
     is_clusters = tfvars.setting("ssh_public_key_path") is None
     if is_clusters and not private.exists():
         public.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -52,12 +70,17 @@ def ensure_pair(cluster_name: str) -> str:
         if done.code:
             raise MissingError(f"ssh-keygen could not make {private}: {done.err.strip()}.")
         return f"new key {private}"
-    for file in (private, public):
+    for file in () if is_clusters else (private, public):
         if not file.exists():
             raise MissingError(
                 f"There is no key {file}, as ssh_public_key_path asks for: put it there, or leave it out."
             )
-    _require_private_key(private)
+    if is_clusters:
+        # One that was brought from another laptop may be for everybody's eyes, and OpenSSH takes no such key.
+        private.chmod(0o600)
+    said = _require_private_key(private)
+    if not public.exists():
+        public.write_text(said)
     return f"key {private}"
 
 
@@ -72,11 +95,12 @@ def delete_own_pair(cluster_name: str) -> bool:
     return bool(files)
 
 
-def _require_private_key(private: Path) -> None:
+def _require_private_key(private: Path) -> str:
+    """Its public half. Raises MissingError or InputError for what is no private key without a passphrase."""
     words: list[str | Path] = ["ssh-keygen", "-y", "-P", "", "-f", private]
     done = processes.capture(words, env=dict.fromkeys(processes.AWS_SECRETS))
     if done.code == 0:
-        return
+        return done.out
     if "passphrase" in done.err:
         raise MissingError(f"The private key {private} has a passphrase: name one without in ssh_public_key_path.")
     why = done.err.strip().rpartition("\n")[2] or "it is none"
@@ -91,7 +115,7 @@ def pin(cluster: Cluster, under_way: console.Phase) -> int:
     def all_shown() -> bool:
         nonlocal waiting
         for host in waiting:
-            if found := read_console(console_of(cluster.region, host)):
+            if found := _shown(cluster.region, host):
                 known[host.id] = found
         waiting = [host for host in waiting if host.id not in known]
         if waiting:
@@ -121,10 +145,57 @@ def console_of(region: str, host: Host) -> str:
             return str(ec2.get_console_output(InstanceId=host.id).get("Output", ""))
 
 
+def _shown(region: str, host: Host) -> list[str]:
+    try:
+        return read_console(console_of(region, host))
+    except ValueError as error:
+        raise HostKeyError(
+            f"The host keys on the console of {host.name} are not to be trusted ({error}), and none was pinned: reboot "
+            f"{host.id} in AWS, which has it print them anew, then `make up`; if they differ again, `make down`."
+        ) from None
+
+
 def read_console(text: str) -> list[str]:
-    """The public host keys (`TYPE BASE64`) that cloud-init printed last; none while it has not."""
-    blocks = PRINTED.findall(text)
-    return KEY.findall(blocks[-1]) if blocks else []
+    """The public host keys (`TYPE BASE64`) that the host printed last; none while it has not.
+
+    They are compared with the fingerprints that were printed just before them, where there are any: a key that was torn
+    by another line, or whose fingerprint was, is left out. Raises ValueError where a whole key has another fingerprint,
+    or where none is left.
+    """
+    blocks = list(KEYS.finditer(text))
+    if not blocks:
+        return []
+    before = blocks[-2].end() if len(blocks) > 1 else 0
+    printed = FINGERPRINTS.findall(text, before, blocks[-1].start())
+    keys: list[str] = KEY.findall(blocks[-1][1])
+    expected = {kind: fingerprint for fingerprint, kind in FINGERPRINT.findall(printed[-1] if printed else "")}
+    if not expected:
+        return keys
+    compared = [key for key in keys if _kind(key) in expected and _is_whole(key)]
+    for key in compared:
+        if (found := _fingerprint(key)) != expected[_kind(key)]:
+            raise ValueError(f"an {_kind(key)} key of SHA256:{found} beside SHA256:{expected[_kind(key)]}")
+    if not compared:
+        raise ValueError("no key is whole and has its fingerprint beside it")
+    return compared
+
+
+def _kind(key: str) -> str:
+    """A key's kind as `ssh-keygen -l` calls it."""
+    kind = key.partition(" ")[0].removeprefix("ssh-")
+    return "ECDSA" if kind.startswith("ecdsa-") else kind.upper()
+
+
+def _is_whole(key: str) -> bool:
+    try:
+        load_ssh_public_key(key.encode())
+    except (ValueError, UnsupportedAlgorithm):
+        return False
+    return True
+
+
+def _fingerprint(key: str) -> str:
+    return b64encode(hashlib.sha256(b64decode(key.partition(" ")[2])).digest()).decode().rstrip("=")
 
 
 def write(known_hosts: Path, hosts: Iterable[Host], keys: dict[str, list[str]]) -> None:

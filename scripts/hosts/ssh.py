@@ -4,6 +4,7 @@ with Hosts(cluster) as hosts:
     hosts.run(cluster.master, "uptime").out
 """
 
+import errno
 import socket
 import subprocess
 import threading
@@ -26,13 +27,15 @@ from paramiko.ssh_exception import (
 
 from scripts import console, processes
 from scripts.cluster import Cluster, Host
-from scripts.errors import ConfigurationError, HostError, HostKeyError, MissingError, OperatorError
+from scripts.errors import ConfigurationError, HostError, HostKeyError, InputError, MissingError, OperatorError
 
 # What OpenSSH and Ansible obey in place of the person's own settings; Fabric reads no such file, and is told below.
 SSH_CONFIG = console.CHECKOUT / "ansible" / "ssh_config"
 CONNECT_SECONDS = 10
 KEEPALIVE_SECONDS = 15
 DEAD_LINE_SECONDS = 5  # for an answer to come that is on its way when time is up
+# What no host fails with: a disk of this machine's that is full or read-only, its open files.
+OF_THIS_MACHINE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENFILE)
 
 
 @dataclass(frozen=True)
@@ -151,6 +154,8 @@ class Hosts:
         # Neither does ~/.fabric.yaml, which could name such settings again.
         overrides = {"load_ssh_configs": False, "forward_agent": False, "gateway": None}
         config = Config(overrides=overrides, ssh_config=SSHConfig())
+        if self.cluster.ssh_proxy_command:
+            processes.need("ssh")
         connection = Connection(
             host.address,
             user=self.cluster.ssh_user,
@@ -226,9 +231,17 @@ def _explain(cluster: Cluster, host: Host, error: Exception) -> OperatorError:
     if isinstance(error, AuthenticationException):
         sentence = f"{host.name} does not take the key {key} for {cluster.ssh_user}: is it the cluster's key?"
         return MissingError(sentence, "it does not take the key")
+    if isinstance(error, SSHException) and "private key file" in str(error):
+        return MissingError(f"{key} is no private key that SSH takes ({error}): put the cluster's own there.")
     if isinstance(error, SSHException) and "not found in known_hosts" in str(error):
         return HostError(f"{host.name}'s host key is not pinned yet: `make up` reads it from the console and pins it.")
     why = reason(error)
+    # A host's own failures come without a file's name.
+    if isinstance(error, OSError) and error.filename in (str(key), str(cluster.known_hosts)):
+        return MissingError(f"{error.filename} on this machine cannot be read ({why}): have it readable for you.")
+    if isinstance(error, OSError) and (error.filename or error.errno in OF_THIS_MACHINE):
+        of = f"{error.filename}: " if error.filename else ""
+        return InputError(f"It failed on this machine, not on {host.name} ({of}{why}): mend that, then try again.", why)
     return HostError(f"{host.name} at {host.address} cannot be reached ({why}): `make up` checks and mends.", why)
 
 

@@ -7,14 +7,17 @@ from typing import Any
 from scripts import console, lock, processes, tfvars
 from scripts.aws import clients, own_address, resources
 from scripts.aws.quotas import QuotaError
-from scripts.errors import BusyError
+from scripts.cluster import Cluster
+from scripts.errors import BusyError, MissingError
 from scripts.hosts import host_keys
 from scripts.lifecycle import preflight
 from scripts.money import bounds
+from scripts.runs import at_work
 from scripts.terraform import placement, validation, workspace
 from scripts.terraform.workspace import Placement, Plan, Terraform
 
 TOOLS = ("terraform", "ansible-playbook", "ssh", "ssh-keygen")
+KEY_PAIR, HOST = "aws_key_pair.admin", "aws_instance."
 
 
 def plan(admin_cidr: str = "") -> None:
@@ -22,7 +25,7 @@ def plan(admin_cidr: str = "") -> None:
     name = tfvars.read()["cluster_name"]
     check(name)
     with lock.changing(name, "plan"), console.phase("Plan") as under_way:
-        host_keys.ensure_pair(name)
+        ensure_key(name)
         planned = plan_for(name, admin_cidr)
         under_way.result = counts(planned)
     try:
@@ -68,35 +71,93 @@ def groups(planned: Plan) -> list[str]:
     for action in ("create", "update", "replace", "delete"):
         addresses = [address for address, planned_action in planned.changes.items() if planned_action == action]
         if addresses:
-            hosts = [_host(address) for address in addresses if address.startswith("aws_instance.")]
+            hosts = [_host(address) for address in addresses if address.startswith(HOST)]
             others = len(addresses) - len(hosts)
             parts = [*hosts, f"{others} parts of network, access and storage"] if others else hosts
             lines.append(f"{action}: {', '.join(parts)}")
     return lines
 
 
-def plan_for(name: str, admin_cidr: str, wanted: Placement | None = None, replace: Sequence[str] = ()) -> Plan:
-    """Plan by the settings in force; a bucket that an earlier cluster of this name left is taken over.
+def ensure_key(name: str) -> str:
+    """Have the key pair that logs in; gives a word on where it is.
+
+    Raises MissingError where hosts were made with another laptop's: one that is made now would let nobody in.
+    """
+    if not host_keys.has_pair(name):
+        there = workspace.Workspace(name).state_list()
+        if KEY_PAIR in there and any(address.startswith(HOST) for address in there):
+            key = host_keys.private_key_path(name)
+            raise MissingError(
+                f"Cluster {name} was made from another laptop, whose key its hosts take: copy "
+                f".orchard/{name}/{key.name} from there to {key}, then again."
+            )
+    return host_keys.ensure_pair(name)
+
+
+def plan_for(
+    name: str, admin_cidr: str, wanted: Placement | None = None, replacing: Sequence[str] = (), **wished: Any
+) -> Plan:
+    """Plan by the settings in force, and by those wished for; a bucket that an earlier cluster left is taken over.
 
     Workers that are there stay of their kind. `wanted` is where an `up` that is under way tries it next, with what is
-    at the addresses of `replace` made anew.
+    at the addresses of `replacing` made anew.
+
+    Raises BusyError where AWS has hosts that the state does not know, MissingError where they take another key.
     """
     terraform = workspace.Workspace(name)
-    variables: dict[str, Any] = {"admin_cidrs": own_address.admin_cidrs(admin_cidr)}
+    variables: dict[str, Any] = {"admin_cidrs": own_address.admin_cidrs(admin_cidr), **wished}
     if wanted:
         variables["placement"] = asdict(wanted)
-    planned = terraform.plan(variables, replace)
+    planned = terraform.plan(variables, replacing)
     if wanted is None and (kept := placement.kept(planned)):
         variables["placement"] = asdict(kept)
-        planned = terraform.plan(variables)
+        planned = terraform.plan(variables, replacing)
     if planned.changes.get("aws_s3_bucket.data") == "create":
         region = str(planned.variables["region"])
         if planned.values["aws_s3_bucket.data"]["bucket"] in resources.buckets(region, name):
-            planned = terraform.plan(variables | {"bucket_adopt": True}, replace)
+            planned = terraform.plan(variables | {"bucket_adopt": True}, replacing)
     # What an `up` under way has just taken away again is listed for another minute.
     if "create" in planned.changes.values() and wanted is None:
         _refuse_unknown_resources(terraform, str(planned.variables["region"]), name)
+    _refuse_another_key(planned, name)
     return planned
+
+
+def ask_before_hosts_go(cluster: Cluster, planned: Plan) -> None:
+    """Ask where the plan stops, replaces or deletes a host and something is at work. Raises BusyError without a yes."""
+    going = _going(planned)
+    if not going:
+        return
+    would = " and ".join(f"{verb} {', '.join(hosts)}" for verb, hosts in going.items())
+    is_at_work = at_work.ask_before(cluster, f"This would {would}. Do it all the same?")
+    # Workers' tasks are done elsewhere; a run does not outlive its driver.
+    if is_at_work and any("master" in hosts for hosts in going.values()):
+        with console.phase("Runs") as under_way:
+            at_work.end_runs(cluster, under_way.note)
+            under_way.result = "ended, and kept as far as they came"
+
+
+def _going(planned: Plan) -> dict[str, list[str]]:
+    """Hosts by what is done to them that ends what they are at."""
+    does = {"replace": "replace", "delete": "delete", "update": "stop and start again"}
+    going: dict[str, list[str]] = {}
+    for action, verb in does.items():
+        for address, planned_action in planned.changes.items():
+            is_going = planned_action == action and (action != "update" or address in planned.stops)
+            if is_going and address.startswith(HOST):
+                going.setdefault(verb, []).append(_host(address))
+    return going
+
+
+def _refuse_another_key(planned: Plan, name: str) -> None:
+    """AWS would take another key pair, and the hosts that stay would not."""
+    stay = [a for a in planned.values if a.startswith(HOST) and planned.changes.get(a) in (None, "update")]
+    if stay and planned.changes.get(KEY_PAIR) == "replace":
+        key = host_keys.private_key_path(name)
+        raise MissingError(
+            f"The hosts of cluster {name} take another key than {key}: put the one there that they were made with, "
+            "from the laptop that made them, or `make down`, then `make up`."
+        )
 
 
 def _refuse_unknown_resources(terraform: Terraform, region: str, name: str) -> None:

@@ -2,20 +2,23 @@
 
 from scripts import console, lock, tfvars
 from scripts.cluster import Cluster, Host
-from scripts.errors import ConfigurationError, OperatorError
+from scripts.errors import BusyError, ConfigurationError, OperatorError
 from scripts.hosts import host_keys, orchard_run, readiness, spark_master
 from scripts.hosts.spark_master import MasterState
 from scripts.hosts.ssh import Hosts
 from scripts.lifecycle import ends, plan, power, summary, up
 from scripts.terraform import outputs, validation
-from scripts.terraform.workspace import APPLIED
+from scripts.terraform.workspace import APPLIED, Plan
 from scripts.waiting import wait_until
 
 DECOMMISSION_SECONDS = 300
 
 
 def scale(workers: str, admin_cidr: str = "") -> None:
-    """Have so many workers; terraform.tfvars keeps the number. Raises InputError when Terraform refuses it."""
+    """Have so many workers; terraform.tfvars keeps the number. Raises InputError when Terraform refuses it.
+
+    Raises BusyError where hosts would go while something is at work, and nobody says that they may.
+    """
     wanted = _checked(workers)
     name = tfvars.read()["cluster_name"]
     plan.check(name)
@@ -25,35 +28,55 @@ def scale(workers: str, admin_cidr: str = "") -> None:
         power.say_how_it_stopped(cluster)
         with ends.put_off(cluster, "scale"):
             # A cluster that has stopped has nothing to hand over, and is started for its new number.
-            is_off = not readiness.runs(cluster)
-            if leaving and not is_off:
-                _decommission(cluster, leaving)
-            tfvars.write(tfvars.with_setting(tfvars.text(), "worker_count", wanted))
-            if is_off or wanted > len(cluster.workers):
-                cluster = up.converge(cluster.name, admin_cidr)
+            if wanted > len(cluster.workers) or not readiness.runs(cluster):
+                cluster = _by_up(cluster, wanted, admin_cidr)
             else:
-                cluster = _shrink(cluster, admin_cidr)
+                cluster = _shrink(cluster, leaving, admin_cidr)
         host_keys.forget(cluster.known_hosts, leaving)
     summary.say(cluster)
 
 
-def _shrink(cluster: Cluster, admin_cidr: str) -> Cluster:
+def _by_up(cluster: Cluster, wanted: int, admin_cidr: str) -> Cluster:
+    """As `make up` does it. Where it is refused, the number stays as it was."""
+    before = tfvars.text()
+    _write(wanted)
+    try:
+        return up.converge(cluster.name, admin_cidr)
+    except BusyError:
+        tfvars.write(before)
+        raise
+
+
+def _shrink(cluster: Cluster, leaving: tuple[Host, ...], admin_cidr: str) -> Cluster:
     """Give the instances back. What stays needs no new settings: a job that is at work there goes on.
 
     Where the plan makes hosts, too, in place of a lost one for one, or changes what hosts are told, it is done as by
     `make up`.
     """
+    wanted = len(cluster.workers) - len(leaving)
     with console.phase("Plan") as under_way:
-        planned = plan.plan_for(cluster.name, admin_cidr)
+        planned = plan.plan_for(cluster.name, admin_cidr, worker_count=wanted)
         under_way.result = plan.counts(planned)
-    if planned.count("create") or planned.count("replace") or APPLIED in planned.changes:
-        return up.converge(cluster.name, admin_cidr)
+    plan.ask_before_hosts_go(cluster, planned)
+    if leaving:
+        _decommission(cluster, leaving)
+    _write(wanted)
+    if _needs_up(planned):
+        return up.converge(cluster.name, admin_cidr, is_asked=True)
     with console.phase("Machines") as under_way:
         under_way.result = up.apply(cluster.name, planned, under_way)
     cluster = outputs.current()
     readiness.verify(cluster)
     ends.begin_anew(cluster)
     return cluster
+
+
+def _needs_up(planned: Plan) -> bool:
+    return bool(planned.count("create") or planned.count("replace") or planned.stops or APPLIED in planned.changes)
+
+
+def _write(wanted: int) -> None:
+    tfvars.write(tfvars.with_setting(tfvars.text(), "worker_count", wanted))
 
 
 def _decommission(cluster: Cluster, leaving: tuple[Host, ...]) -> None:

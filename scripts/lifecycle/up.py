@@ -6,7 +6,7 @@ from contextlib import nullcontext
 from scripts import console, lock, tfvars
 from scripts.cluster import Cluster
 from scripts.errors import NoClusterError
-from scripts.hosts import ansible, host_keys, readiness
+from scripts.hosts import ansible, readiness
 from scripts.lifecycle import ends, plan, power, preflight, summary
 from scripts.money import bounds
 from scripts.terraform import outputs, placement, workspace
@@ -51,27 +51,28 @@ def _switch_on(cluster: Cluster) -> Cluster:
     return cluster
 
 
-def converge(name: str, admin_cidr: str = "") -> Cluster:
+def converge(name: str, admin_cidr: str = "", *, is_asked: bool = False) -> Cluster:
     """Make the cluster as the settings say, whatever is there of it. The lock is held.
 
-    Whatever ends it early says what runs by then, and is paid for.
+    A host that is at work is stopped, replaced or deleted when somebody says so, or has been asked already. Whatever
+    ends it early says what runs by then, and is paid for.
     """
     try:
-        return _converge(name, admin_cidr)
+        return _converge(name, admin_cidr, is_asked)
     except BaseException as error:
         for line in bounds.of_what_runs(name):
             error.add_note(line)
         raise
 
 
-def _converge(name: str, admin_cidr: str) -> Cluster:
+def _converge(name: str, admin_cidr: str, is_asked: bool) -> Cluster:
     before = _before()
     if before:
         power.say_how_it_stopped(before)
     # What Terraform changes of a schedule whose hour is past might stop the hosts at once, half a cluster's, too.
     ends.move_aws(str(tfvars.setting("region")), name, float(tfvars.setting("max_age_hours")))
     with ends.put_off(before, "up") if before and readiness.runs(before) else nullcontext():
-        return _make_and_configure(name, admin_cidr)
+        return _make_and_configure(name, admin_cidr, None if is_asked else before)
 
 
 def _before() -> Cluster | None:
@@ -81,12 +82,12 @@ def _before() -> Cluster | None:
         return None
 
 
-def _make_and_configure(name: str, admin_cidr: str) -> Cluster:
+def _make_and_configure(name: str, admin_cidr: str, at_work: Cluster | None) -> Cluster:
     with console.phase("Plan") as under_way:
-        key = host_keys.ensure_pair(name)
+        key = plan.ensure_key(name)
         planned = plan.plan_for(name, admin_cidr)
         under_way.result = f"{plan.counts(planned)}; {key}"
-    cluster = machines(name, admin_cidr, planned)
+    cluster = machines(name, admin_cidr, planned, at_work)
     readiness.connect(cluster)
     with ends.put_off(cluster, "up"):
         with console.phase("Software") as under_way:
@@ -97,7 +98,7 @@ def _make_and_configure(name: str, admin_cidr: str) -> Cluster:
     return cluster
 
 
-def machines(name: str, admin_cidr: str, planned: Plan) -> Cluster:
+def machines(name: str, admin_cidr: str, planned: Plan, at_work: Cluster | None) -> Cluster:
     """The machines of a plan, or of what the settings allow in its place where AWS has no room."""
     said = [planned.variables[setting] for setting in KIND]
 
@@ -110,11 +111,13 @@ def machines(name: str, admin_cidr: str, planned: Plan) -> Cluster:
             said[:] = kind
         return other
 
-    return placement.walk(planned, lambda tried: _make(name, tried), again, console.say)
+    return placement.walk(planned, lambda tried: _make(name, tried, at_work), again, console.say)
 
 
-def _make(name: str, planned: Plan) -> Cluster:
+def _make(name: str, planned: Plan, at_work: Cluster | None) -> Cluster:
     preflight.check(planned.variables)
+    if at_work:
+        plan.ask_before_hosts_go(at_work, planned)
     with console.phase("Machines") as under_way:
         under_way.result = apply(name, planned, under_way)
         cluster = outputs.current()

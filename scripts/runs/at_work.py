@@ -5,23 +5,39 @@ from collections.abc import Callable
 from scripts import console
 from scripts.cluster import Cluster
 from scripts.errors import BusyError, ConfigurationError, HostError, MissingError, OperatorError
-from scripts.hosts import readiness, spark_master
+from scripts.hosts import keeper, readiness, spark_master
+from scripts.hosts.keeper import NoKeeperError
 from scripts.hosts.orchard_run import NotConfiguredError
-from scripts.hosts.ssh import Hosts
+from scripts.hosts.ssh import Hosts, Remote
 from scripts.runs import systemd_unit
 from scripts.waiting import wait_until
 
 CONNECT_SECONDS = 8
 # systemd gives a run two minutes, and what keeps its log comes after it.
 ENDS_SECONDS = 150
+# How the keeper begins the name of a kernel that computes.
+KERNEL = "kernel of "
 
 
 def at_work(cluster: Cluster) -> list[str]:
-    """The runs that go on, or else Spark's applications, a notebook's for one. Raises what talking to hosts raises."""
+    """The runs that go on, or else Spark's applications and the kernels that compute.
+
+    Raises what talking to hosts raises.
+    """
     with Hosts(cluster, connect_seconds=CONNECT_SECONDS) as hosts:
         runs = [f"run {running.run_id}" for running in systemd_unit.running(hosts)]
-        state = None if runs else spark_master.master_state(hosts, cluster)
-    return runs or sorted(state.applications if state else ())
+        if runs:
+            return runs
+        state = spark_master.master_state(hosts, cluster)
+        return [*sorted(state.applications if state else ()), *_busy_kernels(hosts)]
+
+
+def _busy_kernels(hosts: Remote) -> list[str]:
+    """The keeper sees those that use no Spark, too; an Orchard of before the keeper knows of none."""
+    try:
+        return [console.one_line(held) for held in keeper.ends(hosts).held_by if held.startswith(KERNEL)]
+    except NoKeeperError:
+        return []
 
 
 def ask_before(cluster: Cluster, question: str) -> bool:

@@ -17,6 +17,8 @@ from scripts.terraform.validation import NOBODY
 QUICK_SECONDS = 120
 LONG_SECONDS = 1800  # an apply takes two minutes; a slow region or a spot request may take many more
 LOCK_WAIT = "30s"
+# What the provider stops an instance for, and starts it again; other changes are made while it runs.
+CHANGED_WHILE_OFF = ("instance_type", "user_data", "user_data_base64")
 
 OnEvent = Callable[[Event], None]
 
@@ -39,7 +41,8 @@ class Placement:
 class Plan:
     """What an apply would do: addresses by action, the settings in force, and the file to apply.
 
-    `values` are resources as they would be, `before` those that are there, as they are; `placements` what is allowed.
+    `values` are resources as they would be, `before` those that are there, as they are; `placements` what is allowed,
+    `stops` the hosts that AWS changes only while they are off, and so stops and starts again.
     """
 
     changes: dict[str, str]
@@ -49,6 +52,7 @@ class Plan:
     file: Path
     before: dict[str, dict[str, Any]] = field(default_factory=dict)
     placements: tuple[Placement, ...] = ()
+    stops: frozenset[str] = frozenset()
 
     def count(self, action: str) -> int:
         """How many resources are to be created, updated, replaced or deleted."""
@@ -215,6 +219,7 @@ def _plan(shown: Mapping[str, Any], file: Path) -> Plan:
         file=file,
         before={address: change["before"] for address, change in changed.items() if change.get("before")},
         placements=tuple(Placement(**place) for place in allowed),
+        stops=frozenset(c["address"] for c in shown.get("resource_changes", []) if is_stop(c)),
     )
 
 
@@ -223,6 +228,13 @@ def _is_initialised() -> bool:
     installed = folder / ".terraform" / "providers"
     lock = folder / ".terraform.lock.hcl"
     return installed.exists() and installed.stat().st_mtime >= lock.stat().st_mtime
+
+
+def is_stop(change: Mapping[str, Any]) -> bool:
+    """Whether a change of Terraform's plan stops an instance that stays."""
+    before, after = (change["change"].get(when) or {} for when in ("before", "after"))
+    is_changed = change.get("type") == "aws_instance" and change["change"]["actions"] == ["update"]
+    return is_changed and any(before.get(name) != after.get(name) for name in CHANGED_WHILE_OFF)
 
 
 def _action(actions: list[str]) -> str:

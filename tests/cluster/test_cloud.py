@@ -185,6 +185,8 @@ def test_a_stopped_instance_is_off_and_comes_back_when_started(cloud: Cloud, ins
     cloud.wait_until_in_step()
     instance.wait_until_ready()
     assert shell.must(instance, "cat note") == "survived"
+    # cloud-init printed the keys at the first boot, and the console of before the stop is gone.
+    assert "HOST KEY" not in instance.console()
     assert shell.must(instance, "sudo cat /root/user-data-was-here") == "from user data"
 
 

@@ -233,7 +233,12 @@ PLANTED = "import sys; sys.exit('planted')"
 def test_every_unit_of_ours_is_as_little_exposed_as_promised(cluster: Cluster) -> None:
     for host in cluster.hosts:
         keeping = KEEPING if host is cluster.master else ()
-        for unit in (*UNITS["master" if host is cluster.master else "worker"], "orchard-scratch", *keeping):
+        for unit in (
+            *UNITS["master" if host is cluster.master else "worker"],
+            "orchard-scratch",
+            "orchard-host-keys",
+            *keeping,
+        ):
             said = cluster.shell.run(host, f"systemd-analyze security --no-pager --threshold={MOST_EXPOSED} {unit}")
             assert said.returncode == 0, said.stdout
             print(said.stdout.strip().splitlines()[-1])

@@ -59,15 +59,27 @@ def rounds(operator: Operator, whole: None) -> Callable[[], int]:
 
 
 def test_workers_come_and_go_under_a_job_that_loses_nothing(operator: Operator, rounds: Callable[[], int]) -> None:
-    gone = operator.host("worker-2").name
+    gone, master = operator.host("worker-2").name, operator.host("master")
     assert operator.alive() == 2
+    # Kernels' part of the cores, as of another number of workers; it is written anew, and JupyterLab goes on.
+    conf = "/etc/orchard/jupyter-spark/spark-defaults.conf"
+    server = "systemctl show --value --property=InvocationID jupyter"
+    operator.shell.must(master, f"sudo sed -i 's/^spark.cores.max .*/spark.cores.max 777/' {conf}")
+    before = operator.shell.must(master, server)
     more = operator.type("scale", "--workers", "3")
     assert "3 workers alive" in more.out
     assert operator.alive() == 3
     # The others learn its name; nothing is installed or restarted there.
     assert re.search(r"^\S+-worker-1 +: ok=\d+ +changed=[01] ", operator.log(), re.MULTILINE), operator.log()[-2000:]
     assert "worker_count = 3" in operator.tfvars.read_text()
-    fewer = operator.type("scale", "--workers", "1")
+    assert operator.shell.must(master, server) == before
+    assert "777" not in operator.shell.must(master, f"sudo grep ^spark.cores.max {conf}")
+    assert operator.refused(8, "scale", "--workers", "1") == (
+        "At work on the cluster: rounds. This would delete worker-2, worker-3. Do it all the same? Nobody is here to "
+        "answer: say YES=1 to go on."
+    )
+    assert operator.alive() == 3
+    fewer = operator.type("scale", "--workers", "1", YES="1")
     assert "worker-2, worker-3 may go" in fewer.out
     # Not even of the last one, whose executor was just starting.
     assert "did not finish" not in fewer.out
@@ -207,7 +219,10 @@ def test_a_kernel_that_computes_holds_the_cluster_and_a_silent_one_lets_it_stop_
 
 
 def test_start_says_why_it_had_stopped_and_brings_it_back(operator: Operator) -> None:
+    # The consoles of before the stop are gone, and with them what cloud-init printed once.
+    (operator.state / "known_hosts").unlink()
     done = operator.type("start")
+    assert re.search(r"^Host keys +\d+ s  2 pinned by the console$", done.out, re.MULTILINE), done.text
     assert re.search(
         r"^It had stopped by itself at \d\d:\d\d: nothing at work since \d\d:\d\d UTC\.$", done.out, re.MULTILINE
     )

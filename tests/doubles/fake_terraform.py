@@ -17,7 +17,8 @@ class FakeTerraform(Terraform):
 
     `fails_at` is an address that cannot be created until it is None again. `calls` are the methods in their order.
     `placements` are what the settings allow, `no_room` in which of them AWS starts no host of this address, by which
-    code; `placed` is where and of which kind each host is that there is.
+    code; `placed` is where and of which kind each host is that there is. `changed` are changes of what stays, by
+    address, `stops` the hosts among them that are stopped for it.
     """
 
     def __init__(self, outputs: dict[str, Any], wished: Sequence[str], variables: dict[str, Any]) -> None:
@@ -25,6 +26,8 @@ class FakeTerraform(Terraform):
         self.values: dict[str, dict[str, Any]] = {}
         self.state: dict[str, str] = {}
         self.fails_at: str | None = None
+        self.changed: dict[str, str] = {}
+        self.stops: frozenset[str] = frozenset()
         self.is_half_made = False
         self.calls: list[str] = []
         self.planned_with: list[dict[str, Any]] = []
@@ -50,17 +53,20 @@ class FakeTerraform(Terraform):
         self.planned_with.append(variables)
         changes = {address: "create" for address in self.wished if address not in self.state}
         changes |= {address: "delete" for address in self.state if address not in self.wished}
+        changes |= self.changed
         chosen = self._placement(variables, replace)
         changes |= {address: "replace" for address in self.placed if chosen and self._is_elsewhere(address, chosen)}
         kind = {name: getattr(chosen, name) for name in KIND} if chosen else {}
+        values: dict[str, dict[str, Any]] = {address: {} for address in self.state} | self.values
         return Plan(
             changes,
             self.variables | variables | kind,
-            self.values | ({SUBNET: {"availability_zone": chosen.zone}} if chosen else {}),
+            values | ({SUBNET: {"availability_zone": chosen.zone}} if chosen else {}),
             bool(changes),
             Path("next.tfplan"),
             {address: self._described(address) for address in self.state},
             self.placements,
+            self.stops,
         )
 
     def _placement(self, variables: dict[str, Any], replace: Sequence[str]) -> Placement | None:
@@ -88,7 +94,7 @@ class FakeTerraform(Terraform):
         placement = of(planned)
         for address, action in planned.changes.items():
             if action in ("delete", "replace"):
-                del self.state[address]
+                self.state.pop(address, None)
                 self.placed.pop(address, None)
         for address, action in planned.changes.items():
             code = self.no_room.get((address, placement)) if placement else None

@@ -154,6 +154,8 @@ class Cloud:
             self.sandbox.remove(instance_id)
         elif state in ON and before not in ON:
             self._follow_public_address(host, instance.get("PublicIpAddress", ""))
+            # As in AWS: what was on the console before a stop is gone.
+            host.clear_console()
             host.start()
         elif state not in ON and before in ON:
             host.stop()

@@ -112,9 +112,13 @@ class Host:
         firewall.apply_groups(self.run, self.name, rules)
 
     def console(self) -> str:
-        """What the host wrote on its console since it was created."""
+        """What the host wrote on its console, whatever it was before its instance was stopped left out."""
         file = self.folder / "console.log"
         return file.read_text(errors="replace") if file.exists() else ""
+
+    def clear_console(self) -> None:
+        """Forget what it wrote, before it is started again."""
+        (self.folder / "console.log").write_bytes(b"")
 
     def host_key(self) -> str:
         """The host's public SSH key, `TYPE BASE64`; empty before its first boot has made one."""

@@ -29,6 +29,10 @@ class Configuration:
         self._variables |= variables
         (self.folder / "terraform.tfvars.json").write_text(json.dumps(self._variables))
 
+    def settings(self, *names: str) -> dict[str, Any]:
+        """What these variables are set to now."""
+        return {name: self._variables[name] for name in names}
+
     def run(self, *words: str) -> Result:
         """Run one Terraform command and return how it ended."""
         command = ["terraform", *words]

@@ -6,11 +6,13 @@ from collections.abc import Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from scripts.aws import clients, schedules
+from scripts.terraform import workspace
 from scripts.waiting import wait_until
 from tests.doubles.aws.double import ACCOUNT, AwsDouble
 from tests.doubles.aws.resources import all_resources, resources_of
@@ -344,6 +346,22 @@ def test_neither_a_newer_image_nor_a_stop_replaces_a_host(story: Story) -> None:
     assert story.cluster.changes() == {}
     story.cluster.set(ami_id=None)
     ec2.start_instances(InstanceIds=[master])
+
+
+def test_another_type_of_master_stops_it_and_another_key_leaves_hosts_with_theirs(story: Story, tmp_path: Path) -> None:
+    other = tmp_path / "id_ed25519.pub"
+    other.write_text("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIM4Rf0nddkWgfCjs51iXjQULRKO6flarRrEBNubtujjm other\n")
+    before = story.cluster.settings("ssh_public_key_path")
+    story.cluster.set(master_instance_type="m6i.xlarge", ssh_public_key_path=str(other))
+    changes = story.cluster.changes()
+    # What `make up` asks about, and what it refuses.
+    shown = json.loads(story.cluster.must("show", "-json", "change.tfplan"))["resource_changes"]
+    assert {change["address"] for change in shown if workspace.is_stop(change)} == {"aws_instance.master"}
+    assert changes["aws_key_pair.admin"] == "replace"
+    assert {address: change for address, change in changes.items() if address.startswith("aws_instance.")} == {
+        "aws_instance.master": "update"
+    }
+    story.cluster.set(master_instance_type="m6i.large", **before)
 
 
 def test_a_worker_that_vanished_keeps_no_other_host_running_and_comes_back_alone(story: Story) -> None:

@@ -19,7 +19,7 @@ from rich.console import Console
 import keep_in_bucket
 import own_job as launcher
 from orchard_keeper import aws as keepers_aws
-from orchard_keeper import keeper
+from orchard_keeper import keeper, work
 from orchard_keeper import ledger as keepers_ledger
 from orchard_keeper.commands import Commands
 from orchard_keeper.ends import Limits
@@ -47,7 +47,7 @@ from scripts.hosts.keeper import Ends
 from scripts.kept import history, notebooks
 from scripts.money import bounds, ledger
 from scripts.money.prices import Rates
-from scripts.runs import attach, estimate, own_job, progress, results, submission, systemd_unit, table
+from scripts.runs import at_work, attach, estimate, own_job, progress, results, submission, systemd_unit, table
 
 ROOT = Path(__file__).resolve().parents[2]
 RECORD = RunRecord(
@@ -245,6 +245,14 @@ def test_the_metrics_that_the_keeper_writes_terraform_shows_and_plan_prices() ->
     assert {name for names in charts for name in re.findall(r'"(\w+)"', names)} == written
     assert f'namespace = "{keepers_aws.NAMESPACE}"' in monitoring
     assert len(written) == bounds.METRICS
+
+
+def test_a_kernel_that_computes_is_known_by_the_keepers_word(monkeypatch: pytest.MonkeyPatch) -> None:
+    kernel = {"id": "k", "execution_state": work.EXECUTING, "last_activity": "2026-01-02T03:04:05Z"}
+    monkeypatch.setattr(work, "is_active", lambda _: True)
+    monkeypatch.setattr(work, "from_jupyter", lambda _, path: [kernel] if path == "kernels" else [])
+    [activity] = work.of_kernels({"units": {"jupyter": "jupyter"}}, 1.0)
+    assert activity.what.startswith(at_work.KERNEL)
 
 
 def test_what_the_keeper_tells_the_laptop_and_the_laptop_the_keeper(tmp_path: Path) -> None:

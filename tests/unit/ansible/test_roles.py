@@ -73,6 +73,17 @@ def test_packages_that_a_program_asks_spark_for_have_a_place_whoever_it_runs_as(
     assert load(ROLES / "connect" / "vars" / "main.yml")["connect_spark_settings"]["spark.jars.ivy"] == "/tmp/.ivy"
 
 
+def test_another_number_of_workers_restarts_no_jupyterlab() -> None:
+    follows = {"orchard_part_settings", "orchard_cluster_cores", "spark_least_cores"}
+    tasks = [task for file in (ROLES / "jupyter" / "tasks").glob("*.yml") for task in load(file)]
+    [told] = [task for task in tasks if any(name in str(task) for name in follows)]
+    # Kernels read it themselves, when they start; nothing else of the server's follows from it.
+    assert told["ansible.builtin.include_role"]["tasks_from"] == "client"
+    assert told["vars"]["spark_client_notify"] == []
+    others = [*(ROLES / "jupyter" / "templates").iterdir(), ROLES / "jupyter" / "vars" / "main.yml"]
+    assert not [file for file in others if any(name in file.read_text() for name in (*follows, "groups["))]
+
+
 def heard_as(handler: dict[str, Any]) -> list[str]:
     return [handler["name"], *as_list(handler.get("listen"))]
 

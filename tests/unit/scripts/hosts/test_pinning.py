@@ -6,9 +6,10 @@ import pytest
 
 from scripts.cluster import Cluster, Host
 from scripts.console import Phase
-from scripts.errors import HostError
+from scripts.errors import HostError, HostKeyError
 from scripts.hosts import host_keys
 from tests.doubles.fake_hosts import cluster_of
+from tests.unit.scripts.hosts.test_host_keys import ED25519, OTHER, PRINTED
 
 CLUSTER = cluster_of()
 MASTER, WORKER = CLUSTER.hosts
@@ -57,4 +58,17 @@ def test_a_host_that_never_shows_its_key_is_named_and_nothing_is_pinned(
     consoles(monkeypatch, master=[console("M")], worker=["booting"])
     with pytest.raises(HostError, match=r"^worker-1 has not shown its host key on its console within 0 minutes: look "):
         host_keys.pin(CLUSTER, Phase("Host keys", None))
+    assert not known_hosts.exists()
+
+
+def test_keys_that_contradict_their_fingerprints_are_not_pinned(
+    known_hosts: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    consoles(monkeypatch, master=[console("M")], worker=[PRINTED.replace(ED25519, OTHER)])
+    with pytest.raises(HostKeyError) as refused:
+        host_keys.pin(CLUSTER, Phase("Host keys", None))
+    assert refused.value.code == 5
+    said = str(refused.value)
+    assert said.startswith("The host keys on the console of worker-1 are not to be trusted (an ED25519 key of SHA256:")
+    assert "and none was pinned: reboot i-01 in AWS, which has it print them anew, then `make up`;" in said
     assert not known_hosts.exists()

@@ -19,7 +19,7 @@ from paramiko.ssh_exception import (
 
 from scripts import processes
 from scripts.cluster import Cluster
-from scripts.errors import HostError, MissingError, OperatorError
+from scripts.errors import HostError, InputError, MissingError, OperatorError
 from scripts.hosts import ssh
 from tests.doubles.fake_hosts import cluster_of
 
@@ -49,6 +49,37 @@ def known_hosts(monkeypatch: pytest.MonkeyPatch) -> None:
             FileNotFoundError(errno.ENOENT, "No such file", str(KEY)),
             MissingError,
             f"There is no private key at {KEY}: put it there, or `make down` and `make up` with another.",
+        ),
+        (
+            PermissionError(errno.EACCES, "Permission denied", str(KEY)),
+            MissingError,
+            f"{KEY} on this machine cannot be read (permission denied): have it readable for you.",
+        ),
+        (
+            PermissionError(errno.EACCES, "Permission denied", str(KNOWN_HOSTS)),
+            MissingError,
+            f"{KNOWN_HOSTS} on this machine cannot be read (permission denied): have it readable for you.",
+        ),
+        (
+            SSHException("not a valid OPENSSH private key file"),
+            MissingError,
+            f"{KEY} is no private key that SSH takes (not a valid OPENSSH private key file): put the cluster's own "
+            "there.",
+        ),
+        (
+            OSError(errno.ENOSPC, "No space left on device"),
+            InputError,
+            "It failed on this machine, not on master (no space left on device): mend that, then try again.",
+        ),
+        (
+            PermissionError(errno.EACCES, "Permission denied", "/mine/logs.tar"),
+            InputError,
+            "It failed on this machine, not on master (/mine/logs.tar: permission denied): mend that, then try again.",
+        ),
+        (
+            PermissionError(errno.EACCES, "Permission denied"),
+            HostError,
+            "master at 198.51.100.5 cannot be reached (permission denied): `make up` checks and mends.",
         ),
         (
             SSHException("Server '198.51.100.5' not found in known_hosts"),
@@ -168,3 +199,23 @@ def test_fabric_is_told_nothing_by_settings_of_the_persons_own(tmp_path: Path, m
     [connection] = asked
     assert (connection.host, connection.port, connection.forward_agent) == ("198.51.100.5", 22, False)
     assert not connection.gateway
+
+
+def test_a_key_file_that_holds_no_key_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster = cluster_of(folder=tmp_path)
+    cluster.ssh_key_path.write_text("no key\n")
+
+    def opened(connection: Connection) -> None:
+        # As Paramiko tries each kind of key once it is connected.
+        connection.client._key_from_filepath(str(cluster.ssh_key_path), paramiko.Ed25519Key, None)
+
+    monkeypatch.setattr(Connection, "open", opened)
+    with ssh.Hosts(cluster) as hosts, pytest.raises(MissingError, match="is no private key that SSH takes"):
+        hosts.run(cluster.master, "true")
+
+
+def test_a_jump_host_without_openssh_here_is_no_fault_of_the_hosts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "search_path", lambda: "/nowhere")
+    cluster = replace(cluster_of(), ssh_proxy_command="ssh -W [%h]:%p ssh://me@jump")
+    with ssh.Hosts(cluster) as hosts, pytest.raises(MissingError, match=r"^ssh is not installed: "):
+        hosts.run(cluster.master, "true")

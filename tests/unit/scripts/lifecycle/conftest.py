@@ -142,6 +142,7 @@ class FakeHosts:
 def hosts(monkeypatch: pytest.MonkeyPatch) -> FakeHosts:
     """Hosts that do at once what they are asked."""
     fake = FakeHosts()
+    monkeypatch.setattr(host_keys, "has_pair", lambda _: True)
     monkeypatch.setattr(host_keys, "ensure_pair", fake.does("make the key", "new key"))
     monkeypatch.setattr(readiness, "connect", fake.does("connect"))
     monkeypatch.setattr(ansible, "configure", fake.does("configure", 3))

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from scripts import tfvars
+from scripts import console, tfvars
 from scripts.cluster import Cluster, Host
-from scripts.errors import ConfigurationError, HostError, InputError
+from scripts.errors import BusyError, ConfigurationError, HostError, InputError
 from scripts.hosts import readiness
 from scripts.hosts.spark_master import MasterState
 from scripts.lifecycle import scale
@@ -161,3 +161,49 @@ def test_a_cluster_that_has_stopped_hands_nothing_over_and_is_started_for_its_ne
     assert workers.asked == []
     assert hosts.steps == ["make the key", "connect", "configure", "verify"]
     assert readiness.states(cluster)["master"] == "running"
+
+
+def test_no_worker_is_sent_away_from_what_is_at_work_unless_somebody_says_so(
+    cluster: Cluster, terraform: FakeTerraform, workers: Workers, hosts: FakeHosts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one_worker_less(terraform)
+    hosts.at_work, before = ["run r"], tfvars.text()
+    with pytest.raises(BusyError) as refused:
+        scale.scale("0")
+    assert refused.value.code == 8
+    assert str(refused.value).startswith(
+        "At work on the cluster: run r. This would delete worker-1. Do it all the same?"
+    )
+    assert (terraform.calls, workers.asked, tfvars.text()) == (["plan"], [], before)
+    # The number that is not in the settings yet.
+    assert terraform.planned_with[0]["worker_count"] == 0
+    monkeypatch.setenv("YES", "1")
+    scale.scale("0")
+    assert workers.asked == ["worker-1"]
+    assert tfvars.read()["worker_count"] == 0
+
+
+def test_a_growing_cluster_keeps_its_number_where_a_host_at_work_would_be_replaced(
+    cluster: Cluster, terraform: FakeTerraform, workers: Workers, hosts: FakeHosts
+) -> None:
+    terraform.wished.append("aws_instance.worker[1]")
+    # As where another type of worker was written into the settings meanwhile.
+    terraform.changed, hosts.at_work, before = {"aws_instance.worker[0]": "replace"}, ["notebook"], tfvars.text()
+    with pytest.raises(BusyError, match=r"^At work on the cluster: notebook. This would replace worker-1\. "):
+        scale.scale("2")
+    assert (terraform.calls, tfvars.text()) == (["plan"], before)
+
+
+def test_who_has_said_yes_is_not_asked_again_for_what_comes_with_it(
+    cluster: Cluster, terraform: FakeTerraform, workers: Workers, hosts: FakeHosts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(console, "ask", lambda question: not asked.append(question))
+    one_worker_less(terraform)
+    terraform.changed, terraform.stops = {"aws_instance.master": "update"}, frozenset({"aws_instance.master"})
+    hosts.at_work = ["run r"]
+    scale.scale("0")
+    assert asked == [
+        "At work on the cluster: run r. This would delete worker-1 and stop and start again master. Do it all the same?"
+    ]
+    assert hosts.steps == ["end the runs", "make the key", "connect", "configure", "verify"]

@@ -8,8 +8,8 @@ from botocore.exceptions import ClientError
 from scripts.aws import resources
 from scripts.aws.clients import client
 from scripts.cluster import Cluster
-from scripts.errors import AwsError, ConfigurationError, InputError
-from scripts.hosts import ansible, readiness
+from scripts.errors import AwsError, BusyError, ConfigurationError, InputError, MissingError
+from scripts.hosts import ansible, host_keys, readiness
 from scripts.lifecycle import up
 from scripts.money import bounds
 from scripts.terraform import validation
@@ -202,3 +202,108 @@ def test_settings_that_broke_meanwhile_do_not_hide_the_error(
     monkeypatch.setattr(ansible, "configure", break_and_fail)
     with pytest.raises(ConfigurationError):
         up.up()
+
+
+GOES = [
+    ({"aws_instance.worker[0]": "replace"}, set(), "replace worker-1"),
+    ({"aws_instance.master": "update"}, {"aws_instance.master"}, "stop and start again master"),
+    (
+        {"aws_instance.master": "replace", "aws_instance.worker[0]": "delete"},
+        set(),
+        "replace master and delete worker-1",
+    ),
+]
+
+
+@pytest.mark.parametrize(("changed", "stops", "would"), GOES)
+def test_no_host_goes_from_under_what_is_at_work_unless_somebody_says_so(
+    cluster: Cluster,
+    terraform: FakeTerraform,
+    hosts: FakeHosts,
+    running: None,
+    changed: dict[str, str],
+    stops: set[str],
+    would: str,
+) -> None:
+    terraform.changed, terraform.stops = changed, frozenset(stops)
+    hosts.at_work = ["run r"]
+    with pytest.raises(BusyError) as refused:
+        up.up()
+    assert refused.value.code == 8
+    assert str(refused.value) == (
+        f"At work on the cluster: run r. This would {would}. Do it all the same? Nobody is here to answer: say YES=1 "
+        "to go on."
+    )
+    assert terraform.calls == ["plan"]
+    assert "connect" not in hosts.steps
+
+
+def test_with_a_yes_the_run_ends_kindly_before_its_master_goes(
+    cluster: Cluster, terraform: FakeTerraform, hosts: FakeHosts, running: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("YES", "1")
+    hosts.at_work = ["run r"]
+    terraform.changed = {"aws_instance.worker[0]": "replace"}
+    up.up()
+    assert "end the runs" not in hosts.steps
+    terraform.changed = {"aws_instance.master": "replace"}
+    up.up()
+    assert terraform.calls == ["plan", "apply"] * 2
+    assert hosts.steps[-5:] == ["make the key", "end the runs", "connect", "configure", "verify"]
+
+
+@pytest.mark.parametrize("changed", [{}, {"aws_instance.master": "update"}, {"aws_instance.worker[1]": "create"}])
+def test_what_leaves_the_hosts_alone_is_done_beside_what_is_at_work(
+    cluster: Cluster, terraform: FakeTerraform, hosts: FakeHosts, running: None, changed: dict[str, str]
+) -> None:
+    terraform.changed, hosts.at_work = changed, ["run r"]
+    up.up()
+    assert hosts.steps[-1] == "verify"
+
+
+def test_hosts_go_without_a_question_where_nothing_is_at_work(
+    cluster: Cluster, terraform: FakeTerraform, hosts: FakeHosts, running: None
+) -> None:
+    terraform.changed = {"aws_instance.worker[0]": "replace"}
+    up.up()
+    assert terraform.calls == ["plan", "apply"]
+
+
+def test_a_second_laptop_makes_no_key_that_no_host_takes(
+    cluster: Cluster, terraform: FakeTerraform, hosts: FakeHosts, running: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(host_keys, "has_pair", lambda _: False)
+    terraform.state["aws_key_pair.admin"] = "orchard-fruits"
+    with pytest.raises(MissingError) as refused:
+        up.up()
+    assert refused.value.code == 3
+    key = host_keys.private_key_path("fruits")
+    assert str(refused.value) == (
+        f"Cluster fruits was made from another laptop, whose key its hosts take: copy .orchard/fruits/id_ed25519 from "
+        f"there to {key}, then again."
+    )
+    assert (terraform.calls, hosts.steps) == ([], [])
+
+
+def test_where_no_host_knows_a_key_yet_another_is_made(
+    terraform: FakeTerraform, hosts: FakeHosts, running: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(host_keys, "has_pair", lambda _: False)
+    terraform.state["aws_key_pair.admin"] = "orchard-fruits"
+    terraform.wished.append("aws_key_pair.admin")
+    up.up()
+    assert hosts.steps[0] == "make the key"
+
+
+def test_a_key_pair_that_the_hosts_do_not_take_does_not_replace_theirs(
+    cluster: Cluster, terraform: FakeTerraform, hosts: FakeHosts, running: None
+) -> None:
+    terraform.changed = {"aws_key_pair.admin": "replace"}
+    with pytest.raises(MissingError, match=r"^The hosts of cluster fruits take another key than ") as refused:
+        up.up()
+    assert refused.value.code == 3
+    assert terraform.calls == ["plan"]
+    # Hosts that are all made anew take the new one.
+    terraform.changed |= {"aws_instance.master": "replace", "aws_instance.worker[0]": "replace"}
+    up.up()
+    assert terraform.calls == ["plan", "plan", "apply"]

@@ -1,15 +1,19 @@
 """What is at work on a cluster, asked before something would end it."""
 
+from dataclasses import fields
+
 import pytest
 
 from scripts import console
-from scripts.errors import BusyError, HostError
+from scripts.errors import BusyError, ConfigurationError, HostError
+from scripts.hosts.keeper import Ends
 from scripts.hosts.orchard_run import NotConfiguredError
 from scripts.runs import at_work
 from tests.doubles.fake_hosts import FakeHosts, cluster_of
 
 RUN = {"run_id": "r", "is_running": True, "code": None, "began_at": 1.0, "ended_at": None}
 STATE = {"alive": [], "applications": ["notebook"], "cores": 2}
+ENDS = {field.name: None for field in fields(Ends)} | {"held_by": []}
 
 
 @pytest.fixture
@@ -25,8 +29,26 @@ def test_runs_are_named_and_else_sparks_applications(hosts: FakeHosts) -> None:
     assert at_work.at_work(hosts.cluster) == ["run r"]
     hosts.answer_run(master, "list", [])
     hosts.answer_run(master, "master-state", STATE, None)
+    hosts.answer_run(master, "keeper ends", ENDS)
     assert at_work.at_work(hosts.cluster) == ["notebook"]
     assert at_work.at_work(hosts.cluster) == []
+
+
+def test_a_kernel_that_computes_without_spark_is_at_work_too(hosts: FakeHosts) -> None:
+    master = hosts.cluster.master
+    hosts.answer_run(master, "list", [])
+    hosts.answer_run(master, "master-state", STATE | {"applications": []})
+    held = ["kernel of a\x1b.ipynb", "input at terminal 0 of admin", "`make up` on a laptop"]
+    hosts.answer_run(master, "keeper ends", ENDS | {"held_by": held})
+    assert at_work.at_work(hosts.cluster) == ["kernel of a\\x1b.ipynb"]
+
+
+def test_a_master_of_before_there_were_keepers_is_asked_for_the_rest(hosts: FakeHosts) -> None:
+    master = hosts.cluster.master
+    hosts.answer_run(master, "list", [])
+    hosts.answer_run(master, "master-state", STATE)
+    hosts.answer_run(master, "keeper ends", ConfigurationError("failed", "invalid choice: 'keeper'"))
+    assert at_work.at_work(hosts.cluster) == ["notebook"]
 
 
 @pytest.mark.parametrize(

@@ -124,6 +124,20 @@ def test_a_plan_says_what_is_there_which_kind_was_chosen_and_what_is_allowed(ter
     assert "-replace=aws_subnet.public[0]" in terraform.calls[0].split()
 
 
+def test_a_plan_says_which_hosts_are_stopped_and_started_again(terraform: Program) -> None:
+    def update(address: str, before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
+        change = {"actions": ["update"], "before": before, "after": after}
+        return {"address": address, "type": address.partition(".")[0], "change": change}
+
+    changes = [
+        update("aws_instance.master", {"instance_type": "m6i.large"}, {"instance_type": "m6i.xlarge"}),
+        update("aws_instance.worker[0]", {"instance_type": "c6i.large", "tags": {}}, {"instance_type": "c6i.large"}),
+        update("terraform_data.applied", {"instance_type": "m6i.large"}, {"instance_type": "m6i.xlarge"}),
+    ]
+    terraform.answers("show", json.dumps({"resource_changes": changes}))
+    assert Workspace("fruits").plan({}).stops == {"aws_instance.master"}
+
+
 def test_events_of_an_apply_are_handed_on_as_they_come(terraform: Program, tmp_path: Path) -> None:
     terraform.answers("apply", event("apply_start") + "no event\n" + event("apply_complete"))
     heard: list[dict[str, Any]] = []
