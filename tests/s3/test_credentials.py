@@ -8,8 +8,7 @@ import pytest
 
 from pipeline.errors import StorageError
 from pipeline.job.extract import FeatureJob, FeatureTask, extract
-from pipeline.network.keras_model import prepare_network
-from pipeline.network.weights import find_weights
+from pipeline.network.keras_model import FEATURES
 from pipeline.storage.local import LocalStorage
 from pipeline.storage.s3 import CHUNK_BYTES, S3Storage
 from tests.doubles.aws.double import AwsDouble
@@ -17,6 +16,7 @@ from tests.doubles.aws.instance_metadata import Role, instance_metadata
 from tests.doubles.s3.faulty import FaultyS3
 from tests.pictures import encoded
 from tests.s3.conftest import Lead, forget_connections
+from tests.unit.pipeline.without_spark import made_network
 
 # Far more than it takes until what obstore keeps is asked for again.
 READS = 2_000
@@ -62,7 +62,7 @@ def task() -> FeatureTask:
 
 @pytest.fixture
 def job(pictures: S3Storage, tmp_path: Path) -> FeatureJob:
-    network = prepare_network(find_weights("random"), "openvino", "f32", 32)
+    network = made_network(FEATURES, tmp_path)
     return FeatureJob(pictures, LocalStorage.at(str(tmp_path / "run")), network, resume=False)
 
 

@@ -7,13 +7,13 @@ import pytest
 
 from pipeline.errors import InputError, StorageError
 from pipeline.job.extract import FeatureJob, FeatureTask, extract
-from pipeline.network.keras_model import prepare_network
-from pipeline.network.weights import find_weights
+from pipeline.network.keras_model import FEATURES
 from pipeline.run_folder.parts import read_features
 from pipeline.storage.local import LocalStorage
 from pipeline.storage.s3 import S3Storage
 from tests.doubles.s3.faulty import Fault, FaultyS3
 from tests.pictures import encoded
+from tests.unit.pipeline.without_spark import made_network
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def job(pictures: S3Storage, tmp_path: Path) -> FeatureJob:
     """A job over three pictures, `0.jpg` to `2.jpg`."""
     for number in range(3):
         pictures.write(f"{number}.jpg", encoded())
-    network = prepare_network(find_weights("random"), "openvino", "f32", 32)
+    network = made_network(FEATURES, tmp_path)
     return FeatureJob(pictures, LocalStorage.at(str(tmp_path / "run")), network, resume=False)
 
 
