@@ -157,7 +157,7 @@ def test_a_run_through_all_of_it_is_the_same_to_the_byte_as_a_calm_one(
     calm, lied_to = replace(request_on_s3, run_id="calm"), replace(request_on_s3, run_id="lied-to")
     run(calm, narrator)
     lies = [
-        *(replace(denial, operation="PUT", key="/part-", times=3) for denial in DENIALS),
+        *(replace(denial, operation="PUT", key="/part-", times=2) for denial in DENIALS),
         *(replace(denial, operation="PUT", key="pca.csv") for denial in DENIALS),
         Fault("short", key="pictures/", times=8),
         Fault("short", key="runs/", times=3),
