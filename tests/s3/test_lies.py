@@ -38,7 +38,7 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 DENIALS = [
-    Fault("untrue", status=400, code="RequestTimeout"),
+    Fault("untrue", status=400, code="InvalidRequest"),
     Fault("untrue", status=500, code="InternalError"),
     Fault("lost"),
 ]
@@ -87,7 +87,7 @@ def test_half_an_object_that_is_called_the_whole_is_asked_for_again(
     assert faulty_s3.count("GET", "part") == 3
 
 
-@pytest.mark.parametrize("fault", [Fault("short"), Fault("untrue", status=400, code="RequestTimeout")])
+@pytest.mark.parametrize("fault", [Fault("short"), Fault("untrue", status=400, code="InvalidRequest")])
 def test_a_piece_is_as_long_as_was_asked(pictures: S3Storage, faulty_s3: FaultyS3, fault: Fault) -> None:
     pictures.write("part", SMALL)
     with faulty_s3.spoiling(fault):
@@ -116,7 +116,7 @@ def test_a_folder_goes_to_the_bucket_and_back_through_all_of_it(
     wanted = {"small.jpg": SMALL, "quick.jpg": QUICK, "large.jpg": LARGE}
     for name, data in wanted.items():
         there.write(name, data)
-    lies = [replace(denial, operation="PUT") for denial in DENIALS]
+    lies = [replace(denial, operation="PUT", key=".jpg") for denial in DENIALS]
     with faulty_s3.spoiling(*lies, Fault("short", times=2)):
         upload(there, pictures, narrator)
         download(pictures, back, narrator)
@@ -161,7 +161,7 @@ def test_a_run_through_all_of_it_is_the_same_to_the_byte_as_a_calm_one(
         *(replace(denial, operation="PUT", key="pca.csv") for denial in DENIALS),
         Fault("short", key="pictures/", times=8),
         Fault("short", key="runs/", times=3),
-        Fault("untrue", key="pictures/", status=400, code="RequestTimeout", times=3),
+        Fault("untrue", key="pictures/", status=400, code="InvalidRequest", times=3),
     ]
     with faulty_s3.spoiling(*lies):
         record = run(lied_to, narrator)
