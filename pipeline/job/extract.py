@@ -11,8 +11,8 @@ import pyarrow as pa
 from pipeline.errors import InputError
 from pipeline.features.running import LOOKAHEAD, Decoded, run_through
 from pipeline.features.timing import timed
-from pipeline.network.engine import Engine, engine_for
 from pipeline.job.processors import other_processor
+from pipeline.network.engine import Engine, engine_for
 from pipeline.network.keras_model import Network
 from pipeline.parallel import run_ahead
 from pipeline.pictures.decode import BadPictureError, check_file, decode, read_failure

@@ -147,7 +147,9 @@ def feature_phase(context: Any, job: FeatureJob, inputs: pa.Table, narrator: Nar
     write_errors(job.run, [error for result in results for error in result.errors])
     extraction = Extraction(tuple(results), phase.seconds)
     for host, kills in extraction.oom_kills.items():
-        narrator.say(f"Memory ran out on {host}: the kernel ended {kills:,} of Spark's processes, whose work is redone.")
+        narrator.say(
+            f"Memory ran out on {host}: the kernel ended {kills:,} of Spark's processes; their work is redone."
+        )
     return extraction
 
 

@@ -65,8 +65,8 @@ def load_keras_model(weights: Weights, image_size: int) -> Any:
 def prepare_network(weights: Weights, engine: str, precision: str, image_size: int) -> Network:
     """The network for this engine. The converted model is kept in the user's cache, so that later runs start sooner.
 
-    Whether a processor has its precision is the workers' to say: see `engine.has_bf16`. Raises InputError for weights of
-    another network.
+    Whether a processor has its precision is for the workers to say: see `engine.has_bf16`. Raises InputError for
+    weights of another network.
     """
     if engine == "tensorflow":
         arrays = load_keras_model(weights, image_size).get_weights()

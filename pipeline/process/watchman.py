@@ -1,4 +1,4 @@
-"""The watchman of a Python worker, a process of his own: reads what it says on his input, and ends it when it is silent.
+"""The watchman of a Python worker, a process of his own: reads what it says on his input, and ends it if it is silent.
 
     watchman.py PROCESS SECONDS
 

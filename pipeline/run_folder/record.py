@@ -24,8 +24,8 @@ class RunRecord:
 
     `images_per_second` are the pictures that were computed over the feature phase's seconds, all its waiting included.
     `fetches` is how many pictures a task read at once, `attempts` how often the run was begun or gone on with; seconds
-    are the last attempt's. `processors` are the workers', each with its hosts; `cpu` is the driver's. `out_of_memory` is
-    on which hosts the kernel has ended how many processes for want of memory.
+    are the last attempt's. `processors` are the workers', each with its hosts; `cpu` is the driver's. `out_of_memory`
+    says on which hosts the kernel has ended how many processes for want of memory.
     """
 
     run_id: str

@@ -41,9 +41,7 @@ def look(monkeypatch: pytest.MonkeyPatch, *heard: bytes | None) -> list[float | 
     return waited
 
 
-def test_who_is_silent_at_work_is_ended_after_the_whole_time(
-    monkeypatch: pytest.MonkeyPatch, ended: list[int]
-) -> None:
+def test_who_is_silent_at_work_is_ended_after_the_whole_time(monkeypatch: pytest.MonkeyPatch, ended: list[int]) -> None:
     waited = look(monkeypatch, WORK, *[NOTHING] * 10)
     assert sum(seconds or 0 for seconds in waited) == 600
     assert ended == [7]
