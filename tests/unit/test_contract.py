@@ -31,7 +31,7 @@ from pipeline.arguments import make_parser
 from pipeline.errors import ExitCode
 from pipeline.job import history as jobs_history
 from pipeline.job.phases import application_name
-from pipeline.network import weights
+from pipeline.network import imagenet
 from pipeline.pca import spark_ml
 from pipeline.pictures import listing
 from pipeline.run_folder import layout, outputs
@@ -176,7 +176,7 @@ def test_what_an_estimate_knows_of_the_job(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_weights_that_are_no_file() -> None:
-    assert (submission.IMAGENET, submission.RANDOM) == (weights.IMAGENET, RANDOM)
+    assert (submission.IMAGENET, submission.RANDOM) == (imagenet.IMAGENET, RANDOM)
 
 
 def test_exit_codes_mean_the_same_on_both_sides_or_are_one_side_s_alone() -> None:

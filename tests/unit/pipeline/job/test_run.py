@@ -95,9 +95,7 @@ def test_a_run_at_bf16_is_done_on_one_kind_of_processor_whoever_comes_later(
     with monkeypatch.context() as patched:
         # Another kind than the one that had been asked joins in the middle.
         patched.setattr("pipeline.job.extract.cpu_name", lambda: "Epyc")
-        with pytest.raises(
-            InputError, match=r"another processor \(Epyc\) than this run at bf16 was begun on \(Xeon"
-        ):
+        with pytest.raises(InputError, match=r"another processor \(Epyc\) than this run at bf16 was begun on \(Xeon"):
             run(asked(), narrator)
     assert not (folder_of(asked()) / "features").exists()
     on(monkeypatch, "Epyc")
