@@ -13,6 +13,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+import yaml
 from rich.console import Console
 
 import keep_in_bucket
@@ -30,10 +31,12 @@ from pipeline import progress as narration
 from pipeline.arguments import make_parser
 from pipeline.errors import ExitCode
 from pipeline.job import history as jobs_history
+from pipeline.job import session
 from pipeline.job.phases import application_name
 from pipeline.network import imagenet
 from pipeline.pca import spark_ml
 from pipeline.pictures import listing
+from pipeline.process import daemon
 from pipeline.run_folder import layout, outputs
 from pipeline.run_folder.record import COMPLETE, RunRecord
 from pipeline.settings import ENGINES, PRECISIONS, RANDOM, RUN_ID, RunSettings, new_run_id
@@ -173,6 +176,15 @@ def test_what_an_estimate_knows_of_the_job(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(bucket.Bucket, "read_many", lambda *_: [as_stored(mine)])
     pace = estimate.pace_of(bucket.Bucket("fruit", "eu-west-3"), asked, 8, 300)
     assert pace == estimate.Pace(15.0, 10.0, "as in run mine")
+
+
+def test_what_hosts_are_told_of_python_workers_and_weights() -> None:
+    roles = ROOT / "ansible" / "roles"
+    settings = yaml.safe_load((roles / "spark" / "vars" / "main.yml").read_text())["spark_settings"]
+    assert settings["spark.python.daemon.module"] == session.PYTHON_DAEMON == daemon.__name__
+    assert yaml.safe_load((roles / "orchard" / "vars" / "main.yml").read_text())["orchard_first_to_end"] == daemon.SCORE
+    environment = (roles / "spark" / "templates" / "environment.j2").read_text()
+    assert f"{imagenet.KEPT}=s3://{{{{ cluster_bucket }}}}/{bucket.WEIGHTS}\n" in environment
 
 
 def test_weights_that_are_no_file() -> None:

@@ -74,9 +74,7 @@ def test_what_is_downloaded_is_kept_and_the_next_host_takes_it_from_there(keras:
 def test_something_else_that_comes_from_keras_s_server_is_neither_used_nor_kept(keras: Keras, kept: Path) -> None:
     keras.served = b"something else"
     for _ in range(2):
-        with pytest.raises(
-            InputError, match=r"^What came as Keras's ImageNet weights is something else"
-        ):
+        with pytest.raises(InputError, match=r"^What came as Keras's ImageNet weights is something else"):
             imagenet_file()
     assert not keras.file.exists()
     assert not kept.exists()
