@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 from pipeline.errors import InputError
 from pipeline.job.session import default_master
 from pipeline.network import keras_model
-from pipeline.network.weights import IMAGENET
+from pipeline.network.imagenet import IMAGENET
 from pipeline.settings import ENGINES, MOST_FETCHES, PRECISIONS, RunOptions, RunSettings
 
 WEIGHTS_HELP = "the network's weights: a Keras file of yours, Keras's own, or random ones; default: %(default)s"

@@ -16,7 +16,8 @@ from pipeline.errors import ExitCode, InputError, InterruptedRunError, OrchardEr
 from pipeline.job.history import listed, served
 from pipeline.job.request import RunRequest
 from pipeline.job.run import run
-from pipeline.network.weights import IMAGENET, Weights, find_weights
+from pipeline.network.imagenet import IMAGENET
+from pipeline.network.weights import Weights, find_weights
 from pipeline.pictures.listing import is_picture
 from pipeline.pictures.opening import open_pictures
 from pipeline.pictures.pack_reader import INDEX_KEY, is_shard_key

@@ -3,19 +3,22 @@
 import resource
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import pyarrow as pa
 
+from pipeline.errors import InputError
 from pipeline.features.running import LOOKAHEAD, Decoded, Featured, run_through
 from pipeline.features.timing import timed
+from pipeline.job.processors import other_processor
 from pipeline.network.engine import Engine, engine_for
 from pipeline.network.keras_model import Network
 from pipeline.parallel import run_ahead
 from pipeline.pictures import memory
 from pipeline.pictures.decode import BadPictureError, Reason, check_file, decode
 from pipeline.pictures.reading import NotHadError, check_store, read_failure
+from pipeline.process.memory import oom_kills
 from pipeline.run_folder.layout import feature_key
 from pipeline.run_folder.parts import (
     FeaturePart,
@@ -25,6 +28,7 @@ from pipeline.run_folder.parts import (
     vector_table,
     whole_part,
 )
+from pipeline.run_folder.record import cpu_name
 from pipeline.settings import RunOptions
 from pipeline.storage import retries
 from pipeline.storage.base import Pictures, Storage
@@ -34,13 +38,14 @@ _NOT_READ = {Reason.UNREADABLE, Reason.VANISHED, Reason.TOO_LARGE}
 
 @dataclass(frozen=True)
 class FeatureJob:
-    """What all tasks of a run share."""
+    """What all tasks of a run share. `processor` is the only one that may do them, where that is not all the same."""
 
     images: Pictures
     run: Storage
     network: Network
     resume: bool
     fetches: int = RunOptions.fetches
+    processor: str = ""
 
 
 @dataclass(frozen=True)
@@ -55,7 +60,10 @@ class FeatureTask:
 
 @dataclass(frozen=True)
 class TaskResult:
-    """What a task returns to the driver. Seconds are the task's own; `peak_bytes` is its process's resident peak."""
+    """What a task returns to the driver. Seconds are the task's own; `peak_bytes` is its process's resident peak.
+
+    `oom_kills` is how often the kernel had ended processes of its unit when it began, and when it ended.
+    """
 
     number: int
     listed: int
@@ -67,6 +75,8 @@ class TaskResult:
     seconds: dict[str, float] = field(default_factory=dict)
     peak_bytes: int = 0
     host: str = ""
+    processor: str = ""
+    oom_kills: tuple[int, int] = (0, 0)
     retries: int = 0
 
     @property
@@ -75,16 +85,21 @@ class TaskResult:
         return self.listed - len(self.errors)
 
 
-def extract(job: FeatureJob, task: FeatureTask) -> TaskResult:
-    """Write the task's part, or find it there already when resuming. Raises StorageError, OSError."""
+def extract(job: FeatureJob, task: FeatureTask, alive: Callable[[], None] = lambda: None) -> TaskResult:
+    """Write the task's part, or find it there already when resuming; `alive` is called after each picture.
+
+    Raises StorageError, OSError, and InputError on a processor that may not do it.
+    """
     if job.resume and (kept := _kept_part(job, task)):
         return kept
-    retried = retries.count()
+    processor, killed, retried = cpu_name(), oom_kills(), retries.count()
+    if job.processor not in ("", processor):
+        raise InputError(other_processor(job.processor, socket.gethostname(), processor))
     seconds = dict.fromkeys(("engine", "wait", "network", "write"), 0.0)
     with timed(seconds, "engine"):
         engine = engine_for(job.network)
     first_picture_at = time.time()
-    part = _features_of(job, task, engine, seconds)
+    part = _features_of(job, task, engine, seconds, alive)
     data = encode_features(part)
     with timed(seconds, "write"):
         job.run.write(feature_key(task.number), data)
@@ -99,6 +114,8 @@ def extract(job: FeatureJob, task: FeatureTask) -> TaskResult:
         seconds=seconds,
         peak_bytes=peak,
         host=socket.gethostname(),
+        processor=processor,
+        oom_kills=(killed, oom_kills()),
         retries=retries.count() - retried,
     )
 
@@ -112,8 +129,11 @@ def _kept_part(job: FeatureJob, task: FeatureTask) -> TaskResult | None:
     return TaskResult(task.number, part.listed, part.errors, sha256(data), kept=True) if part else None
 
 
-def _features_of(job: FeatureJob, task: FeatureTask, engine: Engine, seconds: dict[str, float]) -> FeaturePart:
-    featured = run_through(engine, _read_ahead(job, task), len(task.paths), seconds)
+def _features_of(
+    job: FeatureJob, task: FeatureTask, engine: Engine, seconds: dict[str, float], alive: Callable[[], None]
+) -> FeaturePart:
+    decoded = _telling(_read_ahead(job, task), alive)
+    featured = run_through(engine, decoded, len(task.paths), seconds)
     _check_store(job, task, featured)
     errors = [PictureError(task.paths[row], bad.reason.value, bad.detail) for row, bad in featured.bad.items()]
     paths, labels = [task.paths[row] for row in featured.kept], [task.labels[row] for row in featured.kept]
@@ -132,6 +152,12 @@ def _read_ahead(job: FeatureJob, task: FeatureTask) -> Iterator[Decoded]:
     """The decoded pictures in the list's order, at most LOOKAHEAD of them waiting, or as many as are read at once."""
     listed = zip(task.paths, task.sizes, strict=True)
     return run_ahead(lambda one: _read_and_decode(job, *one), listed, job.fetches, max(LOOKAHEAD, job.fetches))
+
+
+def _telling(decoded: Iterator[Decoded], alive: Callable[[], None]) -> Iterator[Decoded]:
+    for one in decoded:
+        alive()
+        yield one
 
 
 def _read_and_decode(job: FeatureJob, path: str, size: int) -> Decoded:

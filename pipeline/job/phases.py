@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from pipeline.job.extract import FeatureJob, TaskResult
+from pipeline.job.processors import ask_processors, one_for_bf16
 from pipeline.job.request import RunRequest
 from pipeline.job.session import spark_context
 from pipeline.job.spark_jobs import extract_features, project_features, sum_moments
@@ -74,6 +75,14 @@ class Extraction:
         return sum(result.listed for result in self.computed) / max(self.seconds, 1e-9)
 
     @property
+    def oom_kills(self) -> dict[str, int]:
+        """On which hosts the kernel has ended how many processes for want of memory, meanwhile."""
+        killed: dict[str, list[int]] = {}
+        for result in self.computed:
+            killed.setdefault(result.host, []).extend(result.oom_kills)
+        return {host: max(counts) - min(counts) for host, counts in sorted(killed.items()) if max(counts) > min(counts)}
+
+    @property
     def error_reasons(self) -> dict[str, int]:
         """How many pictures could not be read for which reason, the most frequent first."""
         return dict(Counter(error.reason for result in self.results for error in result.errors).most_common())
@@ -122,6 +131,13 @@ def spark_phase(request: RunRequest, stack: ExitStack, narrator: Narrator) -> Se
     return Session(context, cores, phase.seconds)
 
 
+def processor_for(request: RunRequest, session: Session) -> str:
+    """The one processor that the run is done on; empty where any will do. Raises InputError, SparkError."""
+    if request.settings.precision != "bf16":
+        return ""
+    return one_for_bf16(ask_processors(session.context, session.cores))
+
+
 def feature_phase(context: Any, job: FeatureJob, inputs: pa.Table, narrator: Narrator) -> Extraction:
     """Have every task's part and errors.parquet written. Raises SparkError."""
     with narrator.pictures("features", "Features", inputs.num_rows) as phase:
@@ -129,7 +145,12 @@ def feature_phase(context: Any, job: FeatureJob, inputs: pa.Table, narrator: Nar
         phase.earlier = sum(result.listed for result in results if result.kept)
         phase.bad = sum(len(result.errors) for result in results)
     write_errors(job.run, [error for result in results for error in result.errors])
-    return Extraction(tuple(results), phase.seconds)
+    extraction = Extraction(tuple(results), phase.seconds)
+    for host, kills in extraction.oom_kills.items():
+        narrator.say(
+            f"Memory ran out on {host}: the kernel ended {kills:,} of Spark's processes; their work is redone."
+        )
+    return extraction
 
 
 def reduction_phases(

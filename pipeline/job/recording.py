@@ -7,6 +7,7 @@ from typing import Any
 
 from pipeline.errors import ExitCode
 from pipeline.job.phases import Extraction, Listing, Preparation, Reduction, Session
+from pipeline.job.processors import by_name
 from pipeline.job.request import RunRequest
 from pipeline.run_folder.record import COMPLETE, TOO_MANY_BAD, RunRecord, cpu_name, installed_versions
 from pipeline.storage import retries
@@ -62,6 +63,8 @@ def build_record(request: RunRequest, attempt: Attempt, phases: Phases) -> RunRe
         started_at=attempt.began_at.isoformat(timespec="seconds"),
         ended_at=datetime.now(UTC).isoformat(timespec="seconds"),
         hosts=sorted({result.host for result in computed}),
+        processors=by_name((result.processor, result.host) for result in computed),
+        out_of_memory=extraction.oom_kills,
         cpu=cpu_name(),
         cores=phases.session.cores,
         fetches=request.options.fetches,

@@ -11,9 +11,11 @@ from pipeline.job.phases import (
     feature_phase,
     list_phase,
     network_phase,
+    processor_for,
     reduction_phases,
     spark_phase,
 )
+from pipeline.job.processors import check_same
 from pipeline.job.recording import Attempt, Phases, build_record, closed
 from pipeline.job.request import RunRequest, complete_record, open_run_folder, stored_list
 from pipeline.job.session import check_master
@@ -21,7 +23,7 @@ from pipeline.pictures.listing import plan_tasks
 from pipeline.pictures.opening import open_pictures
 from pipeline.progress import Narrator
 from pipeline.run_folder.layout import ERRORS_KEY
-from pipeline.run_folder.outputs import count_attempt, write_inputs
+from pipeline.run_folder.outputs import count_attempt, processor_of, write_inputs
 from pipeline.run_folder.record import RunRecord
 from pipeline.run_folder.report import write_report
 from pipeline.storage.base import Storage, join
@@ -41,11 +43,15 @@ def run(request: RunRequest, narrator: Narrator) -> RunRecord:
     preparation = network_phase(request, narrator)
     with ExitStack() as stack:
         session = spark_phase(request, stack, narrator)
-        inputs = stored
-        if inputs is None:
+        processor = processor_for(request, session)
+        if stored is None:
             inputs = plan_tasks(listing.pictures, session.cores)
-            write_inputs(folder, inputs, request.settings)
-        job = FeatureJob(images, folder, preparation.network, request.options.resume, request.options.fetches)
+            write_inputs(folder, inputs, request.settings, processor)
+        else:
+            inputs = stored
+            check_same(request.run_id, processor_of(inputs), processor)
+        options = request.options
+        job = FeatureJob(images, folder, preparation.network, options.resume, options.fetches, processor)
         extraction = feature_phase(session.context, job, inputs, narrator)
         if _has_too_many_bad(request, extraction):
             phases = Phases(listing, preparation, session, extraction)

@@ -20,8 +20,12 @@ from pipeline.storage.base import is_local
 Result = TypeVar("Result")
 
 POLL_SECONDS = 0.2
+PYTHON_DAEMON = "pipeline.process.daemon"
 # One lost worker costs a task one attempt; locally, too, a task may be tried again.
 TASK_ATTEMPTS = 4
+# Spark's own words for a Python worker that is gone, and for the task whose last attempt ended the job.
+_CRASHED = "Python worker exited unexpectedly"
+_LOST = re.compile(r"failed (\d+) times, most recent failure: Lost task \S+ in stage \S+ \(TID \d+\) \((\S+) ")
 
 
 def default_master() -> str:
@@ -80,6 +84,8 @@ def _settings(master: str) -> dict[str, str]:
         # Progress is Orchard's own bar.
         "spark.ui.showConsoleProgress": "false",
         "spark.python.worker.reuse": "true",
+        # Where a host's memory ends, Python goes before the JVM that has all its tasks.
+        "spark.python.daemon.module": PYTHON_DAEMON,
         "spark.task.maxFailures": str(TASK_ATTEMPTS),
     }
     if master.startswith("local"):
@@ -121,6 +127,12 @@ def run_job(context: Any, action: Callable[[], Result], poll: Callable[[], None]
 
 def _cause(error: Exception) -> str:
     """The Python error of the task that failed last, where the JVM's account names one; else its first line."""
+    if _CRASHED in str(error) and (lost := _LOST.search(str(error))):
+        # What ends a process from outside says nothing to Spark; Orchard's watchman does so to the worker's log.
+        return (
+            f"a Python worker on {lost[2]} was ended from outside {lost[1]} times, as by the kernel where the host's "
+            "memory is at an end"
+        )
     named = re.findall(r"^(?:\w+\.)*(\w*(?:Error|Exception): .+)$", str(error), re.MULTILINE)
     own = [line for line in named if not line.startswith(("SparkException", "Py4J", "PythonException"))]
     return own[0].rstrip(".") if own else _first_line(error)

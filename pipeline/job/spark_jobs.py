@@ -15,6 +15,7 @@ from pipeline.job.session import run_job
 from pipeline.network.keras_model import FEATURES
 from pipeline.pca.fit import Moments, PcaModel
 from pipeline.pictures.listing import task_bounds
+from pipeline.process.hanging import watched
 from pipeline.progress import Report
 from pipeline.run_folder.layout import pca_key
 from pipeline.run_folder.parts import read_features, sha256, vector_table, vectors_of
@@ -32,8 +33,8 @@ def extract_features(context: Any, job: FeatureJob, inputs: pa.Table, on_progres
 
     def run_tasks(encoded: Iterable[bytes]) -> Iterable[TaskResult]:
         for data in encoded:
-            with as_outage():
-                result = extract(shared.value, decode_task(data))
+            with watched() as alive, as_outage():
+                result = extract(shared.value, decode_task(data), alive)
             done.add(result.listed)
             bad.add(len(result.errors))
             yield result
@@ -72,13 +73,15 @@ def _moments_of_parts(run: Storage, tasks: list[int]) -> Moments:
         waiting.clear()
         return Moments.of(rows)
 
-    for task in tasks:
-        with as_outage():
-            table = read_features(run, task).table
-        if table.num_rows:
-            waiting.append(vectors_of(table, "features"))
-        if sum(map(len, waiting)) >= GRAM_ROWS:
-            total += flush()
+    with watched() as alive:
+        for task in tasks:
+            with as_outage():
+                table = read_features(run, task).table
+            if table.num_rows:
+                waiting.append(vectors_of(table, "features"))
+            if sum(map(len, waiting)) >= GRAM_ROWS:
+                total += flush()
+            alive()
     return reduce(add, [flush()] if waiting else [], total)
 
 
@@ -94,11 +97,12 @@ def project_features(context: Any, run: Storage, model: PcaModel, tasks: int) ->
 
 
 def _project_part(run: Storage, model: PcaModel, task: int) -> str:
-    with as_outage():
-        table = read_features(run, task).table
-    rows = vectors_of(table, "features").reshape(-1, FEATURES)
-    projected = vector_table(table["path"].to_pylist(), table["label"].to_pylist(), "pca", model.project(rows))
-    data = parquet_bytes(projected, dictionary=["label"])
-    with as_outage():
-        run.write(pca_key(task), data)
-    return sha256(data)
+    with watched():
+        with as_outage():
+            table = read_features(run, task).table
+        rows = vectors_of(table, "features").reshape(-1, FEATURES)
+        projected = vector_table(table["path"].to_pylist(), table["label"].to_pylist(), "pca", model.project(rows))
+        data = parquet_bytes(projected, dictionary=["label"])
+        with as_outage():
+            run.write(pca_key(task), data)
+        return sha256(data)

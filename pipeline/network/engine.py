@@ -1,11 +1,13 @@
 """Running the network in a worker: compiled once a process and kept between tasks."""
 
+import socket
 from functools import lru_cache
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.errors import InputError
 from pipeline.network.frameworks import import_openvino
 from pipeline.network.keras_model import FEATURES, Network, build_keras_model
 
@@ -41,13 +43,20 @@ def compile_graph(network: Network, batch: int, **more: object) -> Any:
     return core.compile_model(steps.build(), "CPU", options | more)
 
 
+def has_bf16() -> bool:
+    """Whether this machine's processor computes at bf16."""
+    return "BF16" in import_openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
 class OpenVinoEngine:
-    """The converted model, compiled for a fixed batch."""
+    """The converted model, compiled for a fixed batch. Raises InputError where it is at bf16 and the processor not."""
 
     # What two pictures leave between layers stays in a core's own cache: 8 at once run a fifth slower at f32.
     batch = 2
 
     def __init__(self, network: Network) -> None:
+        if network.precision == "bf16" and not has_bf16():
+            raise InputError(f"The processor of {socket.gethostname()} has no bf16 arithmetic; take f32 as precision.")
         self._request = compile_graph(network, self.batch).create_infer_request()
         self._batch = np.zeros((self.batch, network.image_size, network.image_size, 3), np.uint8)
 

@@ -65,14 +65,13 @@ def load_keras_model(weights: Weights, image_size: int) -> Any:
 def prepare_network(weights: Weights, engine: str, precision: str, image_size: int) -> Network:
     """The network for this engine. The converted model is kept in the user's cache, so that later runs start sooner.
 
-    Raises InputError for weights of another network or a precision that this CPU does not have.
+    Whether a processor has its precision is for the workers to say: see `engine.has_bf16`. Raises InputError for
+    weights of another network.
     """
     if engine == "tensorflow":
         arrays = load_keras_model(weights, image_size).get_weights()
         return Network(engine, precision, image_size, weights=tuple(arrays))
     openvino = import_openvino()
-    if precision == "bf16" and "BF16" not in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
-        raise InputError("This machine's CPU has no bf16 arithmetic; take f32 as precision.")
     cached = cache_folder() / f"{weights.sha256[:24]}-{image_size}-{openvino.__version__.partition('-')[0]}"
     if not (cached / "network.bin").is_file():
         _convert(weights, image_size, cached)

@@ -1,7 +1,6 @@
 """The network's weights: where they come from and what they are, without importing TensorFlow where a file is given."""
 
 import hashlib
-import os
 import re
 import tempfile
 from dataclasses import dataclass
@@ -9,15 +8,12 @@ from functools import cache
 from pathlib import Path
 
 from pipeline.errors import InputError
-from pipeline.network.frameworks import import_keras
-from pipeline.settings import IMAGENET_PIXELS, RANDOM
+from pipeline.network.imagenet import IMAGENET, imagenet_file
+from pipeline.settings import RANDOM
 from pipeline.storage.base import is_local, split_parent
 from pipeline.storage.local import LocalStorage
 from pipeline.storage.opening import open_storage
 
-IMAGENET = "imagenet"
-# The name under which Keras keeps MobileNetV2 1.0 without the classifier.
-KERAS_FILE = f"mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_{IMAGENET_PIXELS}_no_top.h5"
 RANDOM_SEED = 20
 # A folder of this name says what is in the files below it.
 _DIGEST = re.compile(r"/([0-9a-f]{64})$")
@@ -37,7 +33,7 @@ def find_weights(given: str) -> Weights:
     if given == RANDOM:
         return Weights(RANDOM, None, hashlib.sha256(f"random {RANDOM_SEED}".encode()).hexdigest())
     if given == IMAGENET:
-        return _of_file(IMAGENET, _imagenet_file())
+        return _of_file(IMAGENET, imagenet_file())
     if is_local(given):
         is_uri = given.startswith("file://")
         return _of_file(given, LocalStorage.at(given).root if is_uri else Path(given).expanduser())
@@ -77,21 +73,3 @@ def _of_file(name: str, file: Path) -> Weights:
         raise InputError(
             f"The weights file {file} cannot be read ({error.strerror}); check the path given as weights."
         ) from None
-
-
-def _imagenet_file() -> Path:
-    home = Path(os.environ.get("KERAS_HOME", Path.home() / ".keras"))
-    cached = home / "models" / KERAS_FILE
-    if cached.is_file():
-        return cached
-    keras = import_keras()
-    try:
-        keras.applications.MobileNetV2(
-            include_top=False, weights=IMAGENET, input_shape=(IMAGENET_PIXELS, IMAGENET_PIXELS, 3)
-        )
-    except Exception as error:  # Keras raises a bare Exception for a failed download
-        raise InputError(
-            "Keras's ImageNet weights are neither in its cache nor to be downloaded from here; "
-            f"give a file as weights, or put it at {cached}."
-        ) from error
-    return cached

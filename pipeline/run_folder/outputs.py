@@ -16,15 +16,18 @@ from pipeline.settings import RunSettings
 from pipeline.storage.base import Storage
 from pipeline.storage.parquet import parquet_bytes, parquet_table
 
-_SETTINGS = b"orchard.settings"
+_SETTINGS, _PROCESSOR = b"orchard.settings", b"orchard.processor"
 _ERRORS_SCHEMA = pa.schema([("path", pa.string()), ("reason", pa.string()), ("detail", pa.string())])
 # Parts fetched ahead while the CSV is written in order.
 _PARTS_AHEAD = 4
 
 
-def write_inputs(run: Storage, inputs: pa.Table, settings: RunSettings) -> None:
-    """Store the list with the settings in its metadata: one object, so that the two cannot disagree."""
-    metadata = {_SETTINGS: json.dumps(settings.as_json()).encode()}
+def write_inputs(run: Storage, inputs: pa.Table, settings: RunSettings, processor: str = "") -> None:
+    """Store the list with the settings in its metadata: one object, so that the two cannot disagree.
+
+    With them the processor's name, where the whole run is to be done on one kind.
+    """
+    metadata = {_SETTINGS: json.dumps(settings.as_json()).encode(), _PROCESSOR: processor.encode()}
     run.write(INPUTS_KEY, parquet_bytes(inputs.replace_schema_metadata(metadata), dictionary=["label"]))
 
 
@@ -32,6 +35,11 @@ def read_inputs(run: Storage) -> tuple[pa.Table, dict[str, Any]]:
     """The list and the settings as `RunSettings.as_json` gave them. Raises FileNotFoundError where no run began."""
     table = parquet_table(run.read(INPUTS_KEY))
     return table, json.loads(table.schema.metadata[_SETTINGS])
+
+
+def processor_of(inputs: pa.Table) -> str:
+    """The processor that the run of this list was begun on; empty where it may be any."""
+    return (inputs.schema.metadata or {}).get(_PROCESSOR, b"").decode()
 
 
 def count_attempt(run: Storage) -> int:

@@ -24,7 +24,8 @@ class RunRecord:
 
     `images_per_second` are the pictures that were computed over the feature phase's seconds, all its waiting included.
     `fetches` is how many pictures a task read at once, `attempts` how often the run was begun or gone on with; seconds
-    are the last attempt's.
+    are the last attempt's. `processors` are the workers', each with its hosts; `cpu` is the driver's. `out_of_memory`
+    says on which hosts the kernel has ended how many processes for want of memory.
     """
 
     run_id: str
@@ -47,6 +48,8 @@ class RunRecord:
     started_at: str = ""
     ended_at: str = ""
     hosts: list[str] = field(default_factory=list)
+    processors: dict[str, list[str]] = field(default_factory=dict)
+    out_of_memory: dict[str, int] = field(default_factory=dict)
     cpu: str = ""
     cores: int = 0
     fetches: int = 0

@@ -8,8 +8,8 @@ from pyspark.ml.param.shared import HasInputCol, HasOutputCol
 
 from pipeline.errors import InputError
 from pipeline.features.arrow import ERROR, KEEP, SKIP
+from pipeline.network.imagenet import IMAGENET
 from pipeline.network.keras_model import LARGEST_SIZE, SMALLEST_SIZE
-from pipeline.network.weights import IMAGENET
 from pipeline.settings import IMAGENET_PIXELS, PRECISIONS
 
 DEFAULTS: dict[str, Any] = {

@@ -227,6 +227,37 @@ def stranger(command: str, how: str) -> str:
     return f"{words} env {environment} {command}"
 
 
+# A program whose first task takes all memory at its first attempt; it says whether the executors stayed the same.
+HUNGRY = """
+import os
+from pyspark import SparkConf, SparkContext, TaskContext
+def executor():
+    return int(open(f"/proc/{os.getppid()}/stat").read().rpartition(")")[2].split()[1])
+def work(number):
+    eaten = []
+    while number == 0 and TaskContext.get().attemptNumber() == 0:
+        eaten.append(b"x" * (16 << 20))
+    return executor(), open("/proc/self/oom_score_adj").read().strip(), TaskContext.get().attemptNumber()
+with SparkContext(conf=SparkConf().setAppName("hungry").set("spark.ui.enabled", "false")) as context:
+    calm = context.parallelize(range(1, 9), 8).map(work).collect()
+    hungry = context.parallelize(range(8), 8).map(work).collect()
+    print("attempts", hungry[0][2], "scores", *{score for _, score, _ in hungry})
+    print("same executors", {pid for pid, _, _ in hungry} <= {pid for pid, _, _ in calm})
+"""
+
+
+def test_a_python_worker_that_takes_all_memory_ends_alone(cluster: Cluster) -> None:
+    worker, asked = cluster.workers[0], "systemctl show --property=MainPID,NRestarts,OOMPolicy spark-worker"
+    before = cluster.shell.must(worker, asked)
+    assert "OOMPolicy=continue" in before
+    run = "sudo systemd-run --quiet --pipe --wait --uid=spark --property=EnvironmentFile=/etc/orchard/environment"
+    command = f"{run} --setenv=JDK_JAVA_OPTIONS={JAVA_OPTIONS} {PYTHON} -"
+    done = cluster.shell.run(cluster.master, command, 170, text=HUNGRY)
+    assert done.stdout.splitlines() == ["attempts 1 scores 500", "same executors True"], done.stderr[-2000:]
+    assert cluster.shell.must(worker, asked) == before
+    assert "OOMPolicy=continue" in cluster.shell.must(cluster.master, "systemctl show --property=OOMPolicy jupyter")
+
+
 PLANTED = "import sys; sys.exit('planted')"
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pipeline.errors import InputError
+from pipeline.network import imagenet
 from pipeline.network.engine import OpenVinoEngine, TensorFlowEngine
 from pipeline.network.keras_model import FEATURES, build_keras_model, prepare_network
 from pipeline.network.weights import find_weights
@@ -58,6 +59,13 @@ def test_a_picture_s_features_do_not_depend_on_its_batch() -> None:
     assert together.shape == (runner.batch, FEATURES)
     for row in range(runner.batch):
         assert np.array_equal(runner.features(pixels[row : row + 1]), together[row : row + 1])
+
+
+def test_imagenet_s_weights_are_known_by_their_answer_and_no_others_are(imagenet_weights: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.weights.h5"
+    build_keras_model(224).save_weights(str(other))
+    (tmp_path / "no.h5").write_bytes(b"no HDF5")
+    assert [imagenet._answers(file) for file in (imagenet_weights, other, tmp_path / "no.h5")] == [True, False, False]
 
 
 def test_random_weights_are_the_same_each_time() -> None:

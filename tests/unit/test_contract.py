@@ -31,11 +31,13 @@ from pipeline import progress as narration
 from pipeline.arguments import make_parser
 from pipeline.errors import ExitCode
 from pipeline.job import history as jobs_history
+from pipeline.job import session
 from pipeline.job.phases import application_name
-from pipeline.network import weights
+from pipeline.network import imagenet
 from pipeline.pca import spark_ml
 from pipeline.pictures import bounds as picture_bounds
 from pipeline.pictures import listing
+from pipeline.process import daemon
 from pipeline.run_folder import layout, outputs
 from pipeline.run_folder.record import COMPLETE, RunRecord
 from pipeline.settings import ENGINES, PRECISIONS, RANDOM, RUN_ID, RunSettings, new_run_id
@@ -177,8 +179,17 @@ def test_what_an_estimate_knows_of_the_job(monkeypatch: pytest.MonkeyPatch) -> N
     assert pace == estimate.Pace(15.0, 10.0, "as in run mine")
 
 
+def test_what_hosts_are_told_of_python_workers_and_weights() -> None:
+    roles = ROOT / "ansible" / "roles"
+    settings = yaml.safe_load((roles / "spark" / "vars" / "main.yml").read_text())["spark_settings"]
+    assert settings["spark.python.daemon.module"] == session.PYTHON_DAEMON == daemon.__name__
+    assert yaml.safe_load((roles / "orchard" / "vars" / "main.yml").read_text())["orchard_first_to_end"] == daemon.SCORE
+    environment = (roles / "spark" / "templates" / "environment.j2").read_text()
+    assert f"{imagenet.KEPT}=s3://{{{{ cluster_bucket }}}}/{bucket.WEIGHTS}\n" in environment
+
+
 def test_weights_that_are_no_file() -> None:
-    assert (submission.IMAGENET, submission.RANDOM) == (weights.IMAGENET, RANDOM)
+    assert (submission.IMAGENET, submission.RANDOM) == (imagenet.IMAGENET, RANDOM)
 
 
 def test_exit_codes_mean_the_same_on_both_sides_or_are_one_side_s_alone() -> None:

@@ -36,7 +36,7 @@ BAD = [PictureError("a/9.jpg", "empty", "0 bytes"), PictureError("a/8.jpg", "emp
 KEPT = TaskResult(0, 500, [PictureError("a/1.jpg", "truncated", "cut")], "s0", kept=True)
 COMPUTED = TaskResult(
     1, 300, BAD, "s1", first_picture_at=1004.5, ended_at=1007.0, seconds={"network": 2.0, "wait": 0.5}, peak_bytes=7,
-    host="worker-1", retries=3,
+    host="worker-1", processor="Xeon", oom_kills=(2, 3), retries=3,
 )  # fmt: skip
 MODEL = PcaModel(np.zeros(4), np.zeros((4, 2)), np.array([0.5, 0.25]))
 PHASES = Phases(
@@ -67,6 +67,7 @@ def test_counts_reasons_and_parts_are_those_of_every_task() -> None:
     ]
     assert (record.components, record.explained_variance) == (2, 0.75)
     assert (record.attempts, record.started_at) == (2, "2026-01-02T03:04:05+00:00")
+    assert (record.processors, record.out_of_memory) == ({"Xeon": ["worker-1"]}, {"worker-1": 1})
     assert (record.hosts, record.cores, record.fetches, record.notes) == (["worker-1"], 4, 8, ["a note"])
 
 
@@ -97,10 +98,11 @@ def test_too_many_bad_pictures_leave_a_record_without_what_was_not_done(tmp_path
     assert set(record.seconds) == {"list", "network", "spark", "features", "before_first_picture", "total"}
 
 
-def test_a_record_of_before_attempts_were_counted_can_be_read(tmp_path: Path) -> None:
+def test_a_record_of_before_attempts_were_counted_and_processors_told_apart_can_be_read(tmp_path: Path) -> None:
     folder = LocalStorage.at(str(tmp_path))
     build_record(REQUEST, ATTEMPT, PHASES).write(folder)
     content = json.loads((tmp_path / "run.json").read_text())
-    del content["attempts"]
+    for later in ("attempts", "processors", "out_of_memory"):
+        del content[later]
     (tmp_path / "run.json").write_text(json.dumps(content))
     assert read_record(folder).attempts == 1

@@ -4,11 +4,13 @@ import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
 
 from pipeline.errors import InputError, TooManyBadPicturesError
+from pipeline.job.request import RunRequest
 from pipeline.job.run import run
 from pipeline.progress import Narrator
 from pipeline.run_folder.check import check_run
@@ -73,3 +75,44 @@ def test_too_many_bad_pictures_leave_their_record_and_a_higher_share_goes_on(
     resumed = run(request_of(tmp_path, resume=True, max_bad=0.1), narrator)
     assert (resumed.status, resumed.attempts, resumed.counts["kept"]) == ("complete", 2, 40)
     assert resumed.images_per_second == 0
+
+
+def on(patch: pytest.MonkeyPatch, processor: str) -> None:
+    """Have the workers be of this kind."""
+    for module in ("processors", "extract"):
+        patch.setattr(f"pipeline.job.{module}.cpu_name", lambda: processor)
+    patch.setattr("pipeline.job.processors.has_bf16", lambda: True)
+
+
+def test_a_run_at_bf16_is_done_on_one_kind_of_processor_whoever_comes_later(
+    tmp_path: Path, narrator: Narrator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def asked(**options: Any) -> RunRequest:
+        request = request_of(tmp_path, **options)
+        return replace(request, settings=replace(request.settings, precision="bf16"))
+
+    on(monkeypatch, "Xeon")
+    with monkeypatch.context() as patched:
+        # Another kind than the one that had been asked joins in the middle.
+        patched.setattr("pipeline.job.extract.cpu_name", lambda: "Epyc")
+        with pytest.raises(InputError, match=r"another processor \(Epyc\) than this run at bf16 was begun on \(Xeon"):
+            run(asked(), narrator)
+    assert not (folder_of(asked()) / "features").exists()
+    on(monkeypatch, "Epyc")
+    with pytest.raises(InputError, match=r"^Run mine was begun at bf16 on workers with Xeon, and these have Epyc; "):
+        run(asked(resume=True), narrator)
+    on(monkeypatch, "Xeon")
+    assert list(run(asked(resume=True), narrator).processors) == ["Xeon"]
+
+
+def test_memory_that_ran_out_on_a_worker_is_said_and_kept(
+    tmp_path: Path, narrator: Narrator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kills, said = iter(range(5, 1000)), []
+    monkeypatch.setattr("pipeline.job.extract.oom_kills", lambda: next(kills))
+    monkeypatch.setattr("pipeline.job.extract.socket.gethostname", lambda: "worker-1")
+    monkeypatch.setattr(narrator, "say", said.append)
+    record = run(request_of(tmp_path), narrator)
+    ((host, count),) = record.out_of_memory.items()
+    assert host == "worker-1"
+    assert said == [f"Memory ran out on worker-1: the kernel ended {count} of Spark's processes; their work is redone."]

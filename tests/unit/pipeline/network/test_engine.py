@@ -1,11 +1,16 @@
 """pipeline.network.engine on a tiny network."""
 
 import os
+import socket
 import threading
 from contextlib import suppress
+from dataclasses import replace
 
 import numpy as np
+import pytest
 
+from pipeline.errors import InputError
+from pipeline.network import engine
 from pipeline.network.engine import OpenVinoEngine, engine_for
 from pipeline.network.keras_model import FEATURES, Network
 from tests.conftest import Need
@@ -37,3 +42,16 @@ def test_no_worker_is_tied_to_a_core_that_others_use_too(need: Need, tiny_networ
         with suppress(ProcessLookupError):
             seen |= {frozenset(os.sched_getaffinity(thread.native_id or 0))}
     assert seen == {frozenset(os.sched_getaffinity(0))}
+
+
+def test_bf16_on_a_processor_without_it_is_refused_where_it_is_to_compute(
+    monkeypatch: pytest.MonkeyPatch, tiny_network: Network
+) -> None:
+    class Core:
+        def get_property(self, *_: object) -> list[str]:
+            return ["FP32"]
+
+    monkeypatch.setattr(engine.import_openvino(), "Core", Core)
+    sentence = rf"^The processor of {socket.gethostname()} has no bf16 arithmetic; take f32 as precision\.$"
+    with pytest.raises(InputError, match=sentence):
+        OpenVinoEngine(replace(tiny_network, precision="bf16"))

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.errors import InputError
 from pipeline.network import keras_model
 from pipeline.network.keras_model import Network, prepare_network
 from pipeline.network.weights import Weights, find_weights
@@ -40,13 +39,3 @@ def test_other_weights_and_another_size_are_converted_by_themselves(
     for weights, size in ((own, 32), (own, 64), (find_weights("random"), 32), (own, 64)):
         prepare_network(weights, "openvino", "f32", size)
     assert conversions == [(own.name, 32), (own.name, 64), ("random", 32)]
-
-
-def test_bf16_on_a_processor_without_it_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Core:
-        def get_property(self, *_: object) -> list[str]:
-            return ["FP32"]
-
-    monkeypatch.setattr(keras_model.import_openvino(), "Core", Core)
-    with pytest.raises(InputError, match=r"This machine's CPU has no bf16 arithmetic; take f32 as precision\."):
-        prepare_network(find_weights("random"), "openvino", "bf16", 32)

@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.errors import InputError
 from pipeline.network import weights
-from pipeline.network.weights import KERAS_FILE, find_weights
+from pipeline.network.weights import find_weights
 from pipeline.storage.local import LocalStorage
 
 
@@ -28,30 +28,6 @@ def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
 def test_random_weights_are_no_file() -> None:
     assert find_weights("random") == find_weights("random")
     assert find_weights("random").file is None
-
-
-def test_imagenet_weights_come_from_keras_s_cache_where_they_are_there(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "models").mkdir()
-    (tmp_path / "models" / KERAS_FILE).write_bytes(b"cached")
-    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
-    assert find_weights("imagenet").file == tmp_path / "models" / KERAS_FILE
-
-
-def test_without_a_cache_and_a_way_to_keras_s_server_a_file_is_asked_for(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    class Keras:
-        class applications:  # noqa: N801
-            @staticmethod
-            def MobileNetV2(**_: object) -> None:  # noqa: N802
-                raise Exception("URL fetch failure")
-
-    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
-    monkeypatch.setattr(weights, "import_keras", lambda: Keras)
-    with pytest.raises(InputError, match=r"^Keras's ImageNet weights are neither in its cache nor to be downloaded "):
-        find_weights("imagenet")
 
 
 def test_weights_that_are_not_what_their_address_tells_are_refused(

@@ -4,8 +4,8 @@ import pytest
 from pyspark.sql.types import BinaryType, LongType, StringType, StructField, StructType
 
 from pipeline.errors import InputError
+from pipeline.network.imagenet import IMAGENET
 from pipeline.network.keras_model import Network
-from pipeline.network.weights import IMAGENET
 from pipeline.settings import RunSettings
 from pipeline.spark_ml import MobileNetV2Featurizer
 from pipeline.spark_ml import featurizer as module

@@ -1,0 +1,57 @@
+"""A Python worker that hangs is ended from outside, so that Spark does its task again.
+
+Spark's own `spark.python.worker.killOnIdleTimeout` does not: it takes a task that computes for an idle one, for Python
+says nothing before its end, and ends by SIGTERM, which a process that hangs does not hear.
+"""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import lru_cache
+from pathlib import Path
+
+# More than a request to S3 takes with all its attempts, and far more than any picture.
+SILENT_SECONDS = 600.0
+# Another bound, in seconds.
+VARIABLE = "ORCHARD_SILENT_SECONDS"
+WATCHMAN = Path(__file__).with_name("watchman.py")
+AT_WORK, AT_REST = b"w", b"r"
+
+
+@contextmanager
+def watched() -> Iterator[Callable[[], None]]:
+    """In the block this process is ended where it does not call what it is given for SILENT_SECONDS."""
+    target, _ = _watchman(os.getpid())
+
+    def say(word: bytes) -> None:
+        # A watchman who is gone, or who hangs himself, keeps nobody from working.
+        with suppress(OSError):
+            os.write(target, word)
+
+    say(AT_WORK)
+    try:
+        yield lambda: say(AT_WORK)
+    finally:
+        say(AT_REST)
+
+
+@lru_cache(maxsize=1)
+def _watchman(process: int) -> tuple[int, object]:
+    """Where to write for this process's watchman, and he himself; he is started once and ends with the process."""
+    seconds = float(os.environ.get(VARIABLE) or SILENT_SECONDS)
+    source, target = os.pipe()
+    try:
+        # Without site-packages he is there in 10 ms and takes 8 MB. In a session of his own no signal to the workers'
+        # group meets him.
+        watchman = subprocess.Popen(
+            [sys.executable, "-I", "-S", str(WATCHMAN), str(process), str(seconds)],
+            stdin=source,
+            stdout=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+    finally:
+        os.close(source)
+    os.set_blocking(target, False)
+    return target, watchman

@@ -1,0 +1,42 @@
+"""pipeline.job.session: what is said of a job that Spark gave up."""
+
+import re
+
+import pytest
+
+from pipeline.errors import SparkError
+from pipeline.job.session import run_job
+from tests.unit.pipeline.without_spark import Context
+
+# As Spark 4.3 tells it by way of py4j, a Python worker having been killed at each of four attempts.
+KILLED = """An error occurred while calling z:org.apache.spark.api.python.PythonRDD.collectAndServe.
+: org.apache.spark.SparkException: Job aborted due to stage failure: Task 1 in stage 0.0 failed 4 times, most recent \
+failure: Lost task 1.3 in stage 0.0 (TID 9) (10.0.0.7 executor 1): org.apache.spark.SparkException: Python worker \
+exited unexpectedly (crashed)
+Caused by: java.io.EOFException
+"""
+RAISED = """An error occurred while calling z:org.apache.spark.api.python.PythonRDD.collectAndServe.
+: org.apache.spark.SparkException: Job aborted due to stage failure: Task 1 in stage 0.0 failed 4 times, most recent \
+failure: Lost task 1.3 in stage 0.0 (TID 9) (10.0.0.7 executor 1): org.apache.spark.api.python.PythonException:
+pipeline.errors.InputError: there is another processor.
+"""
+
+
+@pytest.mark.parametrize(
+    ("told", "cause"),
+    [
+        (
+            KILLED,
+            "a Python worker on 10.0.0.7 was ended from outside 4 times, as by the kernel where the host's memory is "
+            "at an end",
+        ),
+        (RAISED, "InputError: there is another processor"),
+    ],
+)
+def test_a_job_that_was_given_up_names_its_cause(told: str, cause: str) -> None:
+    def collect() -> None:
+        raise RuntimeError(told)
+
+    sentence = f"Spark gave the job up ({cause}); the finished parts are kept, go on with --resume."
+    with pytest.raises(SparkError, match=f"^{re.escape(sentence)}$"):
+        run_job(Context(), collect)
