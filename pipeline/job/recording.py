@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from pipeline.errors import ExitCode
+from pipeline.job.losses import Loss
 from pipeline.job.phases import Extraction, Listing, Preparation, Reduction, Session
 from pipeline.job.request import RunRequest
 from pipeline.run_folder.record import COMPLETE, TOO_MANY_BAD, RunRecord, cpu_name, installed_versions
@@ -30,6 +31,7 @@ class Phases:
     extraction: Extraction
     reduction: Reduction | None = None
     csv_seconds: float | None = None
+    losses: tuple[Loss, ...] = ()
 
 
 def build_record(request: RunRequest, attempt: Attempt, phases: Phases) -> RunRecord:
@@ -62,6 +64,7 @@ def build_record(request: RunRequest, attempt: Attempt, phases: Phases) -> RunRe
         started_at=attempt.began_at.isoformat(timespec="seconds"),
         ended_at=datetime.now(UTC).isoformat(timespec="seconds"),
         hosts=sorted({result.host for result in computed}),
+        losses=[loss.as_json() for loss in phases.losses],
         cpu=cpu_name(),
         cores=phases.session.cores,
         fetches=request.options.fetches,

@@ -10,6 +10,7 @@ from pipeline.job.phases import (
     csv_phase,
     feature_phase,
     list_phase,
+    loss_watch,
     network_phase,
     reduction_phases,
     spark_phase,
@@ -46,14 +47,16 @@ def run(request: RunRequest, narrator: Narrator) -> RunRecord:
             inputs = plan_tasks(listing.pictures, session.cores)
             write_inputs(folder, inputs, request.settings)
         job = FeatureJob(images, folder, preparation.network, request.options.resume, request.options.fetches)
-        extraction = feature_phase(session.context, job, inputs, narrator)
+        watch = loss_watch(session.context, inputs, narrator)
+        extraction = feature_phase(session.context, job, inputs, narrator, watch)
         if _has_too_many_bad(request, extraction):
-            phases = Phases(listing, preparation, session, extraction)
+            phases = Phases(listing, preparation, session, extraction, losses=watch.losses())
             closed(build_record(request, attempt, phases), request, phases).write(folder)
             raise _too_many_bad(request, extraction, folder)
-        reduction = reduction_phases(request, session.context, folder, extraction, narrator)
+        reduction = reduction_phases(request, session.context, folder, extraction, narrator, watch)
+        losses = watch.losses()
     csv_seconds = csv_phase(folder, reduction, narrator)
-    phases = Phases(listing, preparation, session, extraction, reduction, csv_seconds)
+    phases = Phases(listing, preparation, session, extraction, reduction, csv_seconds, losses)
     return _conclude(request, attempt, phases, folder, narrator)
 
 

@@ -23,6 +23,8 @@ class RunRecord:
     """The content of run.json. Seconds are wall-clock, sizes bytes; `parts` holds each task's rows and checksums.
 
     `images_per_second` are the pictures that were computed over the feature phase's seconds, all its waiting included.
+    `losses` are the last attempt's, each with the host, when and how it was lost (`told` to go, or `silent`), Spark's
+    reason, and how many pictures were done again for it.
     `fetches` is how many pictures a task read at once, `attempts` how often the run was begun or gone on with; seconds
     are the last attempt's.
     """
@@ -47,6 +49,7 @@ class RunRecord:
     started_at: str = ""
     ended_at: str = ""
     hosts: list[str] = field(default_factory=list)
+    losses: list[dict[str, Any]] = field(default_factory=list)
     cpu: str = ""
     cores: int = 0
     fetches: int = 0
