@@ -68,6 +68,7 @@ class Loss:
             "how": self.how,
             "reason": self.reason,
             "pictures_redone": self.pictures_redone,
+            "text": self.text,
         }
 
 
