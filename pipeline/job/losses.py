@@ -3,6 +3,7 @@
 import socket
 import time
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -80,6 +81,7 @@ class LossWatch:
     say: Callable[[Loss], None]
     listed: Sequence[int] = ()
     steady: Callable[[], float] = time.monotonic
+    _thread: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "losses"))
     _due_at: float = 0.0
     _found: dict[str, Loss] = field(default_factory=dict)
     _said: set[str] = field(default_factory=set)
@@ -99,7 +101,8 @@ class LossWatch:
         """A silent loss is said at the second look at it: Spark closes an executor's tasks a moment after itself."""
         known = self._found
         try:
-            self._found = self._losses()
+            # An interrupt is to find the main thread at rest and not inside the connection to the JVM.
+            self._found = self._thread.submit(self._losses).result()
         except Exception:  # py4j raises many kinds, and no run that goes well is to end for what it says of itself
             return
         for number, loss in self._found.items():

@@ -1,5 +1,6 @@
 """pipeline.job.losses: which hosts a run lost, when, and what was done again for it."""
 
+import threading
 from collections.abc import Callable
 
 import pytest
@@ -86,6 +87,15 @@ def test_books_that_cannot_be_read_end_no_run_and_what_is_known_stays(
     monkeypatch.setattr(world.books, "executors", broken)
     world.passes(10)
     assert [loss.host for loss in world.watch.losses()] == ["worker-2"]
+
+
+def test_an_interrupt_finds_the_main_thread_outside_of_the_books(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked_in: set[threading.Thread] = set()
+    monkeypatch.setattr(world.books, "executors", lambda: asked_in.add(threading.current_thread()) or [])
+    world.passes(10)
+    world.watch.losses()
+    assert len(asked_in) == 1
+    assert threading.main_thread() not in asked_in
 
 
 @pytest.mark.parametrize(
