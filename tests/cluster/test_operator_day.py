@@ -414,12 +414,17 @@ def test_a_resumed_run_survives_a_workers_power_cut_and_ctrl_c_leaves_it_alone(
     victim.start()
     victim.wait_until_ready()
     assert f"Run {TORN} is complete after" in followed.out
+    assert re.search(r"^worker-2 was lost at .*: \d+ pictures are done again\.$", followed.out, re.MULTILINE)
     assert re.match(rf"{TORN} +complete +mini +300 of 300", state_of(operator, TORN))
     operator.type("results", f"--run={TORN}")
     folder = operator.checkout / "results" / TORN
     fetch_features(operator, TORN, folder)
     reference.assert_equal_rows(folder, local_run, "features")
-    assert json.loads((folder / "run.json").read_text())["counts"]["kept"] > 0
+    record = json.loads((folder / "run.json").read_text())
+    assert record["counts"]["kept"] > 0
+    [loss] = record["losses"]
+    assert (loss["host"], loss["how"]) == ("worker-2", "silent")
+    assert loss["pictures_redone"] > 0
 
 
 def test_a_worker_that_aws_takes_back_hands_over_to_the_other(operator: Operator, words_of_run: list[str]) -> None:
