@@ -68,6 +68,7 @@ def inventory(outputs: dict[str, Any], terraform: Path) -> dict[str, Any]:
                 "cluster_bucket": outputs["bucket"],
                 "cluster_ends": outputs["ends"],
                 "cluster_cloudwatch": outputs["cloudwatch"],
+                "cluster_worker_spot": outputs.get("worker_spot", False),
             },
         },
         "_meta": {"hostvars": {name: _variables(host) for name, host in hosts.items()}},

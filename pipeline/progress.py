@@ -61,6 +61,15 @@ class Progress:
 
 
 @dataclass(frozen=True)
+class HostLost:
+    """A host was lost, and how, in words."""
+
+    event: str = field(default="loss", init=False)
+    host: str
+    text: str
+
+
+@dataclass(frozen=True)
 class Note:
     """Any other sentence."""
 
@@ -68,7 +77,7 @@ class Note:
     text: str
 
 
-Event = PhaseEnded | Progress | Note
+Event = PhaseEnded | Progress | HostLost | Note
 
 
 def event_line(event: Event) -> str:
@@ -148,6 +157,10 @@ class Narrator:
     def say(self, text: str) -> None:
         """One sentence, above the bar where there is one."""
         self._put(Note(text), text)
+
+    def lost(self, host: str, text: str) -> None:
+        """One sentence on a host that was lost."""
+        self._put(HostLost(host, text), text)
 
     def _put(self, event: Event, words: str) -> None:
         line = visible(words) if self.console.is_terminal else event_line(event)

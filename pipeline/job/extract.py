@@ -85,16 +85,20 @@ class TaskResult:
         return self.listed - len(self.errors)
 
 
+def check_processor(job: FeatureJob) -> None:
+    """Raise InputError on a processor that may do none of the run's tasks."""
+    if job.processor not in ("", found := cpu_name()):
+        raise InputError(other_processor(job.processor, socket.gethostname(), found))
+
+
 def extract(job: FeatureJob, task: FeatureTask, alive: Callable[[], None] = lambda: None) -> TaskResult:
     """Write the task's part, or find it there already when resuming; `alive` is called after each picture.
 
-    Raises StorageError, OSError, and InputError on a processor that may not do it.
+    Raises StorageError, OSError.
     """
     if job.resume and (kept := _kept_part(job, task)):
         return kept
     processor, killed, retried = cpu_name(), oom_kills(), retries.count()
-    if job.processor not in ("", processor):
-        raise InputError(other_processor(job.processor, socket.gethostname(), processor))
     seconds = dict.fromkeys(("engine", "wait", "network", "write"), 0.0)
     with timed(seconds, "engine"):
         engine = engine_for(job.network)

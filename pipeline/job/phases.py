@@ -9,14 +9,15 @@ from typing import Any
 import pyarrow as pa
 
 from pipeline.job.extract import FeatureJob, TaskResult
+from pipeline.job.losses import LossWatch, SparkBooks
 from pipeline.job.processors import ask_processors, one_for_bf16
 from pipeline.job.request import RunRequest
 from pipeline.job.session import spark_context
-from pipeline.job.spark_jobs import extract_features, project_features, sum_moments
+from pipeline.job.spark_jobs import FEATURES_GROUP, extract_features, project_features, sum_moments
 from pipeline.network.keras_model import Network, prepare_network
 from pipeline.pca import spark_ml
 from pipeline.pca.fit import PcaModel, check_enough, fit
-from pipeline.pictures.listing import list_pictures
+from pipeline.pictures.listing import list_pictures, task_bounds
 from pipeline.progress import Narrator
 from pipeline.run_folder.outputs import write_csv, write_errors
 from pipeline.storage.base import Pictures, Storage, left_out_sentence
@@ -138,10 +139,16 @@ def processor_for(request: RunRequest, session: Session) -> str:
     return one_for_bf16(ask_processors(session.context, session.cores))
 
 
-def feature_phase(context: Any, job: FeatureJob, inputs: pa.Table, narrator: Narrator) -> Extraction:
+def loss_watch(context: Any, inputs: pa.Table, narrator: Narrator) -> LossWatch:
+    """Watches for hosts that are lost while the phases on Spark go on, and says so."""
+    listed = [length for _, length in task_bounds(inputs)]
+    return LossWatch(SparkBooks(context, FEATURES_GROUP), lambda loss: narrator.lost(loss.host, loss.text), listed)
+
+
+def feature_phase(context: Any, job: FeatureJob, inputs: pa.Table, narrator: Narrator, watch: LossWatch) -> Extraction:
     """Have every task's part and errors.parquet written. Raises SparkError."""
     with narrator.pictures("features", "Features", inputs.num_rows) as phase:
-        results = extract_features(context, job, inputs, phase.report)
+        results = extract_features(context, job, inputs, phase.report, watch.look)
         phase.earlier = sum(result.listed for result in results if result.kept)
         phase.bad = sum(len(result.errors) for result in results)
     write_errors(job.run, [error for result in results for error in result.errors])
@@ -154,7 +161,12 @@ def feature_phase(context: Any, job: FeatureJob, inputs: pa.Table, narrator: Nar
 
 
 def reduction_phases(
-    request: RunRequest, context: Any, folder: Storage, extraction: Extraction, narrator: Narrator
+    request: RunRequest,
+    context: Any,
+    folder: Storage,
+    extraction: Extraction,
+    narrator: Narrator,
+    watch: LossWatch,
 ) -> Reduction:
     """Fit the PCA on all features, save the model and write the projections.
 
@@ -163,12 +175,12 @@ def reduction_phases(
     settings, tasks = request.settings, len(extraction.results)
     check_enough(extraction.features, settings.components)
     with narrator.phase("pca_fit", "Fitting the PCA") as fitting:
-        model = fit(sum_moments(context, folder, tasks), settings.components, settings.variance)
+        model = fit(sum_moments(context, folder, tasks, watch.look), settings.components, settings.variance)
         spark_ml.save(model, folder, context.version)
         width, explained = model.components.shape[1], model.explained_variance_ratio.sum()
         fitting.text = f"PCA: {width} components explain {explained:.2%} of the variance"
     with narrator.phase("projection", "Projecting the features") as projecting:
-        checksums = project_features(context, folder, model, tasks)
+        checksums = project_features(context, folder, model, tasks, watch.look)
     return Reduction(model, tuple(checksums), fitting.seconds, projecting.seconds)
 
 

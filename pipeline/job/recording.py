@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from pipeline.errors import ExitCode
+from pipeline.job.losses import Loss
 from pipeline.job.phases import Extraction, Listing, Preparation, Reduction, Session
 from pipeline.job.processors import by_name
 from pipeline.job.request import RunRequest
@@ -31,6 +32,7 @@ class Phases:
     extraction: Extraction
     reduction: Reduction | None = None
     csv_seconds: float | None = None
+    losses: tuple[Loss, ...] = ()
 
 
 def build_record(request: RunRequest, attempt: Attempt, phases: Phases) -> RunRecord:
@@ -65,6 +67,7 @@ def build_record(request: RunRequest, attempt: Attempt, phases: Phases) -> RunRe
         hosts=sorted({result.host for result in computed}),
         processors=by_name((result.processor, result.host) for result in computed),
         out_of_memory=extraction.oom_kills,
+        losses=[loss.as_json() for loss in phases.losses],
         cpu=cpu_name(),
         cores=phases.session.cores,
         fetches=request.options.fetches,

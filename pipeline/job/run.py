@@ -10,6 +10,7 @@ from pipeline.job.phases import (
     csv_phase,
     feature_phase,
     list_phase,
+    loss_watch,
     network_phase,
     processor_for,
     reduction_phases,
@@ -52,14 +53,16 @@ def run(request: RunRequest, narrator: Narrator) -> RunRecord:
             check_same(request.run_id, processor_of(inputs), processor)
         options = request.options
         job = FeatureJob(images, folder, preparation.network, options.resume, options.fetches, processor)
-        extraction = feature_phase(session.context, job, inputs, narrator)
+        watch = loss_watch(session.context, inputs, narrator)
+        extraction = feature_phase(session.context, job, inputs, narrator, watch)
         if _has_too_many_bad(request, extraction):
-            phases = Phases(listing, preparation, session, extraction)
+            phases = Phases(listing, preparation, session, extraction, losses=watch.losses())
             closed(build_record(request, attempt, phases), request, phases).write(folder)
             raise _too_many_bad(request, extraction, folder)
-        reduction = reduction_phases(request, session.context, folder, extraction, narrator)
+        reduction = reduction_phases(request, session.context, folder, extraction, narrator, watch)
+        losses = watch.losses()
     csv_seconds = csv_phase(folder, reduction, narrator)
-    phases = Phases(listing, preparation, session, extraction, reduction, csv_seconds)
+    phases = Phases(listing, preparation, session, extraction, reduction, csv_seconds, losses)
     return _conclude(request, attempt, phases, folder, narrator)
 
 

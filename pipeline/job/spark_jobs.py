@@ -1,7 +1,7 @@
 """The Spark phases of a run: features, moments for the fit, projection."""
 
 import pickle
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import reduce
 from operator import add
 from typing import Any
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from pipeline.job.extract import FeatureJob, FeatureTask, TaskResult, decode_task, encode_task, extract
+from pipeline.job.extract import FeatureJob, FeatureTask, TaskResult, check_processor, decode_task, encode_task, extract
 from pipeline.job.outage import as_outage
 from pipeline.job.session import run_job
 from pipeline.network.keras_model import FEATURES
@@ -24,15 +24,29 @@ from pipeline.storage.parquet import parquet_bytes
 
 # Rows that are multiplied at once: enough for BLAS to run at full speed, 20 MB as float64.
 GRAM_ROWS = 2048
+# The job group of the tasks that compute features.
+FEATURES_GROUP = "features"
+
+Look = Callable[[], None]
 
 
-def extract_features(context: Any, job: FeatureJob, inputs: pa.Table, on_progress: Report) -> list[TaskResult]:
-    """Run every task of the list; `on_progress` hears how many pictures are accounted for so far, and how many bad."""
+def nothing() -> None:
+    """What is looked at now and then where nobody wants to."""
+
+
+def extract_features(
+    context: Any, job: FeatureJob, inputs: pa.Table, on_progress: Report, look: Look = nothing
+) -> list[TaskResult]:
+    """Run every task of the list; `on_progress` hears how many pictures are accounted for so far, and how many bad.
+
+    `look` is called now and then meanwhile, as in the other phases.
+    """
     tasks = encoded_tasks(inputs)
     shared, done, bad = context.broadcast(job), context.accumulator(0), context.accumulator(0)
 
     def run_tasks(encoded: Iterable[bytes]) -> Iterable[TaskResult]:
         for data in encoded:
+            check_processor(shared.value)
             with watched() as alive, as_outage():
                 result = extract(shared.value, decode_task(data), alive)
             done.add(result.listed)
@@ -40,10 +54,18 @@ def extract_features(context: Any, job: FeatureJob, inputs: pa.Table, on_progres
             yield result
 
     rdd = context.parallelize(tasks, len(tasks)).mapPartitions(run_tasks)
-    results: list[TaskResult] = run_job(
-        context, rdd.collect, lambda: on_progress(min(done.value, inputs.num_rows), bad.value)
-    )
-    return results
+
+    def collect() -> list[TaskResult]:
+        # Of the thread that it is called in.
+        context.setJobGroup(FEATURES_GROUP, "Features")
+        results: list[TaskResult] = rdd.collect()
+        return results
+
+    def poll() -> None:
+        on_progress(min(done.value, inputs.num_rows), bad.value)
+        look()
+
+    return run_job(context, collect, poll)
 
 
 def encoded_tasks(inputs: pa.Table) -> list[bytes]:
@@ -55,12 +77,12 @@ def encoded_tasks(inputs: pa.Table) -> list[bytes]:
     ]
 
 
-def sum_moments(context: Any, run: Storage, tasks: int) -> Moments:
+def sum_moments(context: Any, run: Storage, tasks: int, look: Look = nothing) -> Moments:
     """The moments of all features of the run, one pass, each core over its share of the parts."""
     groups = min(tasks, context.defaultParallelism)
     shares = [list(range(tasks))[start::groups] for start in range(groups)]
     rdd = context.parallelize(shares, groups).map(lambda share: _moments_of_parts(run, share))
-    moments: Moments = run_job(context, lambda: rdd.treeReduce(add))
+    moments: Moments = run_job(context, lambda: rdd.treeReduce(add), look)
     return moments
 
 
@@ -85,14 +107,14 @@ def _moments_of_parts(run: Storage, tasks: list[int]) -> Moments:
     return reduce(add, [flush()] if waiting else [], total)
 
 
-def project_features(context: Any, run: Storage, model: PcaModel, tasks: int) -> list[str]:
+def project_features(context: Any, run: Storage, model: PcaModel, tasks: int, look: Look = nothing) -> list[str]:
     """Write the projection part of every task; returns the parts' SHA-256 in the tasks' order."""
     # As bytes: with encryption on, PySpark 4.3 cannot broadcast an array, whose pickle it measures by len().
     shared = context.broadcast(pickle.dumps(model))
     rdd = context.parallelize(range(tasks), tasks).map(
         lambda task: _project_part(run, pickle.loads(shared.value), task)  # noqa: S301  our own driver's
     )
-    checksums: list[str] = run_job(context, rdd.collect)
+    checksums: list[str] = run_job(context, rdd.collect, look)
     return checksums
 
 

@@ -23,6 +23,8 @@ class RunRecord:
     """The content of run.json. Seconds are wall-clock, sizes bytes; `parts` holds each task's rows and checksums.
 
     `images_per_second` are the pictures that were computed over the feature phase's seconds, all its waiting included.
+    `losses` are the last attempt's, each with the host, when and how it was lost (`told` to go, or `silent`), Spark's
+    reason, and how many pictures were done again for it.
     `fetches` is how many pictures a task read at once, `attempts` how often the run was begun or gone on with; seconds
     are the last attempt's. `processors` are the workers', each with its hosts; `cpu` is the driver's. `out_of_memory`
     says on which hosts the kernel has ended how many processes for want of memory.
@@ -50,6 +52,7 @@ class RunRecord:
     hosts: list[str] = field(default_factory=list)
     processors: dict[str, list[str]] = field(default_factory=dict)
     out_of_memory: dict[str, int] = field(default_factory=dict)
+    losses: list[dict[str, Any]] = field(default_factory=list)
     cpu: str = ""
     cores: int = 0
     fetches: int = 0

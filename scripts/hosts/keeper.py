@@ -31,7 +31,7 @@ class Ends:
     """When the cluster ends by itself and why, by the keeper's last look. Times are seconds of the epoch, or None.
 
     `held_by` is what is at work now; `idle_since` is None while there is anything. `ends_kind` is `idle` or `age`;
-    `age_ends_at` is when its time is up, whatever is at work.
+    `age_ends_at` is when its time is up, whatever is at work. `notices` are sentences on workers that AWS takes back.
     """
 
     looked_at: float | None
@@ -47,6 +47,7 @@ class Ends:
     ended: str | None
     usd: float | None
     currency: str | None
+    notices: tuple[str, ...] = ()
 
     def is_silent(self, now: float) -> bool:
         """Whether the keeper has not looked for a while: AWS's own hour is what is left then."""
@@ -128,4 +129,5 @@ def _ask(hosts: Remote, *words: str) -> Any:
 
 
 def _parsed(told: dict[str, Any]) -> Ends:
-    return Ends(**{**told, "held_by": tuple(told["held_by"])})
+    lists = {"held_by": tuple(told["held_by"]), "notices": tuple(told.get("notices", ()))}
+    return Ends(**{**told, **lists})

@@ -20,7 +20,7 @@ from scripts.money.amounts import money
 from scripts.money.bounds import of_instances as price_of_instances
 from scripts.money.prices import Price
 from scripts.runs import systemd_unit
-from scripts.runs.progress import Progress, last_progress, span
+from scripts.runs.progress import Progress, last_progress, losses, span
 from scripts.terraform import outputs
 
 RUNNING = "running"
@@ -41,11 +41,15 @@ class HostStatus:
 
 @dataclass(frozen=True)
 class RunStatus:
-    """A run that goes on. `seconds` since it began; `progress` is None before the first picture."""
+    """A run that goes on. `seconds` since it began; `progress` is None before the first picture.
+
+    `losses` are its sentences on hosts that it lost.
+    """
 
     run_id: str
     seconds: float
     progress: Progress | None
+    losses: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -169,13 +173,16 @@ def lines(status: Status) -> list[str]:
     said = [status.rehearsal] if status.rehearsal else []
     said += [f"Cluster {status.cluster} in {status.region}: {status.state}{since}; workers alive: {alive}"]
     said += [f"  {line}" for line in console.columns(map(_cells, status.hosts))]
-    said += [f"Run {run.run_id} for {span(run.seconds)}: {run.progress or 'starting'}" for run in status.runs or ()]
+    for run in status.runs or ():
+        said.append(f"Run {run.run_id} for {span(run.seconds)}: {run.progress or 'starting'}")
+        said += [f"  {console.one_line(loss)}" for loss in run.losses]
     if status.runs is None and status.state == RUNNING:
         said.append("Whether a run is under way is not known.")
     elif not status.runs:
         said.append("No run is under way.")
     if status.ends:
         said += ends.lines(status.ends, time.time())
+        said += map(console.one_line, status.ends.notices)
     if status.price_per_hour is None:
         said.append("Price: not known for these instance types.")
     else:
@@ -275,7 +282,8 @@ def _state_of(instances: dict[str, dict[str, Any]], instance_id: str) -> str:
 
 def _runs(hosts: Hosts) -> tuple[RunStatus, ...]:
     now = time.time()
-    return tuple(
-        RunStatus(going.run_id, going.seconds(now), last_progress(systemd_unit.snapshot(hosts, going.run_id).lines))
-        for going in systemd_unit.running(hosts)
-    )
+    found = []
+    for going in systemd_unit.running(hosts):
+        lines = systemd_unit.snapshot(hosts, going.run_id).lines
+        found.append(RunStatus(going.run_id, going.seconds(now), last_progress(lines), losses(lines)))
+    return tuple(found)

@@ -42,12 +42,20 @@ class _Screen:
         self._stack = stack
         self._bar: console.Bar | None = None
         self._warned: str | None = None
+        self._noticed: set[str] = set()
 
     def warn(self, warning: str | None) -> None:
         """Show what the keeper says of an end that is near, each sentence once."""
         if warning and warning != self._warned:
             console.warn(warning)
         self._warned = warning
+
+    def notice(self, notices: Iterable[str]) -> None:
+        """Show what the keeper says of workers that AWS takes back, each sentence once."""
+        for sentence in notices:
+            if sentence not in self._noticed:
+                console.warn(sentence)
+            self._noticed.add(sentence)
 
     def show(self, lines: Iterable[str]) -> None:
         for said in map(progress.read, lines):
@@ -72,6 +80,7 @@ def _follow(hosts: Remote, run_id: str, screen: _Screen) -> Unit:
         cursor = seen.cursor
         screen.show(seen.lines)
         screen.warn(seen.warning)
+        screen.notice(seen.notices)
         if seen.unit is None:
             raise _forgotten(hosts, run_id)
         return None if seen.unit.is_running else seen.unit

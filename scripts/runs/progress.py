@@ -71,6 +71,21 @@ def last_progress(lines: Sequence[str]) -> Progress | None:
     return next((found for line in reversed(lines) if isinstance(found := read(line), Progress)), None)
 
 
+def losses(lines: Sequence[str]) -> tuple[str, ...]:
+    """What the job said in these lines of hosts that it lost."""
+    return tuple(text for line in lines if (text := _loss(line)))
+
+
+def _loss(line: str) -> str:
+    if not line.startswith(f"{PREFIX}{{"):
+        return ""
+    try:
+        event = json.loads(line.removeprefix(PREFIX))
+        return str(event["text"]) if event["event"] == "loss" else ""
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return ""
+
+
 def span(seconds: float) -> str:
     """A length of time for people: 45 s, 3 min 20 s, 2 h 5 min."""
     whole = round(seconds)

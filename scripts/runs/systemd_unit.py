@@ -34,13 +34,14 @@ class Unit:
 class Snapshot:
     """A run at one moment: its unit (None: the master knows of none), new lines, where to go on reading.
 
-    `warning` is what the cluster's keeper says of an end that is near.
+    `warning` is what the cluster's keeper says of an end that is near, `notices` what of workers that AWS takes back.
     """
 
     unit: Unit | None
     lines: tuple[str, ...]
     cursor: str
     warning: str | None = None
+    notices: tuple[str, ...] = ()
 
 
 def start(hosts: Remote, run_id: str, description: str, words: Sequence[str], own: bool = False) -> None:
@@ -72,7 +73,7 @@ def snapshot(hosts: Remote, run_id: str, cursor: str = "") -> Snapshot:
     # Asked every second: the log file would hold little else.
     seen = _ask(hosts, "look", run_id, f"--cursor={cursor}", log=False)
     unit = Unit(**seen["run"]) if seen["run"] else None
-    return Snapshot(unit, tuple(seen["lines"]), seen["cursor"], seen.get("warning"))
+    return Snapshot(unit, tuple(seen["lines"]), seen["cursor"], seen.get("warning"), tuple(seen.get("notices", ())))
 
 
 def _ask(hosts: Remote, *words: str, timeout: float = ANSWER_SECONDS, log: bool = True) -> Any:

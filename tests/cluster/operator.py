@@ -34,6 +34,8 @@ OVERRIDES = {
     "spark_master_ui_port": 8090,
     "orchard_state_directory": STATE_DIRECTORY,
     "jupyter_token_file": "/etc/orchard/jupyter/login",
+    # They are on demand, for those alone are stopped and started; they ask all the same whether AWS takes them back.
+    "cluster_worker_spot": True,
     # Of this machine's memory, which all hosts share.
     "spark_own_job_memory_mb": 1500,
 }

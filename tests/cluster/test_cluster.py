@@ -26,7 +26,7 @@ from tests.waiting import wait_until
 
 UNITS = {
     "master": {"spark-master", "spark-history", "jupyter", "orchard-keeper"},
-    "worker": {"spark-worker", "orchard-keeper"},
+    "worker": {"spark-worker", "orchard-keeper", "orchard-spot"},
 }
 # The master's timers start them each minute.
 KEEPING = ("orchard-events", "orchard-notebooks")

@@ -99,6 +99,13 @@ def test_a_spot_notice_is_given_and_taken_back(faults: Faults, host: Host, shell
     assert ask(host, shell, "meta-data/spot/instance-action") == "404"
 
 
+def test_a_rebalance_is_recommended_and_no_more(faults: Faults, host: Host, shell: Shell) -> None:
+    faults.strike("rebalance", "worker-1")
+    assert json.loads(ask(host, shell, "meta-data/events/recommendations/rebalance")).keys() == {"noticeTime"}
+    faults.clear()
+    assert ask(host, shell, "meta-data/events/recommendations/rebalance") == "404"
+
+
 def test_a_spot_instance_is_lost_with_its_disk(faults: Faults, cloud: Cloud, launch: Launch) -> None:
     lost = launch("spare")
     faults.strike("spot-loss", "spare")

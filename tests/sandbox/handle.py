@@ -68,6 +68,8 @@ def _outputs(folder: Path, hosts: list[Host], bucket: str, region: str) -> dict[
         # No AWS stands behind these hosts: nothing is to end them.
         "ends": {"idle_minutes": 0, "max_age_hours": 0, "deaf_minutes": 0},
         "cloudwatch": False,
+        # The metadata service of each answers whoever asks whether AWS takes it back.
+        "worker_spot": True,
     }
 
 

@@ -63,6 +63,7 @@ class MetadataService:
         self.identity = identity
         self._credentials = credentials
         self._spot_notice: datetime | None = None
+        self._rebalance: datetime | None = None
         self._tokens: dict[str, float] = {}
         self._server: ThreadingHTTPServer | None = None
 
@@ -88,6 +89,15 @@ class MetadataService:
     def withdraw_spot_interruption(self) -> None:
         """Say so no more."""
         self._spot_notice = None
+
+    def recommend_rebalance(self) -> datetime:
+        """From now on, say that the instance is more likely to be taken than others. Gives when that was said first."""
+        self._rebalance = datetime.now(UTC)
+        return self._rebalance
+
+    def withdraw_rebalance(self) -> None:
+        """Say so no more."""
+        self._rebalance = None
 
     def grant_token(self, seconds: int) -> str:
         token = secrets.token_urlsafe(40)
@@ -133,6 +143,8 @@ class MetadataService:
         if self._spot_notice:
             notice = {"action": "terminate", "time": _iso(self._spot_notice)}
             metadata["spot"] = {"instance-action": json.dumps(notice), "termination-time": notice["time"]}
+        if self._rebalance:
+            metadata["events"] = {"recommendations": {"rebalance": json.dumps({"noticeTime": _iso(self._rebalance)})}}
         tree: Tree = {"dynamic": {"instance-identity": {"document": self._document()}}, "meta-data": metadata}
         if me.user_data:
             tree["user-data"] = me.user_data

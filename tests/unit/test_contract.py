@@ -220,6 +220,7 @@ def said(monkeypatch: pytest.MonkeyPatch) -> Callable[[bool], list[str]]:
         with narrator.phase("list", "Listing the pictures") as listing:
             listing.text = "Listed 300 pictures in 12 classes"
         narrator.say("Run mine is complete already; nothing is left to do.")
+        narrator.lost("worker-2", "worker-2 was lost.")
         with narrator.pictures("features", "Features", 20_622) as counting:
             counting.report(503, 2)
         return sink.getvalue().splitlines()
@@ -228,10 +229,11 @@ def said(monkeypatch: pytest.MonkeyPatch) -> Callable[[bool], list[str]]:
 
 
 def test_what_the_job_says_is_shown_as_a_terminal_would_have_shown_it(said: Callable[[bool], list[str]]) -> None:
-    listed, note, _, ended = (progress.read(line) for line in said(False))
+    listed, note, lost, _, ended = (progress.read(line) for line in said(False))
     assert listed == "    1.0 s  Listed 300 pictures in 12 classes"
     assert note == "Run mine is complete already; nothing is left to do."
     assert ended.endswith("images/s")
+    assert (lost,) == progress.losses(said(False)) == ("worker-2 was lost.",)
     on_a_terminal = "\n".join(said(True))
     assert listed in on_a_terminal
     assert note in on_a_terminal
@@ -240,7 +242,7 @@ def test_what_the_job_says_is_shown_as_a_terminal_would_have_shown_it(said: Call
 
 
 def test_how_far_the_job_is_comes_over_number_by_number(said: Callable[[bool], list[str]]) -> None:
-    line = said(False)[2]
+    line = said(False)[3]
     event, read = json.loads(line.removeprefix(narration.PREFIX)), progress.read(line)
     assert (read.doing, read.done, read.total) == ("Features", 503, 20_622)
     assert (read.things, read.unit) == ("pictures", "images/s")

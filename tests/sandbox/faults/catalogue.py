@@ -98,6 +98,12 @@ def _spot_notice(cloud: Cloud, name: str) -> Undo:
     return metadata.withdraw_spot_interruption
 
 
+def _rebalance(cloud: Cloud, name: str) -> Undo:
+    metadata = cloud.host_called(name).metadata
+    metadata.recommend_rebalance()
+    return metadata.withdraw_rebalance
+
+
 def _spot_loss(cloud: Cloud, name: str) -> None:
     cloud.aws.reclaim(cloud.host_called(name).name)
 
@@ -182,6 +188,7 @@ _ALL = (
     Fault(
         "spot-notice", "HOST", "the metadata service says that AWS takes it in two minutes; it does not", _spot_notice
     ),
+    Fault("rebalance", "HOST", "the metadata service says that AWS may take it before long", _rebalance),
     Fault("spot-loss", "HOST", "AWS takes the instance back now, and its disk", _spot_loss),
     Fault("capacity", "TYPE|ZONE", "no more instances of this type, or in this availability zone", _capacity),
     Fault("throttle", "[RATE]", "EC2 and IAM refuse this part of the calls (0.5) for coming too fast", _throttle),

@@ -38,6 +38,7 @@ def facts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         "cluster_bucket": "b",
         "cluster_ends": {"idle_minutes": 30, "max_age_hours": 12, "deaf_minutes": 20},
         "cluster_cloudwatch": True,
+        "cluster_worker_spot": True,
         "ansible_user": "admin",
     }
     groups = {
@@ -65,6 +66,8 @@ def test_a_host_says_who_it_is(facts: dict[str, Any]) -> None:
     assert (worker["private_address"], worker["master_address"]) == ("10.0.0.6", "10.0.0.5")
     assert worker["master_url"] == "spark://10.0.0.5:7077"
     assert (worker["cluster"], worker["host"], worker["ssh_user"]) == ("c", "worker-1", "admin")
+    # AWS takes no master back.
+    assert (master["spot"], worker["spot"]) == (False, True)
     assert (worker["region"], worker["bucket"], worker["ends"]["deaf_minutes"]) == ("r", "b", 20)
 
 

@@ -74,6 +74,16 @@ def test_hosts_are_grouped_and_carry_the_clusters_name(asked: Asked, outputs: di
     assert inventory["_meta"]["hostvars"]["demo-worker-1"]["cluster_host"] == "worker-1"
 
 
+@pytest.mark.parametrize(
+    ("told", "spot"), [({"worker_spot": True}, True), ({"worker_spot": False}, False), ({}, False)]
+)
+def test_whether_workers_are_on_the_spot_market_is_terraform_s_word(
+    asked: Asked, outputs: dict[str, Any], told: dict[str, bool], spot: bool
+) -> None:
+    asked.terraform_says(outputs | told)
+    assert listed(asked)["all"]["vars"]["cluster_worker_spot"] is spot
+
+
 def test_ssh_goes_to_the_public_address_and_spark_to_the_private_one(asked: Asked, outputs: dict[str, Any]) -> None:
     asked.terraform_says(outputs)
     master = listed(asked)["_meta"]["hostvars"]["demo-master"]

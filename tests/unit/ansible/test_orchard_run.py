@@ -342,13 +342,14 @@ def test_a_run_that_has_said_nothing_yet_has_no_lines(host: Host, ask: Callable[
 
 def test_the_journal_is_brought_in_step_before_the_last_look_at_a_run(host: Host, ask: Callable[..., Any]) -> None:
     host.say("systemctl", shown())
-    assert ask("look", "r") == {"run": ask("list")[0], "lines": [], "cursor": "", "warning": None}
+    assert ask("look", "r") == {"run": ask("list")[0], "lines": [], "cursor": "", "warning": None, "notices": []}
     assert host.asked("journalctl")[0] == ["--sync"]
 
 
 def test_a_look_at_a_run_that_the_host_does_not_know_gives_none(host: Host, ask: Callable[..., Any]) -> None:
     host.say("systemctl", shown(LoadState="not-found"))
-    assert ask("look", "r", "--cursor", "c") == {"run": None, "lines": [], "cursor": "c", "warning": None}
+    said = {"lines": [], "cursor": "c", "warning": None, "notices": []}
+    assert ask("look", "r", "--cursor", "c") == {"run": None, **said}
 
 
 @pytest.mark.parametrize(
@@ -362,6 +363,25 @@ def test_a_look_tells_what_the_keeper_says_of_an_end_that_is_near(
     (host.folder / "run").mkdir()
     (host.folder / "run" / "status.json").write_text(status)
     assert ask("look", "r")["warning"] == warning
+
+
+@pytest.mark.parametrize(
+    ("status", "notices"),
+    [
+        ('{"notices": ["AWS takes worker-1 back."]}', ["AWS takes worker-1 back."]),
+        ('{"notices": [7, "AWS takes worker-1 back."]}', ["AWS takes worker-1 back."]),
+        ('{"notices": "AWS"}', []),
+        ("[]", []),
+        ("{", []),
+    ],
+)
+def test_a_look_tells_what_the_keeper_says_of_workers_that_aws_takes_back(
+    host: Host, ask: Callable[..., Any], status: str, notices: list[str]
+) -> None:
+    host.say("systemctl", shown(**RUNNING))
+    (host.folder / "run").mkdir()
+    (host.folder / "run" / "status.json").write_text(status)
+    assert ask("look", "r")["notices"] == notices
 
 
 class Pages:

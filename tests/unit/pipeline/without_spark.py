@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import reduce
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pipeline.job.losses import Executor
 from pipeline.job.request import RunRequest
 from pipeline.network.frameworks import import_openvino
 from pipeline.network.keras_model import Network
@@ -71,6 +72,23 @@ class Context:
     def cancelAllJobs(self) -> None:  # noqa: N802
         pass
 
+    def setJobGroup(self, *_: str) -> None:  # noqa: N802
+        pass
+
+
+@dataclass
+class Books:
+    """Spark's books on executors, of which these were lost, and what they had broken off."""
+
+    lost: list[Executor] = field(default_factory=list)
+    tasks: dict[str, set[int]] = field(default_factory=dict)
+
+    def executors(self) -> list[Executor]:
+        return self.lost
+
+    def broken_off(self) -> dict[str, set[int]]:
+        return self.tasks
+
 
 def made_network(width: int, folder: Path) -> Network:
     """32 x 32 pixels to this many features by averages of 8 x 8 blocks and one matrix; run by the real engine."""
@@ -99,6 +117,7 @@ def without_spark(folder: Path) -> Iterator[pytest.MonkeyPatch]:
         for module in ("network.engine", "features.running", "job.spark_jobs"):
             patch.setattr(f"pipeline.{module}.FEATURES", WIDTH)
         patch.setattr("pipeline.job.phases.spark_context", spark_context)
+        patch.setattr("pipeline.job.phases.SparkBooks", lambda *_: Books())
         patch.setattr("pipeline.job.spark_jobs.run_job", lambda _, action, *_poll: action())
         patch.setattr("pipeline.job.phases.prepare_network", lambda *_: network)
         patch.setattr("pipeline.pictures.listing.SMALLEST_TASK", 5)

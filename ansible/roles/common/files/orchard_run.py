@@ -238,14 +238,15 @@ def runs(facts: Facts) -> list[dict[str, Any]]:
 def look(facts: Facts, run_id: str, cursor: str, most_lines: int = 0) -> dict[str, Any]:
     """A run (null where there is none), what it has printed since the cursor, and the cursor to go on from.
 
-    When the run has ended, all of it has been printed. `warning` is the keeper's, of an end that is near, or null.
+    When the run has ended, all of it has been printed. `warning` is the keeper's, of an end that is near, or null;
+    `notices` are its sentences on workers that AWS takes back.
     With `most_lines` the last ones alone are read.
     """
     # The state first: what a unit that has ended wrote is in the journal, once that is in step.
     shown = properties(show(unit_of(facts, run_id)))
     run = run_in(facts, shown)
     if run is None:
-        return {"run": None, "lines": [], "cursor": cursor, "warning": None}
+        return {"run": None, "lines": [], "cursor": cursor, "warning": None, "notices": []}
     if not run["is_running"]:
         output(["journalctl", "--sync"])
     after = [f"--after-cursor={cursor}"] if cursor else []
@@ -254,16 +255,29 @@ def look(facts: Facts, run_id: str, cursor: str, most_lines: int = 0) -> dict[st
     lines = entries(words).decode(errors="replace").splitlines()
     if lines and lines[-1].startswith(CURSOR):
         cursor = lines.pop().removeprefix(CURSOR)
-    return {"run": run, "lines": lines, "cursor": cursor, "warning": warning(facts)}
+    status = keeper_status(facts)
+    return {"run": run, "lines": lines, "cursor": cursor, "warning": warning(status), "notices": notices(status)}
 
 
-def warning(facts: Facts) -> str | None:
-    """What the keeper says of an end that is near."""
+def keeper_status(facts: Facts) -> dict[str, Any]:
+    """What the keeper wrote last; empty where there is nothing to read."""
     try:
-        said = json.loads(Path(facts["paths"]["keeper_status"]).read_text())["warning"]
-    except (OSError, ValueError, KeyError):
-        return None
+        status = json.loads(Path(facts["paths"]["keeper_status"]).read_text())
+    except (OSError, ValueError):
+        return {}
+    return status if isinstance(status, dict) else {}
+
+
+def warning(status: dict[str, Any]) -> str | None:
+    """What the keeper says of an end that is near."""
+    said = status.get("warning")
     return said if isinstance(said, str) else None
+
+
+def notices(status: dict[str, Any]) -> list[str]:
+    """What the keeper says of workers that AWS takes back."""
+    said = status.get("notices")
+    return [sentence for sentence in said if isinstance(sentence, str)] if isinstance(said, list) else []
 
 
 def show(pattern: str) -> str:

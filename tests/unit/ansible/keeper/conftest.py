@@ -32,6 +32,7 @@ class World:
         self.there = [machine("master"), machine("worker-1"), machine("worker-2", is_spot=True)]
         self.work: list[str] = []
         self.signs: list[Activity] = []
+        self.notices: list[str] = []
         self.runs: dict[str, dict[str, Any]] = {}
         self.is_deaf = False
         self.refuses = False
@@ -82,7 +83,14 @@ class World:
     def look(self, holds: dict[str, float], now: float) -> Look:
         held = [f"`make {name}` on a laptop" for name, until in holds.items() if until > now]
         going = [Activity(what, now) for what in [*self.work, *held]]
-        return Look((*going, *self.signs), workers_alive=2, cores=16, tasks=len(self.work), runs=self.runs)
+        return Look(
+            (*going, *self.signs),
+            workers_alive=2,
+            cores=16,
+            tasks=len(self.work),
+            runs=self.runs,
+            notices=tuple(self.notices),
+        )
 
     def machines(self) -> list[Machine]:
         self._hear()

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import orchard_run
-from orchard_keeper import command_line, own_host
+from orchard_keeper import command_line, own_host, published
 from orchard_keeper.commands import RefusalError, in_words
 from tests.unit.ansible.keeper.conftest import HOUR, MINUTE, RATES, START, World
 
@@ -17,6 +17,14 @@ def test_the_ends_are_told_though_the_daemon_is_dead(world: World) -> None:
     told = world.commands.ends(world.now)
     assert told["ends_at"] == START + 30 * MINUTE
     assert told["ends_kind"] == "idle"
+
+
+def test_workers_that_aws_takes_back_are_told_of_few_enough_to_be_read_again(world: World) -> None:
+    world.notices = [f"AWS takes worker-{number} back." for number in range(1000)]
+    world.passes(MINUTE)
+    assert world.status["notices"] == world.notices[:20]
+    published.write(world.commands._status, world.status)
+    assert world.commands.ends(world.now)["notices"] == world.notices[:20]
 
 
 @pytest.mark.parametrize("hours", [0, -1, 169, float("nan"), float("inf")])

@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -289,9 +290,46 @@ def test_a_run_is_followed_to_its_end_and_asked_no_more(monkeypatch: pytest.Monk
 def test_workers_say_of_their_terminals_and_logs_as_they_ask() -> None:
     served = Served()
     for path in ("/worker-1/0", "/worker-2/1764151000", "/worker-3/0/saved", "/../x", "/worker-4/x", "/", "/mine/1"):
-        served.hear(path)
+        served.hear(path, 1000.0)
     assert served.inputs() == [Activity("input at a terminal of worker-2", 1764151000)]
     assert served.saved == {"worker-3"}
+
+
+def test_a_worker_that_aws_takes_back_is_told_of_until_an_hour_after_its_last_word() -> None:
+    served, at = Served(), int(NOW) + 120
+    served.hear(f"/worker-1/leaving/{at}", NOW)
+    clock = datetime.fromtimestamp(at, UTC).strftime("%H:%M UTC")
+    assert served.notices(NOW + 5) == [
+        f"AWS takes worker-1 back at {clock} (spot): it finishes its tasks, and the others do the rest."
+    ]
+    assert served.notices(NOW + 3600) == [f"AWS took worker-1 back at {clock} (spot)."]
+    assert served.notices(NOW + 3601) == []
+
+
+def test_a_worker_that_aws_may_take_back_works_on_and_one_that_stays_is_told_of_no_more() -> None:
+    served = Served()
+    served.hear(f"/worker-2/rebalance/{NOW:.0f}", NOW)
+    [said] = served.notices(NOW)
+    assert said.startswith("AWS may take worker-2 back soon (spot, told at ")
+    served.hear(f"/worker-2/leaving/{NOW:.0f}", NOW)
+    [said] = served.notices(NOW - 1)
+    assert said.startswith("AWS takes worker-2 back at ")
+    served.hear("/worker-2/staying/0", NOW)
+    assert served.notices(NOW) == []
+
+
+@pytest.mark.parametrize("path", ["/worker-1/leaving", "/worker-1/leaving/x", "/mine/leaving/1", "/worker-1/else/1"])
+def test_a_notice_that_is_none_is_not_heard(path: str) -> None:
+    served = Served()
+    served.hear(path, NOW)
+    assert served.notices(NOW) == []
+
+
+def test_a_time_that_no_clock_has_breaks_no_look() -> None:
+    served = Served()
+    served.hear("/worker-1/leaving/999999999999", NOW)
+    clock = datetime.fromtimestamp(NOW, UTC).strftime("%H:%M UTC")
+    assert served.notices(NOW) == [f"AWS took worker-1 back at {clock} (spot)."]
 
 
 def test_workers_that_save_their_logs_before_the_master_does_are_not_waited_for(
@@ -302,7 +340,7 @@ def test_workers_that_save_their_logs_before_the_master_does_are_not_waited_for(
     monkeypatch.setattr(own_host, "save_logs", lambda *_: None)
     host._workers_alive = 1
     host.publish_status({"logs": "logs/1"})
-    host._served.hear("/worker-1/0/saved")
+    host._served.hear("/worker-1/0/saved", 1000.0)
     # A run is ended kindly meanwhile, and the status is written again.
     host.publish_status({"logs": "logs/1"})
     host.save_logs("logs/1", seconds=30)

@@ -1,5 +1,6 @@
 """pipeline.job.run: a whole run without Spark, its tasks one after the other in this process."""
 
+import io
 import json
 from collections.abc import Iterator
 from dataclasses import replace
@@ -8,21 +9,23 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from rich.console import Console
 
 from pipeline.errors import InputError, TooManyBadPicturesError
+from pipeline.job.losses import Executor
 from pipeline.job.request import RunRequest
 from pipeline.job.run import run
-from pipeline.progress import Narrator
+from pipeline.progress import PREFIX, Narrator
 from pipeline.run_folder.check import check_run
 from pipeline.run_folder.record import read_record
 from pipeline.storage.opening import open_storage
-from tests.unit.pipeline.without_spark import folder_of, request_of, without_spark
+from tests.unit.pipeline.without_spark import Books, folder_of, request_of, without_spark
 
 
 @pytest.fixture(autouse=True)
-def no_spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    with without_spark(tmp_path_factory.mktemp("network")):
-        yield
+def no_spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[pytest.MonkeyPatch]:
+    with without_spark(tmp_path_factory.mktemp("network")) as patch:
+        yield patch
 
 
 def test_a_run_is_whole_and_its_record_says_what_its_phases_took(tmp_path: Path, narrator: Narrator) -> None:
@@ -37,6 +40,27 @@ def test_a_run_is_whole_and_its_record_says_what_its_phases_took(tmp_path: Path,
     assert list(record.seconds) == [*phases, "total"]
     assert record.images_per_second == pytest.approx(40 / record.seconds["features"])
     assert not (folder_of(request) / "attempts.json").exists()
+
+
+def test_a_host_that_was_lost_is_said_and_stands_in_the_record(
+    tmp_path: Path, no_spark: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    books = Books([Executor("1", "192.0.2.7", gone_at=1000.0, reason="worker lost")], {"1": {0, 2}})
+    no_spark.setattr("pipeline.job.phases.SparkBooks", lambda *_: books)
+    no_spark.setattr("pipeline.job.losses.name_of", lambda _: "worker-2")
+    sink = io.StringIO()
+    record = run(request_of(tmp_path), Narrator(Console(file=sink, force_terminal=False)))
+    redone = record.parts[0]["rows"] + record.parts[2]["rows"]
+    assert record.losses == [
+        {"host": "worker-2", "at": "1970-01-01T00:16:40+00:00", "how": "silent", "reason": "worker lost",
+         "pictures_redone": redone,
+         "text": f"worker-2 was lost at 00:16:40 UTC (worker lost): {redone} pictures are done again."}
+    ]  # fmt: skip
+    events = [json.loads(line.removeprefix(PREFIX)) for line in sink.getvalue().splitlines()]
+    assert [(event["host"], event["text"]) for event in events if event["event"] == "loss"] == [
+        ("worker-2", f"worker-2 was lost at 00:16:40 UTC (worker lost): {redone} pictures are done again.")
+    ]
+    assert "worker-2 was lost" in (folder_of(request_of(tmp_path)) / "report.html").read_text()
 
 
 def test_each_attempt_at_a_run_counts_even_one_that_had_no_time_to_say_so(

@@ -59,6 +59,21 @@ def test_a_person_reads_it_in_a_few_lines() -> None:
     ]
 
 
+def test_hosts_that_a_run_lost_and_workers_that_aws_takes_back_have_a_line_each(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(status.ends, "lines", lambda *_: ["Held by run r."])
+    run = RunStatus("r", 90, None, ("worker-2 was lost at 10:00:00 UTC: 96 pictures are done again.\x1b[2J",))
+    told = keeper.Ends(*[None] * 13, notices=("AWS takes worker-1 back at 10:30 UTC (spot).",))
+    said = lines(replace(status_of(CLUSTER, instances(), ONE_ALIVE, (run,), PRICE, NOW), ends=told))
+    assert said[4:8] == [
+        "Run r for 1 min 30 s: starting",
+        "  worker-2 was lost at 10:00:00 UTC: 96 pictures are done again.\\x1b[2J",
+        "Held by run r.",
+        "AWS takes worker-1 back at 10:30 UTC (spot).",
+    ]
+
+
 def test_a_rehearsal_is_said_first() -> None:
     found = replace(status_of(CLUSTER, instances(), ONE_ALIVE, (), PRICE, NOW), rehearsal="REHEARSAL: not AWS.")
     assert lines(found)[0] == "REHEARSAL: not AWS."

@@ -78,6 +78,19 @@ def test_an_end_that_is_near_is_said_once_and_again_when_it_is_another(
     assert capsys.readouterr().err == f"{soon}\n{later}\n"
 
 
+def test_a_worker_that_aws_takes_back_is_said_once(followed: Follow, capsys: pytest.CaptureFixture[str]) -> None:
+    notices = [["AWS takes worker-1 back."], ["AWS takes worker-1 back.", "AWS may take worker-2 back."], []]
+    moments = [seen(RUNNING, cursor="c1") | {"notices": said} for said in notices]
+    followed(seen(RUNNING, cursor="c1"), c1=[*moments, seen(ended(0), cursor="c1") | {"notices": notices[0]}])
+    assert capsys.readouterr().err == "AWS takes worker-1 back.\nAWS may take worker-2 back.\n"
+
+
+def test_a_host_that_the_job_lost_is_said_in_its_words(followed: Follow, capsys: pytest.CaptureFixture[str]) -> None:
+    lost = line(event="loss", host="worker-2", text="worker-2 was lost.")
+    followed(seen(RUNNING, lost, cursor="c1"), c1=[seen(ended(0), cursor="c1")])
+    assert capsys.readouterr().out == "worker-2 was lost.\n"
+
+
 def test_a_lost_connection_is_opened_anew_and_said(
     followed: Follow, hosts: FakeHosts, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -44,6 +44,19 @@ def test_a_phase_is_told_with_its_seconds_and_a_note_as_it_is() -> None:
     assert progress.read(line(event="warning", text="New here.")) == "New here."
 
 
+def test_hosts_that_were_lost_are_found_among_other_lines() -> None:
+    said = [
+        line(event="loss", host="worker-1", text="worker-1 was lost."),
+        progress_line(),
+        line(event="note", text="worker-3 was lost."),
+        'orchard: {"event": "loss"',
+        line(event="loss"),
+        "orchard: [1]",
+        line(event="loss", host="worker-2", text="worker-2 was told to go."),
+    ]
+    assert progress.losses(said) == ("worker-1 was lost.", "worker-2 was told to go.")
+
+
 @pytest.mark.parametrize(
     "plain",
     [

@@ -100,6 +100,7 @@ class Commands:
             "kept_until": state.kept_until if state.kept_until > now else None,
             "aws_stops_at": state.aws_stops_at,
             "warning": seen.get("warning") if end and end.is_announced_by(now) else None,
+            "notices": seen.get("notices") or [],
             "ending": state.ending or None,
             "ended": state.ended or None,
             "usd": seen.get("usd"),

@@ -4,6 +4,7 @@ import logging
 import re
 import threading
 import time
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from socketserver import StreamRequestHandler, ThreadingTCPServer
@@ -12,6 +13,7 @@ from typing import Any
 import orchard_run
 from orchard_keeper import own_host, published, work
 from orchard_keeper.aws import Aws
+from orchard_keeper.ends import clock
 from orchard_keeper.keeper import Look
 from orchard_keeper.ledger import Machine
 from orchard_keeper.work import Activity, Follower, RunProgress, Spark
@@ -20,6 +22,12 @@ RUN_ENDS_SECONDS = 150.0  # a unit's TimeoutStopSec is 120
 # What a worker says as it asks: its name, the last input at a terminal of it (seconds of the epoch, 0 for none), and
 # whether its logs of this ending are saved.
 ASKED = re.compile(r"/(worker-[0-9]{1,3})/([0-9]{1,12})(/saved)?")
+# What a worker's watch says: AWS takes it back, may do so soon, does not after all; with AWS's time, of the epoch.
+NOTICED = re.compile(r"/(worker-[0-9]{1,3})/(leaving|rebalance|staying)/([0-9]{1,12})")
+# How long after its last word a notice is told: of a host that is gone, no further word comes.
+NOTICE_KEPT_SECONDS = 3600.0
+# Whoever is on the cluster's network may say it: another time than one near is none.
+NEAR_SECONDS = 86_400.0
 # A request is one line; who takes longer than that, or comes when so many are being answered, is cut off.
 LINE_BYTES, ANSWER_SECONDS, AT_ONCE = 1024, 10.0, 32
 
@@ -76,6 +84,7 @@ class MasterHost:
             progress=going[-1] if going else RunProgress(),
             runs={run["run_id"]: _of_ledger(run, self._follower.latest(run["run_id"])) for run in runs},
             free_disk_gb=own_host.free_disk_gb(facts["paths"]["state"]),
+            notices=tuple(self._served.notices(now)),
         )
 
     def machines(self) -> list[Machine]:
@@ -132,24 +141,58 @@ class MasterHost:
         return runs
 
 
+@dataclass(frozen=True)
+class Notice:
+    """AWS takes a worker back, or may (`rebalance`): the time that it gives, and when that was heard last."""
+
+    kind: str
+    at: float
+    heard_at: float
+
+    def sentence(self, host: str, now: float) -> str:
+        """For whoever follows a run or asks for the status."""
+        if self.kind == "rebalance":
+            return f"AWS may take {host} back soon (spot, told at {clock(self.at)}): it works until AWS says when."
+        if now >= self.at:
+            return f"AWS took {host} back at {clock(self.at)} (spot)."
+        return f"AWS takes {host} back at {clock(self.at)} (spot): it finishes its tasks, and the others do the rest."
+
+
 class Served:
-    """The status as workers ask for it, when there was input at their terminals, and which have saved their logs."""
+    """The status as workers ask for it, and what they say as they ask.
+
+    That is when there was input at their terminals, which have saved their logs, and which of them AWS takes back.
+    """
 
     def __init__(self) -> None:
         self.status: dict[str, Any] = {}
         self.saved: set[str] = set()
         self._inputs: dict[str, int] = {}
+        self._notices: dict[str, Notice] = {}
 
     def inputs(self) -> list[Activity]:
         """Input at the workers' terminals."""
         return [Activity(f"input at a terminal of {name}", at) for name, at in self._inputs.copy().items() if at]
 
-    def hear(self, path: str) -> None:
+    def notices(self, now: float) -> list[str]:
+        """A sentence on each worker that AWS takes back, or did within the hour."""
+        told = sorted(self._notices.copy().items())
+        return [each.sentence(host, now) for host, each in told if now - each.heard_at <= NOTICE_KEPT_SECONDS]
+
+    def hear(self, path: str, now: float) -> None:
         """Take in what a worker says of itself as it asks."""
+        if noticed := NOTICED.fullmatch(path):
+            self._notice(noticed[1], noticed[2], float(noticed[3]), now)
         if found := ASKED.fullmatch(path):
             self._inputs[found[1]] = int(found[2])
             if found[3]:
                 self.saved.add(found[1])
+
+    def _notice(self, host: str, kind: str, at: float, now: float) -> None:
+        if kind == "staying":
+            self._notices.pop(host, None)
+            return
+        self._notices[host] = Notice(kind, at if abs(at - now) <= NEAR_SECONDS else now, now)
 
     def handler(self) -> type[StreamRequestHandler]:
         """Answers with the status, whatever is asked; of the request its first line is read and nothing else."""
@@ -158,7 +201,7 @@ class Served:
         class Handler(StreamRequestHandler):
             def handle(self) -> None:
                 _, _, rest = self.rfile.readline(LINE_BYTES).decode(errors="replace").partition(" ")
-                served.hear(rest.partition(" ")[0])
+                served.hear(rest.partition(" ")[0], time.time())
                 body = published.text(served.status).encode()
                 head = f"HTTP/1.0 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
                 self.wfile.write(head.encode() + body)

@@ -35,7 +35,10 @@ Answer = TypeVar("Answer")
 
 @dataclass(frozen=True)
 class Look:
-    """What is to be seen at one moment: activities, the Spark master's numbers, progress of the run under way."""
+    """What is to be seen at one moment: activities, the Spark master's numbers, progress of the run under way.
+
+    `notices` are sentences on workers that AWS takes back.
+    """
 
     activities: tuple[Activity, ...] = ()
     workers_alive: int = 0
@@ -44,6 +47,7 @@ class Look:
     progress: RunProgress = field(default_factory=RunProgress)
     runs: dict[str, dict[str, Any]] = field(default_factory=dict)
     free_disk_gb: float = 0.0
+    notices: tuple[str, ...] = ()
 
     def held_by(self, now: float) -> list[str]:
         """What is at work now."""
@@ -221,6 +225,7 @@ class Keeper:
             "kept_until": state.kept_until if state.kept_until > now else None,
             "aws_stops_at": state.aws_stops_at,
             "warning": state.announced or None,
+            "notices": list(seen.notices[:MOST_NAMED]),
             "ending": state.ending or None,
             "logs": state.logs or None,
             "ended": state.ended or None,

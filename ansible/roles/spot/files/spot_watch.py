@@ -1,0 +1,207 @@
+#!/usr/bin/python3 -I
+"""Hears from AWS that it takes this spot host back, and has its worker hand over in the two minutes that are left.
+
+It asks the host's own metadata (IMDSv2) every few seconds. An interruption has Spark's worker decommissioned at once,
+is told to the master's keeper and, once executors have gone, has the logs saved. That AWS recommends to rebalance is
+told and nothing else: it may never come to an interruption, and these cores are paid for.
+"""
+
+import http.client
+import json
+import logging
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any, Protocol
+
+# Where orchard_run lies, which knows the host. Nobody but root writes there.
+sys.path.append(str(Path(__file__).resolve().parent))
+
+import orchard_run
+
+LOOK_SECONDS = 5.0
+METADATA, METADATA_SECONDS = "169.254.169.254", 2.0
+TOKEN, TOKEN_SECONDS = "/latest/api/token", "60"
+LEAVING, REBALANCE, STAYING = "leaving", "rebalance", "staying"
+# Where AWS says it, and which of its words is the time.
+SAID = {
+    LEAVING: ("/latest/meta-data/spot/instance-action", "time"),
+    REBALANCE: ("/latest/meta-data/events/recommendations/rebalance", "noticeTime"),
+}
+# What AWS gives; counted from now where it does not say when.
+NOTICE_SECONDS = 120.0
+# Tasks last for seconds. After that logs are saved as they are: packing them takes its time, too.
+HAND_OVER_SECONDS = 30.0
+TELL_SECONDS = 2.0
+
+log = logging.getLogger(__name__)
+Facts = dict[str, Any]
+Notices = dict[str, float]
+
+
+class SpotHost(Protocol):
+    """What the watch needs of its host."""
+
+    def notices(self) -> Notices:
+        """What AWS says now, each with its time (seconds of the epoch). Raises OSError or HTTPException."""
+
+    def decommission(self) -> None:
+        """Have the worker take no more tasks and finish those that it has; again is fine."""
+
+    def has_executors(self) -> bool:
+        """Whether the worker still has any."""
+
+    def tell_master(self, kind: str, at: float) -> None:
+        """Have the master's keeper know. Raises nothing."""
+
+    def save_logs(self) -> None:
+        """Save this host's logs in the bucket."""
+
+    def rejoin(self) -> None:
+        """Have the worker begin anew."""
+
+
+class Watch:
+    """One look after another: `look()` is called every LOOK_SECONDS and does all there is to do by then."""
+
+    def __init__(self, host: SpotHost, steady: Callable[[], float]) -> None:
+        self._host, self._steady = host, steady
+        self._leaving_since: float | None = None
+        self._is_saved = False
+        self._is_mute = False
+        self._is_rebalance_said = False
+
+    def look(self) -> None:
+        """Look once."""
+        try:
+            notices = self._host.notices()
+        except (OSError, http.client.HTTPException) as error:
+            if not self._is_mute:
+                log.warning("the instance metadata does not answer (%s): asked again every few seconds", error)
+            self._is_mute = True
+            return
+        self._is_mute = False
+        if (at := notices.get(LEAVING)) is not None:
+            self._leave(at)
+            return
+        if self._leaving_since is not None:
+            self._stay()
+        if (at := notices.get(REBALANCE)) is not None:
+            if not self._is_rebalance_said:
+                log.warning("AWS recommends to rebalance: it may take this host soon")
+            self._is_rebalance_said = True
+            self._host.tell_master(REBALANCE, at)
+
+    def _leave(self, at: float) -> None:
+        if self._leaving_since is None:
+            log.warning("AWS takes this host at %s: its worker hands over", datetime.fromtimestamp(at, UTC))
+            self._leaving_since = self._steady()
+        # At each look: who restarts the worker meanwhile, or an executor that was just starting, is told, too.
+        self._surely(self._host.decommission)
+        self._host.tell_master(LEAVING, at)
+        if not self._is_saved and self._has_handed_over(self._leaving_since):
+            self._is_saved = self._surely(self._host.save_logs)
+
+    def _has_handed_over(self, since: float) -> bool:
+        return self._steady() >= since + HAND_OVER_SECONDS or not self._host.has_executors()
+
+    def _stay(self) -> None:
+        """AWS has taken its word back, which it may: the worker works again."""
+        log.warning("AWS does not take this host after all: its worker begins anew")
+        if self._surely(self._host.rejoin):
+            self._leaving_since, self._is_saved = None, False
+            self._host.tell_master(STAYING, 0.0)
+
+    def _surely(self, do: Callable[[], None]) -> bool:
+        """Do it, and say whether that went well; what did not is tried again at the next look."""
+        try:
+            do()
+        except Exception:  # whatever it is: the steps behind it are to be taken in the two minutes that are left
+            log.exception("a step failed")
+            return False
+        return True
+
+
+def notices_of(bodies: dict[str, bytes | None], now: float) -> Notices:
+    """What AWS says, by kind; that it says something counts even where it cannot be read."""
+    return {kind: _time(body, SAID[kind][1], now) for kind, body in bodies.items() if body is not None}
+
+
+def _time(body: bytes, word: str, now: float) -> float:
+    try:
+        return datetime.fromisoformat(json.loads(body)[word]).astimezone(UTC).timestamp()
+    except (ValueError, KeyError, TypeError, OverflowError):
+        return now + NOTICE_SECONDS
+
+
+def metadata(paths: dict[str, str], address: str = METADATA, port: int = 80) -> dict[str, bytes | None]:
+    """What the instance metadata has at these paths, None for nothing. Raises OSError or HTTPException."""
+    connection = http.client.HTTPConnection(address, port, timeout=METADATA_SECONDS)
+    try:
+        token = _asked(connection, "PUT", TOKEN, {"X-aws-ec2-metadata-token-ttl-seconds": TOKEN_SECONDS})
+        given = {"X-aws-ec2-metadata-token": (token or b"").decode("ascii")}
+        return {name: _asked(connection, "GET", path, given) for name, path in paths.items()}
+    finally:
+        connection.close()
+
+
+def _asked(connection: http.client.HTTPConnection, verb: str, path: str, headers: dict[str, str]) -> bytes | None:
+    connection.request(verb, path, headers=headers)
+    answer = connection.getresponse()
+    body = answer.read()
+    if answer.status == HTTPStatus.NOT_FOUND:
+        return None
+    if answer.status != HTTPStatus.OK:
+        # Overloaded, or a token that has run out: that is no word on this host's end.
+        raise OSError(f"answer {answer.status} to {path}")
+    return body
+
+
+class RealSpotHost:
+    """What `SpotHost` asks for."""
+
+    def __init__(self, facts: Facts) -> None:
+        self._facts = facts
+        self._master = f"http://{facts['master_address']}:{facts['ports']['keeper']}/{facts['host']}"
+
+    def notices(self) -> Notices:
+        return notices_of(metadata({kind: path for kind, (path, _) in SAID.items()}), time.time())
+
+    def decommission(self) -> None:
+        orchard_run.decommission(self._facts)
+
+    def has_executors(self) -> bool:
+        return bool(orchard_run.executors(self._facts, self._facts["private_address"]))
+
+    def tell_master(self, kind: str, at: float) -> None:
+        orchard_run.asked(f"{self._master}/{kind}/{int(at)}", TELL_SECONDS)
+
+    def save_logs(self) -> None:
+        prefix = f"logs/{datetime.now(UTC):%Y%m%dT%H%M%SZ}/{self._facts['host']}"
+        orchard_run.save_logs(self._facts, self._facts["bucket"], prefix)
+        log.warning("the logs are saved: %s", prefix)
+
+    def rejoin(self) -> None:
+        orchard_run.do(["systemctl", "restart", f"{self._facts['units']['worker']}.service"])
+
+
+def main() -> None:
+    """Look for ever."""
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr)
+    # Logs that were being packed when the watch was ended.
+    for left in Path(tempfile.gettempdir()).glob("orchard-logs-*"):
+        shutil.rmtree(left, ignore_errors=True)
+    watch = Watch(RealSpotHost(orchard_run.read_facts()), time.monotonic)
+    while True:
+        due_at = time.monotonic() + LOOK_SECONDS
+        watch.look()
+        time.sleep(max(0.0, due_at - time.monotonic()))  # the daemon's own pace
+
+
+if __name__ == "__main__":
+    main()
