@@ -1,9 +1,11 @@
 """`make plan`: what the settings would make of the cluster, and its price; and what must be true before that."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from scripts import console, lock, processes, tfvars
 from scripts.aws import clients, own_address, resources
+from scripts.cluster import Host
 from scripts.errors import BusyError
 from scripts.hosts import host_keys
 from scripts.lifecycle import preflight
@@ -11,6 +13,8 @@ from scripts.money import bounds
 from scripts.terraform import validation, workspace
 from scripts.terraform.workspace import Plan, Terraform
 
+# What each host has of its own.
+OF_A_HOST = ("aws_instance", "aws_scheduler_schedule")
 TOOLS = ("terraform", "ansible-playbook", "ssh", "ssh-keygen")
 
 
@@ -67,11 +71,19 @@ def groups(planned: Plan) -> list[str]:
     return lines
 
 
-def plan_for(name: str, admin_cidr: str) -> Plan:
-    """Plan by the settings in force; a bucket that an earlier cluster of this name left is taken over."""
+def plan_for(name: str, admin_cidr: str, replacing: Sequence[Host] = (), alone: Sequence[Host] = ()) -> Plan:
+    """Plan by the settings in force; a bucket that an earlier cluster of this name left is taken over.
+
+    `replacing` are hosts that others are to take the place of; `alone` are the workers that are looked at, where not
+    everything is.
+    """
     terraform = workspace.Workspace(name)
     variables: dict[str, Any] = {"admin_cidrs": own_address.admin_cidrs(admin_cidr)}
-    planned = terraform.plan(variables)
+    planned = terraform.plan(
+        variables,
+        replacing=[address_of("aws_instance", host) for host in replacing],
+        targets=[address_of(kind, host) for kind in OF_A_HOST for host in alone],
+    )
     if planned.changes.get("aws_s3_bucket.data") == "create":
         region = str(planned.variables["region"])
         if planned.values["aws_s3_bucket.data"]["bucket"] in resources.buckets(region, name):
@@ -92,6 +104,12 @@ def _refuse_unknown_resources(terraform: Terraform, region: str, name: str) -> N
             f"AWS has {', '.join(unknown[:3])}{more} of a cluster {name} that Terraform's state here does not know: "
             "another laptop's, or left by something that was killed. Choose another cluster_name, or run `make down`."
         )
+
+
+def address_of(kind: str, host: Host) -> str:
+    """What Terraform calls a host's instance, or another resource of its own."""
+    number = host.name.partition("worker-")[2]
+    return f"{kind}.worker[{int(number) - 1}]" if number else f"{kind}.{host.name}"
 
 
 def _host(address: str) -> str:

@@ -1,13 +1,15 @@
 """`make up` and `make start`: to a cluster that works, converging from wherever the last time stopped."""
 
+from collections.abc import Sequence
 from contextlib import nullcontext
 
 from scripts import console, lock, tfvars
-from scripts.cluster import Cluster
+from scripts.cluster import Cluster, Host
 from scripts.errors import NoClusterError
 from scripts.hosts import ansible, host_keys, readiness
 from scripts.lifecycle import ends, plan, power, preflight, summary
 from scripts.money import bounds
+from scripts.repair import answering
 from scripts.terraform import outputs, workspace
 from scripts.terraform.diagnostics import Event
 from scripts.terraform.workspace import Plan
@@ -91,7 +93,7 @@ def _make_and_configure(name: str, admin_cidr: str) -> Cluster:
         cluster = outputs.current()
         if power.start_stopped(cluster, under_way):
             cluster = outputs.current()
-    readiness.connect(cluster)
+    cluster = answering.connect(cluster, lambda hosts: _replace(name, admin_cidr, hosts))
     with ends.put_off(cluster, "up"):
         with console.phase("Software") as under_way:
             changed = ansible.configure(name, under_way.note)
@@ -99,6 +101,14 @@ def _make_and_configure(name: str, admin_cidr: str) -> Cluster:
         readiness.verify(cluster)
         ends.begin_anew(cluster)
     return cluster
+
+
+def _replace(name: str, admin_cidr: str, hosts: Sequence[Host]) -> Cluster:
+    """Have others in the place of hosts that do not come back."""
+    with console.phase("Replacement") as under_way:
+        planned = plan.plan_for(name, admin_cidr, replacing=hosts)
+        under_way.result = f"{apply(name, planned, under_way)}: {', '.join(host.name for host in hosts)} made anew"
+    return outputs.current()
 
 
 def apply(name: str, planned: Plan, under_way: console.Phase) -> str:

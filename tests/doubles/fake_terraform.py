@@ -22,6 +22,7 @@ class FakeTerraform(Terraform):
         self.is_half_made = False
         self.calls: list[str] = []
         self.planned_with: list[dict[str, Any]] = []
+        self.replaced: list[str] = []
 
     def exists(self) -> "FakeTerraform":
         """Everything that is wished was applied before."""
@@ -35,12 +36,15 @@ class FakeTerraform(Terraform):
         hidden = {"workers"} if self.is_half_made else set()
         return {name: value for name, value in self.cluster_outputs.items() if name not in hidden}
 
-    def plan(self, variables: dict[str, Any]) -> Plan:
-        """Creates what is wished and not there, deletes what is there and not wished."""
+    def plan(self, variables: dict[str, Any], replacing: Sequence[str] = (), targets: Sequence[str] = ()) -> Plan:
+        """Creates what is wished and not there, deletes what is there and not wished; of `targets` alone, if any."""
         self.calls.append("plan")
         self.planned_with.append(variables)
+        self.replaced += replacing
         changes = {address: "create" for address in self.wished if address not in self.state}
         changes |= {address: "delete" for address in self.state if address not in self.wished}
+        changes |= dict.fromkeys(replacing, "replace")
+        changes = {address: action for address, action in changes.items() if not targets or address in targets}
         return Plan(changes, self.variables | variables, self.values, bool(changes), Path("next.tfplan"))
 
     def apply(self, planned: Plan, on_event: OnEvent) -> None:
