@@ -97,6 +97,7 @@ def test_a_host_that_does_not_come_back_is_replaced_and_nothing_else_is(
 def test_a_worker_that_is_no_more_is_made_anew(
     cluster: Cluster, terraform: FakeTerraform, hosts: FakeHosts, running: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    client("ec2", REGION).terminate_instances(InstanceIds=[cluster.workers[0].id])
     # As Terraform's look at AWS has it.
     del terraform.state["aws_instance.worker[0]"]
     up.up()
