@@ -62,9 +62,9 @@ def _is_wished(heal: str) -> bool:
 
 
 def _watch(healer: "Healer", over: threading.Event) -> None:
-    while not over.is_set():
+    # Not before: what was begun with a wrong word is over at once.
+    while not over.wait(LOOK_SECONDS):
         healer.look(time.monotonic())
-        over.wait(LOOK_SECONDS)
 
 
 class Healer:

@@ -69,7 +69,7 @@ def _refuse_anything_else(planned: Plan, gone: Sequence[Host]) -> None:
     wished = {plan.address_of("aws_instance", host) for host in gone}
     theirs = {plan.address_of(kind, host) for kind in plan.OF_A_HOST for host in gone}
     made = {address for address, action in planned.changes.items() if action in ("create", "replace")}
-    more = [f"{action} {at}" for at, action in planned.changes.items() if at not in theirs or action == "delete"]
+    more = [f"{action} {address}" for address, action in planned.changes.items() if address not in theirs]
     if more or not wished <= made:
         what = ", ".join(more) or f"nothing in the place of {', '.join(sorted(wished - made))}"
         raise BusyError(

@@ -235,6 +235,7 @@ def held(world: World, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
         world.done.append("made")
         return CLUSTER
 
+    monkeypatch.setattr(beside, "LOOK_SECONDS", 0.01)
     monkeypatch.setattr(workers, "make_anew", make_anew)
     world.lost = ["worker-2"]
     return gate
