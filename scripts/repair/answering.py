@@ -55,9 +55,8 @@ def _silent(cluster: Cluster) -> list[Host]:
                 raise error
             console.say(f"{host.name} runs, AWS says, and has not answered for {ANSWER_SECONDS} s ({error.reason}).")
         readiness.wait_for_ssh(cluster, under_way, of=booting)
-        under_way.result = f"{len(cluster.hosts) - len(down)} of {len(cluster.hosts)} hosts answer"
-        if not down:
-            under_way.result = f"{len(cluster.hosts)} hosts answer"
+        answering = f"{len(cluster.hosts) - len(down)} of {len(cluster.hosts)}" if down else f"{len(cluster.hosts)}"
+        under_way.result = f"{answering} hosts answer"
     return down
 
 
