@@ -120,14 +120,14 @@ given = $(foreach name,$(1),$(if $(filter command,$(origin $(name))),--$(shell e
 upload: .venv/.operator ## Pictures to the bucket (DATA=folder)
 	@$(FAB) upload $(FLAGS) $(call given,DATA)
 
-run: .venv/.operator ## Run the job (SIZE=mini|class|apples|full ARGS='--variance 0.95' WEIGHTS=file RUN=name)
-	@$(FAB) run $(FLAGS) $(call given,SIZE ARGS WEIGHTS RUN)
+run: .venv/.operator ## Run the job (SIZE=mini|class|apples|full ARGS='--variance 0.95' WEIGHTS=file RUN=name HEAL=no)
+	@$(FAB) run $(FLAGS) $(call given,SIZE ARGS WEIGHTS RUN HEAL)
 
 submit: .venv/.operator ## Run a program of your own (JOB=my.py ARGS='…' REQUIREMENTS=requirements.txt FILES='…' NAME=name)
-	@$(FAB) submit $(FLAGS) $(call given,JOB ARGS REQUIREMENTS FILES NAME)
+	@$(FAB) submit $(FLAGS) $(call given,JOB ARGS REQUIREMENTS FILES NAME HEAL)
 
-follow: .venv/.operator ## Follow a run to its end (RUN=name; default: the latest)
-	@$(FAB) follow $(FLAGS) $(call given,RUN)
+follow: .venv/.operator ## Follow a run to its end (RUN=name; default: the latest; HEAL=no)
+	@$(FAB) follow $(FLAGS) $(call given,RUN HEAL)
 
 runs: .venv/.operator ## List the runs: state, pictures, time, cost
 	@$(FAB) runs $(FLAGS)

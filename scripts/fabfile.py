@@ -8,6 +8,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from scripts.cluster import Cluster
 from scripts.handin import evidence, links, share
+from scripts.healing.beside import beside
 from scripts.hosts import connect, logs, readiness, shell, tunnels
 from scripts.jobs import submit
 from scripts.kept import history, notebooks
@@ -26,6 +27,7 @@ def _running() -> Cluster:
     return readiness.of_running(outputs.current())
 
 
+HEAL = {"heal": "no: leave lost workers lost (default: yes, another is made in the place of each)"}
 PORT = {"port": "port of this machine to open it on (default: one that is free)"}
 
 
@@ -125,11 +127,12 @@ def upload_(data: str = "") -> None:
         "run": "a name for the run; one that was begun goes on",
         "weights": "a .h5 file of MobileNetV2's weights, imagenet (default) or random",
     }
+    | HEAL
 )
-def run(size: str = "", args: str = "", run: str = "", weights: str = "") -> None:
+def run(size: str = "", args: str = "", run: str = "", weights: str = "", heal: str = "yes") -> None:
     """Begin the job on the cluster and follow it to its end; Ctrl-C leaves it running."""
-    cluster = _running()
-    attach.attach(cluster, start.start(cluster, start.RunRequest(size, args, run, weights)))
+    with beside(cluster := _running(), heal):
+        attach.attach(cluster, start.start(cluster, start.RunRequest(size, args, run, weights)))
 
 
 @task(
@@ -140,17 +143,21 @@ def run(size: str = "", args: str = "", run: str = "", weights: str = "") -> Non
         "files": "files and folders to lie beside the program, on executors too",
         "name": "a name for the job (default: the program's, and the time)",
     }
+    | HEAL
 )
-def submit_(job: str = "", args: str = "", requirements: str = "", files: str = "", name: str = "") -> None:
+def submit_(
+    job: str = "", args: str = "", requirements: str = "", files: str = "", name: str = "", heal: str = "yes"
+) -> None:
     """Run a program of your own on the cluster and follow it to its end; Ctrl-C leaves it running."""
-    cluster = _running()
-    attach.attach(cluster, submit.submit(cluster, submit.JobRequest(job, args, requirements, files, name)))
+    with beside(cluster := _running(), heal):
+        attach.attach(cluster, submit.submit(cluster, submit.JobRequest(job, args, requirements, files, name)))
 
 
-@task({"run": "the run's name (default: the latest)"})
-def follow(run: str = "") -> None:
+@task({"run": "the run's name (default: the latest)"} | HEAL)
+def follow(run: str = "", heal: str = "yes") -> None:
     """Follow a run to its end; Ctrl-C leaves it running."""
-    attach.attach(_running(), run)
+    with beside(cluster := _running(), heal):
+        attach.attach(cluster, run)
 
 
 @task({"run": "the run's name (default: the one that is under way)"})

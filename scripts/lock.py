@@ -15,12 +15,15 @@ RETRY_SECONDS = 0.5
 
 
 @contextmanager
-def changing(cluster_name: str, task: str) -> Iterator[None]:
-    """Hold the cluster's lock. Terraform and Ansible inherit it, so it is held until they, too, have ended."""
+def changing(cluster_name: str, task: str, patience: float | None = None) -> Iterator[None]:
+    """Hold the cluster's lock. Terraform and Ansible inherit it, so it is held until they, too, have ended.
+
+    Raises BusyError where another has it for longer than `patience` (seconds; by default PATIENCE_SECONDS).
+    """
     folder = tfvars.state_folder(cluster_name)
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     with (folder / "lock").open("a+") as file:
-        _acquire(file, cluster_name)
+        _acquire(file, cluster_name, PATIENCE_SECONDS if patience is None else patience)
         file.truncate(0)
         file.write(f"`make {task}` (process {os.getpid()})")
         file.flush()
@@ -31,12 +34,13 @@ def changing(cluster_name: str, task: str) -> Iterator[None]:
             processes.inherited.discard(file.fileno())
 
 
-def _acquire(file: IO[str], cluster_name: str) -> None:
+def _acquire(file: IO[str], cluster_name: str, patience: float) -> None:
     """Take the lock, after whoever holds it. Raises BusyError when that takes too long."""
     if _is_free(file):
         return
-    console.say(f"Waiting for what {_holder(file)} has under way on cluster {cluster_name}.")
-    if not wait_until(lambda: _is_free(file), seconds=PATIENCE_SECONDS, every=RETRY_SECONDS):
+    if patience:
+        console.say(f"Waiting for what {_holder(file)} has under way on cluster {cluster_name}.")
+    if not patience or not wait_until(lambda: _is_free(file), seconds=patience, every=RETRY_SECONDS):
         raise BusyError(f"{_holder(file)} is still at work on cluster {cluster_name}: wait for its end, or end it.")
 
 

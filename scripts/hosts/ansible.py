@@ -6,11 +6,12 @@ What it is at comes as JSON lines from ansible/callback_plugins/orchard_events.p
 import json
 import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from scripts import console, processes
+from scripts.cluster import Host
 from scripts.console import CHECKOUT
 from scripts.errors import ConfigurationError, HostError, OperatorError
 from scripts.tfvars import terraform_folder
@@ -21,8 +22,8 @@ SECONDS = 3600
 Event = dict[str, Any]
 
 
-def configure(cluster_name: str, note: Callable[[str], None]) -> int:
-    """Make each host what its group says; gives how many things changed. `note` hears what is being done.
+def configure(cluster_name: str, note: Callable[[str], None], only: Sequence[Host] = ()) -> int:
+    """Make each host (of these only) what its group says; gives how many things changed. `note` hears what is done.
 
     Raises HostError when a host cannot be reached, ConfigurationError when a task fails.
     """
@@ -30,7 +31,7 @@ def configure(cluster_name: str, note: Callable[[str], None]) -> int:
     file.touch(mode=0o600)
     events = _Events(file, note)
     done = processes.follow(
-        ["ansible-playbook", FOLDER / "site.yml"],
+        ["ansible-playbook", FOLDER / "site.yml", *_limit(cluster_name, only)],
         cwd=FOLDER,
         env={
             # What the person's shell says of Ansible is about other hosts, and could loosen what is pinned.
@@ -49,6 +50,11 @@ def configure(cluster_name: str, note: Callable[[str], None]) -> int:
     if done.code:
         raise explain(events.seen, done.out)
     return sum(event["changed"] for event in events.seen if event["event"] == "end")
+
+
+def _limit(cluster_name: str, only: Sequence[Host]) -> list[str]:
+    # Hosts are called so by the inventory.
+    return [f"--limit={','.join(f'{cluster_name}-{host.name}' for host in only)}"] if only else []
 
 
 def explain(events: Iterable[Event], text: str) -> OperatorError:

@@ -129,5 +129,5 @@ def _ask(hosts: Remote, *words: str) -> Any:
 
 
 def _parsed(told: dict[str, Any]) -> Ends:
-    lists = {"held_by": tuple(told["held_by"]), "notices": tuple(told.get("notices", ()))}
+    lists = {"held_by": tuple(told["held_by"]), "notices": tuple(told.get("notices") or ())}
     return Ends(**{**told, **lists})

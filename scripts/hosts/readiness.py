@@ -91,11 +91,22 @@ def _never(name: str, state: str, wanted: str) -> AwsError:
     return AwsError(f"{name} is {state} and not {wanted}: `make up` puts the cluster right.")
 
 
-def wait_for_ssh(cluster: Cluster, under_way: Phase) -> None:
-    """Wait until every host lets the key in; says which is waited for, and why. Raises what the last try raised."""
-    waiting: tuple[Host, ...] = cluster.hosts
+def wait_for_ssh(cluster: Cluster, under_way: Phase, of: Sequence[Host] | None = None) -> None:
+    """Wait until every host (of these) lets the key in. Raises what the last try raised."""
+    if failed := silent(cluster, cluster.hosts if of is None else of, under_way, SSH_SECONDS):
+        raise next(iter(failed.values()))
+
+
+def silent(
+    cluster: Cluster, of: Sequence[Host], under_way: Phase, seconds: float
+) -> dict[str, HostError | MissingError]:
+    """Wait for so long until these hosts let the key in; gives those that do not by name, with the last try's error.
+
+    Says which is waited for, and why. Raises HostKeyError at once.
+    """
+    waiting = tuple(of)
     failed: dict[str, HostError | MissingError] = {}
-    with ThreadPoolExecutor(len(waiting)) as pool:
+    with ThreadPoolExecutor(len(waiting) or 1) as pool:
 
         def all_let_in() -> bool:
             nonlocal waiting, failed
@@ -109,8 +120,8 @@ def wait_for_ssh(cluster: Cluster, under_way: Phase) -> None:
                 under_way.note(f"waiting for {name} ({error.reason})")
             return not waiting
 
-        if not wait_until(all_let_in, seconds=SSH_SECONDS, every=PAUSE_SECONDS):
-            raise next(iter(failed.values()))
+        wait_until(all_let_in, seconds=seconds, every=PAUSE_SECONDS)
+    return failed
 
 
 def wait_for_workers(hosts: Remote, cluster: Cluster, under_way: Phase) -> MasterState:
@@ -137,12 +148,17 @@ def wait_for_workers(hosts: Remote, cluster: Cluster, under_way: Phase) -> Maste
 
 def connect(cluster: Cluster) -> None:
     """Pin what host keys are new, and wait until SSH takes the key everywhere."""
-    with console.phase("Host keys") as under_way:
-        new = host_keys.pin(cluster, under_way)
-        under_way.result = f"{new} pinned by the console" if new else "pinned before"
+    pin(cluster)
     with console.phase("SSH") as under_way:
         wait_for_ssh(cluster, under_way)
         under_way.result = f"{len(cluster.hosts)} hosts answer"
+
+
+def pin(cluster: Cluster) -> None:
+    """Pin what host keys are new."""
+    with console.phase("Host keys") as under_way:
+        new = host_keys.pin(cluster, under_way)
+        under_way.result = f"{new} pinned by the console" if new else "pinned before"
 
 
 def verify(cluster: Cluster) -> None:

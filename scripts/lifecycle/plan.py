@@ -7,7 +7,7 @@ from typing import Any
 from scripts import console, lock, processes, tfvars
 from scripts.aws import clients, own_address, resources
 from scripts.aws.quotas import QuotaError
-from scripts.cluster import Cluster
+from scripts.cluster import Cluster, Host
 from scripts.errors import BusyError, MissingError
 from scripts.hosts import host_keys
 from scripts.lifecycle import preflight
@@ -16,6 +16,8 @@ from scripts.runs import at_work
 from scripts.terraform import placement, validation, workspace
 from scripts.terraform.workspace import Placement, Plan, Terraform
 
+# What each host has of its own.
+OF_A_HOST = ("aws_instance", "aws_scheduler_schedule")
 TOOLS = ("terraform", "ansible-playbook", "ssh", "ssh-keygen")
 KEY_PAIR, HOST = "aws_key_pair.admin", "aws_instance."
 
@@ -95,27 +97,33 @@ def ensure_key(name: str) -> str:
 
 
 def plan_for(
-    name: str, admin_cidr: str, wanted: Placement | None = None, replacing: Sequence[str] = (), **wished: Any
+    name: str,
+    admin_cidr: str,
+    wanted: Placement | None = None,
+    replacing: Sequence[str] = (),
+    alone: Sequence[Host] = (),
+    **wished: Any,
 ) -> Plan:
     """Plan by the settings in force, and by those wished for; a bucket that an earlier cluster left is taken over.
 
-    Workers that are there stay of their kind. `wanted` is where an `up` that is under way tries it next, with what is
-    at the addresses of `replacing` made anew.
+    Workers that are there stay of their kind. `wanted` is where an `up` that is under way tries it next; what is at the
+    addresses of `replacing` is made anew; `alone` are the workers that are looked at, where not everything is.
 
     Raises BusyError where AWS has hosts that the state does not know, MissingError where they take another key.
     """
     terraform = workspace.Workspace(name)
+    targets = [address_of(kind, host) for kind in OF_A_HOST for host in alone]
     variables: dict[str, Any] = {"admin_cidrs": own_address.admin_cidrs(admin_cidr), **wished}
     if wanted:
         variables["placement"] = asdict(wanted)
-    planned = terraform.plan(variables, replacing)
+    planned = terraform.plan(variables, replacing, targets)
     if wanted is None and (kept := placement.kept(planned)):
         variables["placement"] = asdict(kept)
-        planned = terraform.plan(variables, replacing)
+        planned = terraform.plan(variables, replacing, targets)
     if planned.changes.get("aws_s3_bucket.data") == "create":
         region = str(planned.variables["region"])
         if planned.values["aws_s3_bucket.data"]["bucket"] in resources.buckets(region, name):
-            planned = terraform.plan(variables | {"bucket_adopt": True}, replacing)
+            planned = terraform.plan(variables | {"bucket_adopt": True}, replacing, targets)
     # What an `up` under way has just taken away again is listed for another minute.
     if "create" in planned.changes.values() and wanted is None:
         _refuse_unknown_resources(terraform, str(planned.variables["region"]), name)
@@ -171,6 +179,12 @@ def _refuse_unknown_resources(terraform: Terraform, region: str, name: str) -> N
             f"AWS has {', '.join(unknown[:3])}{more} of a cluster {name} that Terraform's state here does not know: "
             "another laptop's, or left by something that was killed. Choose another cluster_name, or run `make down`."
         )
+
+
+def address_of(kind: str, host: Host) -> str:
+    """What Terraform calls a host's instance, or another resource of its own."""
+    number = host.name.partition("worker-")[2]
+    return f"{kind}.worker[{int(number) - 1}]" if number else f"{kind}.{host.name}"
 
 
 def _host(address: str) -> str:

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 
 from scripts import console, lock, tfvars
-from scripts.cluster import Cluster
+from scripts.cluster import Cluster, Host
 from scripts.errors import NoClusterError
 from scripts.hosts import ansible, readiness
 from scripts.lifecycle import ends, plan, power, preflight, summary
 from scripts.money import bounds
+from scripts.repair import answering
 from scripts.terraform import outputs, placement, workspace
 from scripts.terraform.diagnostics import Event
 from scripts.terraform.workspace import KIND, Placement, Plan
@@ -88,7 +89,7 @@ def _make_and_configure(name: str, admin_cidr: str, at_work: Cluster | None) -> 
         planned = plan.plan_for(name, admin_cidr)
         under_way.result = f"{plan.counts(planned)}; {key}"
     cluster = machines(name, admin_cidr, planned, at_work)
-    readiness.connect(cluster)
+    cluster = answering.connect(cluster, lambda hosts: _replace(name, admin_cidr, hosts))
     with ends.put_off(cluster, "up"):
         with console.phase("Software") as under_way:
             changed = ansible.configure(name, under_way.note)
@@ -102,9 +103,9 @@ def machines(name: str, admin_cidr: str, planned: Plan, at_work: Cluster | None)
     """The machines of a plan, or of what the settings allow in its place where AWS has no room."""
     said = [planned.variables[setting] for setting in KIND]
 
-    def again(wanted: Placement, replace: Sequence[str]) -> Plan:
+    def again(wanted: Placement, replacing: Sequence[str]) -> Plan:
         with console.phase("Plan") as under_way:
-            other = plan.plan_for(name, admin_cidr, wanted, replace)
+            other = plan.plan_for(name, admin_cidr, wanted, replacing)
             under_way.result = plan.counts(other)
         if said != (kind := [other.variables[setting] for setting in KIND]):
             console.say(bounds.before(other.variables)[0])
@@ -124,6 +125,14 @@ def _make(name: str, planned: Plan, at_work: Cluster | None) -> Cluster:
         if power.start_stopped(cluster, under_way):
             cluster = outputs.current()
     return cluster
+
+
+def _replace(name: str, admin_cidr: str, hosts: Sequence[Host]) -> Cluster:
+    """Have others in the place of hosts that do not come back."""
+    with console.phase("Replacement") as under_way:
+        planned = plan.plan_for(name, admin_cidr, replacing=[plan.address_of("aws_instance", host) for host in hosts])
+        under_way.result = f"{apply(name, planned, under_way)}: {', '.join(host.name for host in hosts)} made anew"
+    return outputs.current()
 
 
 def apply(name: str, planned: Plan, under_way: console.Phase) -> str:

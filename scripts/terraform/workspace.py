@@ -65,10 +65,10 @@ class Terraform(Protocol):
     def outputs(self) -> dict[str, Any]:
         """The outputs' values by name; empty where nothing was ever applied."""
 
-    def plan(self, variables: dict[str, Any], replace: Sequence[str] = ()) -> Plan:
+    def plan(self, variables: dict[str, Any], replacing: Sequence[str] = (), targets: Sequence[str] = ()) -> Plan:
         """See what an apply with these variables, which come before terraform.tfvars, would do.
 
-        What is at the addresses of `replace` is made anew.
+        Resources `replacing` are made anew; with `targets`, they and what they stand on are all that is looked at.
         """
 
     def apply(self, planned: Plan, on_event: OnEvent) -> None:
@@ -103,7 +103,7 @@ class Workspace(Terraform):
         outputs = json.loads(self._checked("read its outputs", answer))
         return {name: output["value"] for name, output in outputs.items()}
 
-    def plan(self, variables: dict[str, Any], replace: Sequence[str] = ()) -> Plan:
+    def plan(self, variables: dict[str, Any], replacing: Sequence[str] = (), targets: Sequence[str] = ()) -> Plan:
         file = tfvars.state_folder(self.cluster_name) / "next.tfplan"
         file.parent.mkdir(parents=True, exist_ok=True)
         file.touch(mode=0o600)
@@ -112,8 +112,9 @@ class Workspace(Terraform):
             json=IsFlagged,
             out=str(file),
             lock_timeout=LOCK_WAIT,
-            replace=list(replace),
             var=variables,
+            replace=list(replacing),
+            target=list(targets),
         )
         self._checked("plan", answer)
         shown = json.loads(self._checked("show its plan", self._command().cmd("show", str(file), json=IsFlagged)))

@@ -190,12 +190,15 @@ def test_a_stopped_instance_is_off_and_comes_back_when_started(cloud: Cloud, ins
     assert shell.must(instance, "sudo cat /root/user-data-was-here") == "from user data"
 
 
-def test_a_host_that_lost_power_stays_down_though_its_instance_runs(cloud: Cloud, instance: Host) -> None:
+def test_a_host_that_lost_power_stays_down_though_its_instance_runs_until_a_reboot_is_asked_for(
+    cloud: Cloud, instance: Host
+) -> None:
     faults.cut_power(instance)
     cloud.wait_until_in_step()
     assert not instance.container.is_running
     assert state(cloud, instance.name) == "running"
-    instance.start()
+    cloud.aws.client("ec2").reboot_instances(InstanceIds=[instance.name])
+    cloud.wait_until_in_step()
     instance.wait_until_ready()
 
 

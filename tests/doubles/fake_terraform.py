@@ -34,6 +34,7 @@ class FakeTerraform(Terraform):
         self.placements: tuple[Placement, ...] = ()
         self.no_room: dict[tuple[str, Placement], str] = {}
         self.placed: dict[str, Placement] = {}
+        self.replaced: list[str] = []
 
     def exists(self) -> "FakeTerraform":
         """Everything that is wished was applied before."""
@@ -47,15 +48,21 @@ class FakeTerraform(Terraform):
         hidden = {"workers"} if self.is_half_made else set()
         return {name: value for name, value in self.cluster_outputs.items() if name not in hidden}
 
-    def plan(self, variables: dict[str, Any], replace: Sequence[str] = ()) -> Plan:
-        """Creates what is wished and not there, deletes what is there and not wished, replaces what is elsewhere."""
+    def plan(self, variables: dict[str, Any], replacing: Sequence[str] = (), targets: Sequence[str] = ()) -> Plan:
+        """Creates what is wished and not there, deletes what is there and not wished, replaces what is elsewhere.
+
+        Of `targets` alone, if there are any.
+        """
         self.calls.append("plan")
         self.planned_with.append(variables)
+        self.replaced += replacing
         changes = {address: "create" for address in self.wished if address not in self.state}
         changes |= {address: "delete" for address in self.state if address not in self.wished}
         changes |= self.changed
-        chosen = self._placement(variables, replace)
+        changes |= {address: "replace" for address in replacing if address in self.state and address != SUBNET}
+        chosen = self._placement(variables, replacing)
         changes |= {address: "replace" for address in self.placed if chosen and self._is_elsewhere(address, chosen)}
+        changes = {address: action for address, action in changes.items() if not targets or address in targets}
         kind = {name: getattr(chosen, name) for name in KIND} if chosen else {}
         values: dict[str, dict[str, Any]] = {address: {} for address in self.state} | self.values
         return Plan(
@@ -69,13 +76,13 @@ class FakeTerraform(Terraform):
             self.stops,
         )
 
-    def _placement(self, variables: dict[str, Any], replace: Sequence[str]) -> Placement | None:
+    def _placement(self, variables: dict[str, Any], replacing: Sequence[str]) -> Placement | None:
         """The wanted one, or the first; in the zone of the subnet that is there, unless that is made anew."""
         if not self.placements:
             return None
         wanted = Placement(**variables["placement"]) if "placement" in variables else self.placements[0]
         there = self.placed.get(SUBNET)
-        return dataclasses.replace(wanted, zone=there.zone) if there and SUBNET not in replace else wanted
+        return dataclasses.replace(wanted, zone=there.zone) if there and SUBNET not in replacing else wanted
 
     def _is_elsewhere(self, address: str, chosen: Placement) -> bool:
         there = self.placed[address]

@@ -84,9 +84,9 @@ class Configuration:
         """Destroy all; may fail, as it does over a bucket that is kept."""
         return self.run("destroy", "-auto-approve", "-input=false", *words)
 
-    def changes(self) -> dict[str, str]:
+    def changes(self, *words: str) -> dict[str, str]:
         """Address of each resource a plan would touch, with what it would do; empty when nothing would change."""
-        events = map(json.loads, self.must("plan", "-json", "-input=false", "-out=change.tfplan").splitlines())
+        events = map(json.loads, self.must("plan", "-json", "-input=false", "-out=change.tfplan", *words).splitlines())
         planned = (event["change"] for event in events if event["type"] == "planned_change")
         return {change["resource"]["addr"]: change["action"] for change in planned if change["action"] != "read"}
 

@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 
 from scripts.aws import clients, schedules
+from scripts.cluster import Host
+from scripts.lifecycle import plan
 from scripts.terraform import workspace
 from scripts.waiting import wait_until
 from tests.doubles.aws.double import ACCOUNT, AwsDouble
@@ -373,7 +375,14 @@ def test_a_worker_that_vanished_keeps_no_other_host_running_and_comes_back_alone
     story.aws.client("ec2").start_instances(InstanceIds=story.ids()["master"])
     # As `make start` does: nothing is applied over a time that is past.
     schedules.move(story.aws.region, NAME, FOREVER)
-    assert story.cluster.changes() == {"aws_instance.worker[0]": "create", "aws_scheduler_schedule.worker[0]": "update"}
+    anew = {"aws_instance.worker[0]": "create", "aws_scheduler_schedule.worker[0]": "update"}
+    assert story.cluster.changes() == anew
+    # Made anew beside a run, it is looked at alone; what another kind of worker would be is seen, and refused.
+    first = Host("worker-1", "", "", None)
+    alone = [f"-target={plan.address_of(kind, first)}" for kind in plan.OF_A_HOST]
+    story.cluster.set(admin_cidrs=["198.51.100.7/32"], worker_count=3, worker_instance_type="c6i.xlarge")
+    assert story.cluster.changes(*alone) == anew | {"terraform_data.worker_kind": "update"}
+    story.cluster.set(admin_cidrs=["203.0.113.7/32"], worker_count=1, worker_instance_type="c6i.2xlarge")
 
 
 def test_going_to_spot_replaces_the_workers_and_leaves_the_master(story: Story) -> None:

@@ -65,6 +65,17 @@ def test_who_waits_too_long_is_told_whom_for(
     )
 
 
+def test_who_has_no_patience_is_told_at_once_and_nobody_waits(
+    left_running: subprocess.Popen[bytes], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with (
+        pytest.raises(BusyError, match="is still at work on cluster fruits"),
+        lock.changing("fruits", "heal", patience=0),
+    ):
+        pass
+    assert capsys.readouterr().out == ""
+
+
 def test_another_cluster_is_not_waited_for(left_running: subprocess.Popen[bytes]) -> None:
     with lock.changing("pears", "up"):
         assert left_running.poll() is None

@@ -14,6 +14,7 @@ from scripts.cluster import Cluster
 from scripts.hosts import ansible, host_keys, keeper, kept_files, logs, readiness
 from scripts.hosts.keeper import Ends, LastEntry
 from scripts.money import prices
+from scripts.repair import answering
 from scripts.runs import at_work
 from scripts.terraform import outputs, validation, workspace
 from tests.doubles.fake_terraform import FakeTerraform
@@ -145,6 +146,7 @@ def hosts(monkeypatch: pytest.MonkeyPatch) -> FakeHosts:
     monkeypatch.setattr(host_keys, "has_pair", lambda _: True)
     monkeypatch.setattr(host_keys, "ensure_pair", fake.does("make the key", "new key"))
     monkeypatch.setattr(readiness, "connect", fake.does("connect"))
+    monkeypatch.setattr(answering, "connect", lambda cluster, _: fake.does("connect", cluster)())
     monkeypatch.setattr(ansible, "configure", fake.does("configure", 3))
     monkeypatch.setattr(readiness, "verify", fake.does("verify"))
     monkeypatch.setattr(logs, "save_to_bucket", fake.does("save the logs"))

@@ -12,6 +12,7 @@ from scripts.errors import AwsError, BusyError, ConfigurationError, InputError, 
 from scripts.hosts import ansible, host_keys, readiness
 from scripts.lifecycle import up
 from scripts.money import bounds
+from scripts.repair import answering
 from scripts.terraform import validation
 from scripts.terraform.placement import SUBNET
 from scripts.terraform.workspace import Placement
@@ -72,6 +73,38 @@ def test_a_stopped_host_is_started_and_terraform_learns_its_new_address(
     up.up()
     assert terraform.calls == ["plan", "refresh"]
     assert set(readiness.states(cluster).values()) == {"running"}
+    assert hosts.steps[-3:] == ["connect", "configure", "verify"]
+
+
+def test_a_host_that_does_not_come_back_is_replaced_and_nothing_else_is(
+    cluster: Cluster,
+    terraform: FakeTerraform,
+    hosts: FakeHosts,
+    running: None,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def connect(found: Cluster, replace: answering.Replace) -> Cluster:
+        return replace([found.workers[0]])
+
+    monkeypatch.setattr(answering, "connect", connect)
+    terraform.calls.clear()
+    up.up()
+    assert terraform.calls == ["plan", "plan", "apply"]
+    assert terraform.replaced == ["aws_instance.worker[0]"]
+    assert hosts.steps == ["make the key", "configure", "verify"]
+    assert " s  1 of 1 done: worker-1 made anew\n" in capsys.readouterr().out
+
+
+def test_a_worker_that_is_no_more_is_made_anew(
+    cluster: Cluster, terraform: FakeTerraform, hosts: FakeHosts, running: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    client("ec2", REGION).terminate_instances(InstanceIds=[cluster.workers[0].id])
+    # As Terraform's look at AWS has it.
+    del terraform.state["aws_instance.worker[0]"]
+    up.up()
+    assert "1 to create" in capsys.readouterr().out
+    assert "aws_instance.worker[0]" in terraform.state
     assert hosts.steps[-3:] == ["connect", "configure", "verify"]
 
 

@@ -70,6 +70,17 @@ def error(summary: str, detail: str = "", address: str = "") -> str:
     return event("diagnostic", diagnostic=diagnostic)
 
 
+def test_a_plan_names_what_is_made_anew_and_what_alone_is_looked_at(terraform: Program) -> None:
+    terraform.answers("show", "{}")
+    Workspace("fruits").plan({}, replacing=["aws_instance.worker[0]"], targets=["a.b", "c.d[1]"])
+    [call, _] = terraform.calls
+    assert {word for word in call.split() if word.startswith(("-replace", "-target"))} == {
+        "-replace=aws_instance.worker[0]",
+        "-target=a.b",
+        "-target=c.d[1]",
+    }
+
+
 def test_two_clusters_are_worked_on_from_one_process_whose_own_environment_stays(terraform: Program) -> None:
     terraform.answers("output", '{"region": {"value": "eu-west-1"}}')
     assert Workspace("fruits").outputs() == {"region": "eu-west-1"}

@@ -1,0 +1,166 @@
+"""Beside a run that is followed: a thread that looks for lost workers and has them made anew, as long as that lasts.
+
+Whatever it cannot do is a line, and no reason for the run or its follower to end.
+"""
+
+import threading
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from scripts import console, lock, tfvars
+from scripts.cluster import Cluster, Host
+from scripts.errors import InputError, OperatorError, StoppedError
+from scripts.healing import workers
+from scripts.hosts import keeper, spark_master
+from scripts.hosts.keeper import NoKeeperError
+from scripts.hosts.ssh import Hosts
+from scripts.repair import instances
+from scripts.runs.progress import span
+from scripts.terraform import outputs
+
+LOOK_SECONDS = 15.0
+# A worker that runs and is not at work so long is not about to be: booting takes less, and so does a spot notice.
+IDLE_SECONDS = 180.0
+# Between one failure and the next try; after the last failure it is for `make up`.
+PAUSES = (60.0, 120.0, 240.0)
+
+
+@contextmanager
+def beside(cluster: Cluster, heal: str) -> Iterator[None]:
+    """Heal the cluster for the time of a block, and end what is under way; Ctrl-C does not wait. `heal` no: nothing.
+
+    Raises InputError where `heal` is neither yes nor no.
+    """
+    if not _is_wished(heal):
+        yield
+        return
+    healer, over = Healer(cluster), threading.Event()
+    thread = threading.Thread(target=_watch, args=(healer, over), name="healing", daemon=True)
+    thread.start()
+    is_left = False
+    try:
+        yield
+    except (KeyboardInterrupt, StoppedError):
+        is_left = True
+        raise
+    finally:
+        over.set()
+        if is_left and healer.busy_with:
+            console.warn(f"{healer.busy_with} is not at work yet: `make up` goes on with it, `make follow` does, too.")
+        elif not is_left:
+            if healer.busy_with:
+                console.say(f"Waiting for {healer.busy_with} to be ready for work.")
+            thread.join()
+
+
+def _is_wished(heal: str) -> bool:
+    if (wished := tfvars.BOOLEANS.get(heal.lower())) is None:
+        raise InputError(f"HEAL={heal} is neither yes nor no.")
+    return wished
+
+
+def _watch(healer: "Healer", over: threading.Event) -> None:
+    # Not before: what was begun with a wrong word is over at once.
+    while not over.wait(LOOK_SECONDS):
+        healer.look(time.monotonic())
+
+
+class Healer:
+    """What is known of a cluster's workers, look by look. `busy_with` names those that are being made ready now."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self.cluster, self.busy_with = cluster, ""
+        self._idle_since: dict[str, float] = {}
+        self._rebooted: set[str] = set()
+        self._failures, self._next = 0, 0.0
+
+    def look(self, now: float) -> None:
+        """See who is lost or idle at this moment, by a clock of seconds, and do about it what can be done."""
+        if self._failures > len(PAUSES) or now < self._next:
+            return
+        try:
+            if workers.lost(self.cluster) or self._idle(now):
+                self._heal(now)
+        except OperatorError as error:
+            self._fail(now, str(error))
+        except Exception as error:
+            console.log(traceback.format_exc())
+            self._fail(now, f"{type(error).__name__}: {error}: see {console.log_file()}.")
+        finally:
+            self.busy_with = ""
+
+    def _heal(self, now: float) -> None:
+        with lock.changing(self.cluster.name, "run or follow, healing", patience=0):
+            # Somebody may have made it another one meanwhile.
+            self.cluster = outputs.current()
+            if self._is_ending():
+                return
+            if gone := workers.lost(self.cluster):
+                began = time.monotonic()
+                self._begin(gone, "lost: another is made in its place while the run goes on")
+                self.cluster = workers.make_anew(self.cluster, gone)
+                self._done(gone, began)
+            if idle := self._idle(now):
+                self._wake(idle)
+
+    def _wake(self, idle: list[Host]) -> None:
+        """Workers that run and are not at work: rebooted where they do not answer, replaced where that did not help.
+
+        What answers is given what it lacks.
+        """
+        began = time.monotonic()
+        silent = workers.silent(self.cluster, idle)
+        dead = [host for host in silent if host.id in self._rebooted]
+        if fresh := [host for host in silent if host not in dead]:
+            self._rebooted |= {host.id for host in fresh}
+            console.say(f"{_names(fresh)}: runs, AWS says, and does not answer; rebooted while the run goes on.")
+            instances.reboot(self.cluster, fresh)
+        if dead:
+            self._begin(dead, "does not answer after a reboot: another is made in its place while the run goes on")
+            self.cluster = workers.make_anew(self.cluster, dead, is_there=True)
+            self._done(dead, began)
+        if there := [host for host in idle if host not in silent]:
+            self._begin(there, "not at work, and made ready while the run goes on")
+            workers.equip(self.cluster, there)
+            self._done(there, began)
+        self._idle_since.clear()
+
+    def _begin(self, hosts: list[Host], what: str) -> None:
+        self.busy_with = _names(hosts)
+        console.say(f"{self.busy_with}: {what}.")
+
+    def _done(self, hosts: list[Host], began: float) -> None:
+        self._failures = 0
+        console.say(f"{_names(hosts)}: at work again after {span(time.monotonic() - began)}.")
+
+    def _fail(self, now: float, sentence: str) -> None:
+        self._failures += 1
+        if self._failures > len(PAUSES):
+            console.warn(f"Lost workers are not replaced: {sentence} Not tried again; `make up` mends the cluster.")
+            return
+        pause = PAUSES[self._failures - 1]
+        self._next = now + pause
+        console.warn(f"Lost workers are not replaced yet: {sentence} Tried again in {span(pause)}; the run goes on.")
+
+    def _idle(self, now: float) -> list[Host]:
+        """The workers that AWS says run and that the master has not had for a while."""
+        with Hosts(self.cluster) as hosts, suppress(OperatorError):
+            state = spark_master.master_state(hosts, self.cluster)
+            missing = [host for host in self.cluster.workers if state and host.private_ip not in state.alive]
+            self._idle_since = {host.id: self._idle_since.get(host.id, now) for host in missing}
+            return [host for host in missing if now - self._idle_since[host.id] >= IDLE_SECONDS]
+        # The master does not answer: its follower says so.
+        return []
+
+    def _is_ending(self) -> bool:
+        """Whether the cluster is about to stop by itself, and takes its workers with it."""
+        with Hosts(self.cluster) as hosts, suppress(NoKeeperError):
+            ends = keeper.ends(hosts)
+            return bool(ends.ending or ends.ended)
+        return False
+
+
+def _names(hosts: list[Host]) -> str:
+    return ", ".join(host.name for host in hosts)

@@ -1,0 +1,1 @@
+"""Hosts that do not answer though AWS says that they run, brought back."""

@@ -1,0 +1,143 @@
+"""Lost workers made anew: what Terraform and Ansible are asked for, and what is refused."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scripts.cluster import Host
+from scripts.errors import BusyError
+from scripts.healing import workers
+from scripts.hosts import ansible, host_keys, readiness
+from scripts.lifecycle import plan, up
+from scripts.terraform import outputs
+from scripts.terraform.workspace import Plan
+from tests.doubles.fake_hosts import cluster_of
+
+CLUSTER = cluster_of(workers=2)
+SECOND = CLUSTER.workers[1]
+INSTANCE, SCHEDULE = "aws_instance.worker[1]", "aws_scheduler_schedule.worker[1]"
+ANEW = {INSTANCE: "create", SCHEDULE: "update"}
+
+
+class Steps(list[str]):
+    """What was done, in order; `changes` is what Terraform plans."""
+
+    changes: dict[str, str] = ANEW
+
+
+@pytest.fixture
+def steps(monkeypatch: pytest.MonkeyPatch) -> Steps:
+    done = Steps()
+
+    def plan_for(name: str, admin_cidr: str, replacing: Any = (), alone: Any = ()) -> Plan:
+        done.append(f"plan {names(alone)}{', replacing' if replacing else ''}")
+        return Plan(done.changes, {}, {}, True, Path("next.tfplan"))
+
+    @contextmanager
+    def hosts(_: Any) -> Iterator[None]:
+        yield
+
+    monkeypatch.setattr(plan, "plan_for", plan_for)
+    monkeypatch.setattr(up, "apply", lambda *_: done.append("apply"))
+    monkeypatch.setattr(outputs, "current", lambda: CLUSTER)
+    monkeypatch.setattr(host_keys, "forget", lambda _, gone: done.append(f"forget {names(gone)}"))
+    monkeypatch.setattr(host_keys, "pin", lambda *_: done.append("pin"))
+    monkeypatch.setattr(readiness, "wait_for_ssh", lambda _, __, of: done.append(f"ssh {names(of)}"))
+    monkeypatch.setattr(ansible, "configure", lambda _, __, only: done.append(f"ansible {names(only)}"))
+    monkeypatch.setattr(workers, "Hosts", hosts)
+    monkeypatch.setattr(
+        readiness, "wait_for_workers", lambda _, cluster, __: done.append(f"registered {names(cluster.workers)}")
+    )
+    return done
+
+
+def names(hosts: tuple[Host, ...]) -> str:
+    return " ".join(host.name for host in hosts)
+
+
+@pytest.mark.parametrize(
+    ("states", "lost"),
+    [
+        (("running", "running", "terminated"), ["worker-2"]),
+        # Terraform would take it for one that is there.
+        (("running", "running", "shutting-down"), []),
+        (("running", "stopped", "running"), []),
+        # Its workers went with it.
+        (("stopping", "terminated", "terminated"), []),
+        (("terminated", "terminated", "terminated"), []),
+    ],
+)
+def test_lost_is_what_aws_has_no_more_of_a_cluster_that_runs(
+    monkeypatch: pytest.MonkeyPatch, states: tuple[str, ...], lost: list[str]
+) -> None:
+    named = dict(zip([host.name for host in CLUSTER.hosts], states, strict=True))
+    monkeypatch.setattr(readiness, "states", lambda _: named)
+    assert [host.name for host in workers.lost(CLUSTER)] == lost
+
+
+def test_terraform_and_ansible_are_asked_for_the_lost_one_alone(steps: Steps) -> None:
+    assert workers.make_anew(CLUSTER, [SECOND]) is CLUSTER
+    assert steps == [
+        "plan worker-2",
+        "apply",
+        "forget worker-2",
+        "pin",
+        "ssh worker-2",
+        "ansible worker-2",
+        "registered worker-2",
+    ]
+
+
+def test_one_that_is_there_and_dead_is_given_back(steps: Steps) -> None:
+    steps.changes = {INSTANCE: "replace", SCHEDULE: "update"}
+    workers.make_anew(CLUSTER, [SECOND], is_there=True)
+    assert steps[:2] == ["plan worker-2, replacing", "apply"]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        ANEW | {"aws_instance.master": "update"},
+        ANEW | {"terraform_data.worker_kind": "update"},
+        ANEW | {"aws_instance.worker[2]": "create"},
+        # Fewer are asked for now.
+        {SCHEDULE: "delete"},
+        {},
+    ],
+)
+def test_what_would_do_more_or_less_is_not_applied(steps: Steps, changes: dict[str, str]) -> None:
+    steps.changes = changes
+    with pytest.raises(BusyError, match=r"^Terraform would do something else than make them anew .*`make up` makes it"):
+        workers.make_anew(CLUSTER, [SECOND])
+    assert steps == ["plan worker-2"]
+
+
+def test_a_host_s_own_resources_are_called_as_terraform_calls_them() -> None:
+    assert [plan.address_of("aws_instance", host) for host in CLUSTER.hosts] == [
+        "aws_instance.master",
+        "aws_instance.worker[0]",
+        "aws_instance.worker[1]",
+    ]
+
+
+def test_ansible_is_limited_to_hosts_as_the_inventory_calls_them(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    words: list[Any] = []
+
+    def follow(given: list[Any], **_: Any) -> Any:
+        words.extend(given)
+        return ansible.processes.Done(0, "")
+
+    monkeypatch.setattr(ansible.processes, "follow", follow)
+    monkeypatch.setattr(ansible.console, "LOGS", tmp_path)
+    ansible.console.begin("test", verbose=False)
+    unheard: Callable[[str], None] = lambda _: None  # noqa: E731
+    ansible.configure("fruits", unheard, only=CLUSTER.workers)
+    assert words[-1] == "--limit=fruits-worker-1,fruits-worker-2"
+    words.clear()
+    ansible.configure("fruits", unheard)
+    assert words[-1] == ansible.FOLDER / "site.yml"
