@@ -4,6 +4,7 @@ The tests share one cluster and run in this order, after test_operator_begin.
 """
 
 import json
+import os
 import re
 import signal
 import socket
@@ -21,7 +22,12 @@ from tests.cluster import reference
 from tests.cluster.browser import chromium, keep_picture
 from tests.cluster.operator import MOST_EXPOSED, STATE_DIRECTORY, Operator
 from tests.conftest import Need
+from tests.sandbox.chaos import invariant, schedule
+from tests.sandbox.chaos.hands import Hands
+from tests.sandbox.chaos.session import reaching_s3
+from tests.sandbox.chaos.trial import Trial
 from tests.sandbox.faults import hosts as faults
+from tests.sandbox.faults.catalogue import FAULTS
 from tests.waiting import wait_until
 
 NOTEBOOK_SECONDS = 180
@@ -29,7 +35,9 @@ IDLE = "text=(Python, Spark) | Idle"
 # A length of time and an amount, as they are printed, whatever this machine makes of them.
 SPAN, COST = r"(?:\d+ min )?\d+ s", r"(?:less than )?\d+\.\d\d USD"
 PART_SECONDS = 240
-FIRST, TORN = "first", "torn"
+FIRST, TORN, STORMY = "first", "torn", "stormy"
+# Of chaos, what passes in seconds; `make chaos` has the rest, and other seeds.
+BRIEF, SEED = ("link-down", "oom", "reboot", "s3-errors", "s3-slow"), 4
 
 
 @pytest.fixture(scope="module")
@@ -420,6 +428,29 @@ def test_a_resumed_run_survives_a_workers_power_cut_and_ctrl_c_leaves_it_alone(
     fetch_features(operator, TORN, folder)
     reference.assert_equal_rows(folder, local_run, "features")
     assert json.loads((folder / "run.json").read_text())["counts"]["kept"] > 0
+
+
+def test_a_run_under_chaos_loses_nothing(operator: Operator, words_of_run: list[str], tmp_path: Path) -> None:
+    hands = Hands(
+        operator.cloud,
+        operator.bucket,
+        lambda words, log: operator.begin(*words, output=log),
+        reaching_s3(os.environ | operator.environment),
+        tmp_path / "chaos.log",
+    )
+    calm = invariant.outcome(hands, FIRST)
+    field = schedule.Field({name: FAULTS[name].words for name in BRIEF}, ["master", "worker-1", "worker-2"], [])
+    [blows] = schedule.draw(SEED, field, runs=1, parts=len(hands.written(FIRST)), longest=5)
+    struck = Trial(hands, STORMY, words_of_run[1:], blows).endure()
+    assert [one.blow for one in struck] == blows
+    assert invariant.differences(invariant.outcome(hands, STORMY), calm) == []
+    assert invariant.not_whole(hands, STORMY) == []
+    # A run that does lose something is seen to.
+    key = hands.written(STORMY)[0]
+    operator.cloud.aws.client("s3").delete_object(Bucket=operator.bucket, Key=key)
+    assert invariant.differences(invariant.outcome(hands, STORMY), calm)
+    assert invariant.not_whole(hands, STORMY)
+    hands.mend()
 
 
 def upgrade(operator: Operator) -> str:

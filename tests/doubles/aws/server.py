@@ -139,6 +139,8 @@ class FaultyApplication:
         with self._lock:
             if method == "POST":
                 self._faults.append(Fault(**json.loads(body)))
+            elif method == "PUT":
+                self._faults = [fault for fault in self._faults if fault.held]
             elif method == "PATCH":
                 self._open_gate()
             elif method == "DELETE":
