@@ -35,9 +35,9 @@ IDLE = "text=(Python, Spark) | Idle"
 # A length of time and an amount, as they are printed, whatever this machine makes of them.
 SPAN, COST = r"(?:\d+ min )?\d+ s", r"(?:less than )?\d+\.\d\d USD"
 PART_SECONDS = 240
-FIRST, TORN, STORMY = "first", "torn", "stormy"
+FIRST, TORN, SPLIT, STORMY = "first", "torn", "split", "stormy"
 # Of chaos, what passes in seconds; `make chaos` has the rest, and other seeds.
-BRIEF, SEED = ("link-down", "oom", "reboot", "s3-errors", "s3-slow"), 4
+BRIEF, SEED = ("link-down", "oom", "reboot", "s3-errors", "s3-slow"), 18
 
 
 @pytest.fixture(scope="module")
@@ -428,6 +428,31 @@ def test_a_resumed_run_survives_a_workers_power_cut_and_ctrl_c_leaves_it_alone(
     fetch_features(operator, TORN, folder)
     reference.assert_equal_rows(folder, local_run, "features")
     assert json.loads((folder / "run.json").read_text())["counts"]["kept"] > 0
+
+
+def test_a_run_outlives_a_split_between_master_and_workers(
+    operator: Operator, words_of_run: list[str], local_run: Path, tmp_path: Path
+) -> None:
+    master, began = operator.host("master"), time.monotonic()
+    with parts_held(operator, SPLIT, after=2):
+        client = operator.begin(*words_of_run, f"--run={SPLIT}")
+        wait_until(lambda: len(keys(operator, f"runs/{SPLIT}/features/")) == 2, "two parts", PART_SECONDS)
+        faults.split(master)
+    try:
+        # What is under way on the workers is written meanwhile: S3 hears both sides.
+        wait_until(lambda: operator.alive() == 0, "the master to miss its workers", 90)
+    finally:
+        faults.heal_split(master)
+    healed = time.monotonic()
+    wait_until(lambda: operator.alive() == 2, "both workers to be back by themselves", 150)
+    print(
+        f"split for {healed - began:.0f} s with the run's start, workers back {time.monotonic() - healed:.0f} s later"
+    )
+    said, errors = client.communicate(timeout=PART_SECONDS)
+    assert client.returncode == 0, said + errors
+    (folder := tmp_path / SPLIT).mkdir()
+    fetch_features(operator, SPLIT, folder)
+    reference.assert_equal_rows(folder, local_run, "features")
 
 
 def test_a_run_under_chaos_loses_nothing(operator: Operator, words_of_run: list[str], tmp_path: Path) -> None:
