@@ -21,6 +21,15 @@ Result = TypeVar("Result")
 POLL_SECONDS = 0.2
 # One lost worker costs a task one attempt; locally, too, a task may be tried again.
 TASK_ATTEMPTS = 4
+# A host that fails whatever it is given, as one with a full disk does, is free at once and would have every attempt:
+# one of them is kept for another host. Stages are not kept from a host, for an outage of S3 is no host's fault.
+ELSEWHERE = {
+    "spark.excludeOnFailure.taskAndStage.enabled": "true",
+    "spark.excludeOnFailure.task.maxTaskAttemptsPerExecutor": str(TASK_ATTEMPTS - 1),
+    "spark.excludeOnFailure.task.maxTaskAttemptsPerNode": str(TASK_ATTEMPTS - 1),
+    "spark.excludeOnFailure.stage.maxFailedTasksPerExecutor": "1000000",
+    "spark.excludeOnFailure.stage.maxFailedExecutorsPerNode": "1000000",
+}
 
 
 def default_master() -> str:
@@ -90,6 +99,8 @@ def _settings(master: str) -> dict[str, str]:
             "spark.driver.bindAddress": "127.0.0.1",
             "spark.executorEnv.PYTHONPATH": path,
         }
+    else:
+        settings |= ELSEWHERE
     return settings
 
 

@@ -5,6 +5,7 @@ import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import IO, Any
 
@@ -44,15 +45,18 @@ class Hands:
 
     def keys(self, prefix: str) -> list[str]:
         """All keys below a prefix; no fault is in the way."""
-        pages = self.cloud.aws.keepers_client("s3").get_paginator("list_objects_v2")
+        pages = self._s3.get_paginator("list_objects_v2")
         found = pages.paginate(Bucket=self.bucket, Prefix=prefix)
         return [entry["Key"] for page in found for entry in page.get("Contents", [])]
 
     def read(self, key: str) -> bytes:
         """The content of an object."""
-        answer = self.cloud.aws.keepers_client("s3").get_object(Bucket=self.bucket, Key=key)
-        content: bytes = answer["Body"].read()
+        content: bytes = self._s3.get_object(Bucket=self.bucket, Key=key)["Body"].read()
         return content
+
+    @cached_property
+    def _s3(self) -> Any:
+        return self.cloud.aws.keepers_client("s3")
 
     @contextmanager
     def gate(self, run: str, after: int) -> Iterator[Callable[[], int]]:
