@@ -28,7 +28,7 @@ from pipeline.run_folder.record import RunRecord, read_record
 from pipeline.run_folder.report import write_report
 from pipeline.settings import RANDOM, RunOptions, RunSettings, new_run_id
 from pipeline.storage.base import join, some_of
-from pipeline.storage.local import LocalStorage
+from pipeline.storage.local import LocalStorage, full_disk_as_such
 from pipeline.storage.opening import open_storage
 from pipeline.storage.s3 import S3Storage
 from pipeline.storage.transfer import Summary, download, upload
@@ -49,7 +49,8 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         options = make_parser().parse_args(arguments)
         options.process_started_at = started_at
-        code = COMMANDS[options.command](options)
+        with full_disk_as_such():
+            code = COMMANDS[options.command](options)
     except OrchardError as error:
         return _refuse(str(error), error.exit_code)
     except PermissionError as error:

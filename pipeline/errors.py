@@ -50,7 +50,27 @@ class StorageError(OrchardError, OSError):
         OSError.__init__(self, errno.EIO, cause, uri)
 
     def __str__(self) -> str:
-        return f"{self.filename}: {self.strerror}; start the same command again later (a run goes on with --resume)."
+        return f"{self._told()}; start the same command again later (a run goes on with --resume)."
+
+    def _told(self) -> str:
+        """Place and cause in one line, for it has to find its way out of Spark's account of a failed task."""
+        return ": ".join(filter(None, [self.filename, self.strerror])).replace("\n", "\\n")
+
+
+class DiskFullError(StorageError):
+    """A disk of this machine has no room left for what is to be written there."""
+
+    def __init__(self, where: str = "") -> None:
+        OSError.__init__(self, errno.ENOSPC, "the disk is full", where)
+
+    def __str__(self) -> str:
+        return f"{self._told()}; make room and start the same command again (a run goes on with --resume)."
+
+
+class OutageError(OrchardError):
+    """A store or a disk failed in a task at every one of its attempts; the finished parts are kept."""
+
+    exit_code = ExitCode.STORAGE
 
 
 class IncompleteTransferError(OrchardError):

@@ -8,12 +8,13 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
-from pipeline.features.running import LOOKAHEAD, Decoded, run_through
+from pipeline.features.running import LOOKAHEAD, Decoded, Featured, run_through
 from pipeline.features.timing import timed
 from pipeline.network.engine import Engine, engine_for
 from pipeline.network.keras_model import Network
 from pipeline.parallel import run_ahead
-from pipeline.pictures.decode import BadPictureError, check_file, decode, read_failure
+from pipeline.pictures.decode import BadPictureError, Reason, check_file, decode
+from pipeline.pictures.reading import NotHadError, check_store, read_failure
 from pipeline.run_folder.layout import feature_key
 from pipeline.run_folder.parts import (
     FeaturePart,
@@ -26,6 +27,8 @@ from pipeline.run_folder.parts import (
 from pipeline.settings import RunOptions
 from pipeline.storage import retries
 from pipeline.storage.base import Pictures, Storage
+
+_NOT_READ = {Reason.UNREADABLE, Reason.VANISHED, Reason.TOO_LARGE}
 
 
 @dataclass(frozen=True)
@@ -72,7 +75,7 @@ class TaskResult:
 
 
 def extract(job: FeatureJob, task: FeatureTask) -> TaskResult:
-    """Write the task's part, or find it there already when resuming."""
+    """Write the task's part, or find it there already when resuming. Raises StorageError, OSError."""
     if job.resume and (kept := _kept_part(job, task)):
         return kept
     retried = retries.count()
@@ -102,7 +105,7 @@ def extract(job: FeatureJob, task: FeatureTask) -> TaskResult:
 def _kept_part(job: FeatureJob, task: FeatureTask) -> TaskResult | None:
     try:
         data = job.run.read(feature_key(task.number))
-    except OSError:
+    except (FileNotFoundError, PermissionError):  # S3 refuses what is not there to who may not list
         return None
     part = whole_part(data, task.paths)
     return TaskResult(task.number, part.listed, part.errors, sha256(data), kept=True) if part else None
@@ -110,9 +113,18 @@ def _kept_part(job: FeatureJob, task: FeatureTask) -> TaskResult | None:
 
 def _features_of(job: FeatureJob, task: FeatureTask, engine: Engine, seconds: dict[str, float]) -> FeaturePart:
     featured = run_through(engine, _read_ahead(job, task), len(task.paths), seconds)
+    _check_store(job, task, featured)
     errors = [PictureError(task.paths[row], bad.reason.value, bad.detail) for row, bad in featured.bad.items()]
     paths, labels = [task.paths[row] for row in featured.kept], [task.labels[row] for row in featured.kept]
     return FeaturePart(vector_table(paths, labels, "features", featured.vectors), errors, len(task.paths))
+
+
+def _check_store(job: FeatureJob, task: FeatureTask, featured: Featured) -> None:
+    not_had = [bad for bad in featured.bad.values() if isinstance(bad, NotHadError)]
+    # What was read and is no picture is as good a witness as one that is.
+    read = (row for row, bad in featured.bad.items() if bad.reason not in _NOT_READ)
+    witness = next((task.paths[row] for row in (*featured.kept[-1:], *read)), None)
+    check_store(job.images, not_had, witness)
 
 
 def _read_ahead(job: FeatureJob, task: FeatureTask) -> Iterator[Decoded]:
@@ -124,7 +136,7 @@ def _read_ahead(job: FeatureJob, task: FeatureTask) -> Iterator[Decoded]:
 def _read_and_decode(job: FeatureJob, path: str, size: int) -> Decoded:
     try:
         check_file(size)
-        return decode(job.images.read(path), job.network.image_size)
+        return decode(job.images.read(path, size), job.network.image_size)
     except BadPictureError as error:
         return error
     except OSError as error:

@@ -7,6 +7,7 @@ import pyarrow as pa
 
 from pipeline.errors import InputError
 from pipeline.network.weights import Weights
+from pipeline.run_folder.layout import INPUTS_KEY
 from pipeline.run_folder.outputs import read_inputs
 from pipeline.run_folder.record import COMPLETE, RunRecord, read_record
 from pipeline.settings import RUN_ID, RunOptions, RunSettings
@@ -34,7 +35,8 @@ def open_run_folder(request: RunRequest) -> Storage:
         raise InputError(f"The run id {request.run_id!r} may hold letters, digits, '.', '_' and '-' only.")
     folder = open_storage(join(request.output, request.run_id))
     folder.check_writable()
-    if not request.options.resume and any(batch.num_rows for batch in folder.list()):
+    # A list may be of a moment ago; the object that each run begins with is not.
+    if not request.options.resume and (any(batch.num_rows for batch in folder.list()) or folder.exists(INPUTS_KEY)):
         raise InputError(
             f"A run {request.run_id} exists in {request.output}; go on with it by --resume or choose another --run-id."
         )

@@ -14,6 +14,7 @@ from urllib.parse import urlparse
 
 from pipeline.errors import InputError, SparkError
 from pipeline.job.java import find_java_home
+from pipeline.job.outage import outage_in
 from pipeline.storage.base import is_local
 
 Result = TypeVar("Result")
@@ -108,7 +109,8 @@ def run_job(context: Any, action: Callable[[], Result], poll: Callable[[], None]
     """The result of a Spark action; `poll` is called now and then while it runs, and once at its end.
 
     The action runs in a thread of its own, so that an interrupt finds the main thread at rest and not inside the
-    connection to the JVM. Raises SparkError where Spark gives the job up, KeyboardInterrupt once the job is cancelled.
+    connection to the JVM. Raises SparkError where Spark gives the job up, OutageError where that is for a store's or a
+    disk's failure, KeyboardInterrupt once the job is cancelled.
     """
     with ThreadPoolExecutor(1) as thread:
         future = thread.submit(action)
@@ -123,7 +125,7 @@ def run_job(context: Any, action: Callable[[], Result], poll: Callable[[], None]
     try:
         return future.result()
     except Exception as error:  # py4j and pyspark raise many kinds
-        raise SparkError(
+        raise outage_in(str(error)) or SparkError(
             f"Spark gave the job up ({_cause(error)}); the finished parts are kept, go on with --resume."
         ) from error
 

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.job.extract import FeatureJob, FeatureTask, TaskResult, decode_task, encode_task, extract
+from pipeline.job.outage import as_outage
 from pipeline.job.session import run_job
 from pipeline.network.keras_model import FEATURES
 from pipeline.pca.fit import Moments, PcaModel
@@ -31,7 +32,8 @@ def extract_features(context: Any, job: FeatureJob, inputs: pa.Table, on_progres
 
     def run_tasks(encoded: Iterable[bytes]) -> Iterable[TaskResult]:
         for data in encoded:
-            result = extract(shared.value, decode_task(data))
+            with as_outage():
+                result = extract(shared.value, decode_task(data))
             done.add(result.listed)
             bad.add(len(result.errors))
             yield result
@@ -71,7 +73,8 @@ def _moments_of_parts(run: Storage, tasks: list[int]) -> Moments:
         return Moments.of(rows)
 
     for task in tasks:
-        table = read_features(run, task).table
+        with as_outage():
+            table = read_features(run, task).table
         if table.num_rows:
             waiting.append(vectors_of(table, "features"))
         if sum(map(len, waiting)) >= GRAM_ROWS:
@@ -91,9 +94,11 @@ def project_features(context: Any, run: Storage, model: PcaModel, tasks: int) ->
 
 
 def _project_part(run: Storage, model: PcaModel, task: int) -> str:
-    table = read_features(run, task).table
+    with as_outage():
+        table = read_features(run, task).table
     rows = vectors_of(table, "features").reshape(-1, FEATURES)
     projected = vector_table(table["path"].to_pylist(), table["label"].to_pylist(), "pca", model.project(rows))
     data = parquet_bytes(projected, dictionary=["label"])
-    run.write(pca_key(task), data)
+    with as_outage():
+        run.write(pca_key(task), data)
     return sha256(data)

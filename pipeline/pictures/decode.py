@@ -119,10 +119,3 @@ def _other_format(data: bytes) -> str:
         if accepts and (name not in FORMATS or isinstance(accepts, str)):
             return name
     return ""
-
-
-def read_failure(error: OSError) -> BadPictureError:
-    """The error row for a picture whose bytes could not be had."""
-    if isinstance(error, FileNotFoundError):
-        return BadPictureError(Reason.VANISHED, "listed, but no longer there")
-    return BadPictureError(Reason.UNREADABLE, error.strerror or str(error))

@@ -4,6 +4,7 @@ Below the pack's URI lie `shards/part-00000.parquet` ... with the columns `path`
 and `pack-index.parquet`, written last: which row group holds which picture. Without the index there is no pack.
 """
 
+import errno
 import io
 import json
 import re
@@ -20,7 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipeline.errors import InputError
+from pipeline.errors import InputError, StorageError
 from pipeline.storage.base import LISTING_SCHEMA, Storage, join
 from pipeline.storage.parquet import parquet_bytes, parquet_table
 from pipeline.storage.paths import check_key
@@ -39,6 +40,10 @@ class Pack:
 
     label: str
     shard_bytes: list[int]
+
+
+class NotPackedError(PermissionError):
+    """A picture that could not be read when the pack was made: so it stays."""
 
 
 @dataclass(frozen=True)
@@ -106,8 +111,12 @@ class PackedPictures:
         for batch in _read_index(self.storage).select(LISTING_SCHEMA.names).to_batches():
             yield batch.filter(pc.starts_with(batch["path"], prefix)).replace_schema_metadata()
 
-    def read(self, key: str) -> bytes:
-        """A picture, from the row group that holds it. Raises as `Storage.read`."""
+    def check_readable(self) -> None:
+        self.storage.check_readable()
+
+    def read(self, key: str, listed: int | None = None) -> bytes:
+        """A picture, from the row group that holds it. Raises as `Pictures.read`, and NotPackedError."""
+        del listed  # a range is as long as was asked, or tried again
         check_key(key)
         place = bisect_right(self.groups, key, key=lambda group: group.first_path) - 1
         if place < 0:
@@ -118,15 +127,22 @@ class PackedPictures:
             raise FileNotFoundError(2, "no such picture in the pack", key)
         data = pictures[key]
         if data is None:
-            raise PermissionError(13, "could not be read when it was packed", key)
+            raise NotPackedError(errno.EACCES, "could not be read when it was packed", key)
         return data
 
     def _read_group(self, group: RowGroup) -> dict[str, bytes | None]:
         key, size = shard_key(group.shard), self.pack.shard_bytes[group.shard]
-        shard = pa.PythonFile(_Ranges(self.storage, key, size), "r")
-        # Unbuffered, each column of the group is read by one request.
-        file = pq.ParquetFile(shard, metadata=_footer(self.storage, key, size), pre_buffer=False)
-        table = file.read_row_group(group.number, columns=["path", "bytes"], use_threads=False)
+        try:
+            shard = pa.PythonFile(_Ranges(self.storage, key, size), "r")
+            # Unbuffered, each column of the group is read by one request.
+            file = pq.ParquetFile(shard, metadata=_footer(self.storage, key, size), pre_buffer=False)
+            table = file.read_row_group(group.number, columns=["path", "bytes"], use_threads=False)
+        except StorageError:
+            raise
+        except (OSError, pa.ArrowException) as error:
+            # A shard is many pictures: gone, refused or broken, it is no single one's fault.
+            why = getattr(error, "strerror", None) or str(error)
+            raise StorageError(f"the pack's shard cannot be read ({why})", join(self.uri, key)) from error
         return dict(zip(table["path"].to_pylist(), table["bytes"].to_pylist(), strict=True))
 
 
@@ -139,10 +155,18 @@ def _check_shards(storage: Storage, pack: Pack) -> None:
         path: size for batch in storage.list(SHARDS) for path, size in zip(*batch.to_pydict().values(), strict=True)
     }
     for shard, size in enumerate(pack.shard_bytes):
-        if there.get(shard_key(shard)) != size:
+        # A list may be of a moment ago; the object itself is not.
+        if there.get(shard_key(shard)) != size and _size(storage, shard_key(shard)) != size:
             raise InputError(
                 f"{join(storage.uri, shard_key(shard))} is not as {INDEX_KEY} says; pack the pictures again."
             )
+
+
+def _size(storage: Storage, key: str) -> int | None:
+    try:
+        return storage.size(key)
+    except FileNotFoundError:
+        return None
 
 
 class _Ranges(io.RawIOBase):

@@ -11,11 +11,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.errors import InputError, StorageError
+from pipeline.errors import InputError
 from pipeline.parallel import run_ahead
-from pipeline.pictures.decode import BadPictureError, check_file
+from pipeline.pictures.decode import BadPictureError, Reason, check_file
 from pipeline.pictures.listing import all_pictures
 from pipeline.pictures.pack_reader import INDEX_KEY, INDEX_SCHEMA, SHARDS, Pack, encode_index, is_shard_key, shard_key
+from pipeline.pictures.reading import NotHadError, check_store, read_failure
 from pipeline.progress import Narrator
 from pipeline.storage.base import Pictures, Storage
 
@@ -29,13 +30,18 @@ SHARD_SCHEMA = pa.schema([("path", pa.string()), ("label", pa.string()), ("bytes
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture on its way into a shard: `data` is None where it could not be read."""
+    """A picture on its way into a shard: `data` is None where it could not be read, and `failure` says why."""
 
     path: str
     label: str
     size: int
     data: bytes | None
-    vanished: bool = False
+    failure: BadPictureError | None = None
+
+    @property
+    def has_vanished(self) -> bool:
+        """Whether it was gone when it was to be read."""
+        return self.failure is not None and self.failure.reason is Reason.VANISHED
 
 
 @dataclass
@@ -102,6 +108,7 @@ def _write_shards(
             written = 0
             for _, count in groups:
                 group = list(islice(reading, count))
+                _check_store(source, group)
                 written += _write_group(writer, group, packing, (shard, written))
                 done += count
                 report(done)
@@ -118,9 +125,14 @@ def _plan(sizes: "np.ndarray[tuple[int], np.dtype[np.int64]]") -> Iterator[tuple
     yield from zip(shards[firsts].tolist(), np.diff(np.r_[firsts, len(sizes)]).tolist(), strict=True)
 
 
+def _check_store(source: Pictures, group: list[Picture]) -> None:
+    not_had = [picture.failure for picture in group if isinstance(picture.failure, NotHadError)]
+    check_store(source, not_had, next((picture.path for picture in group if picture.data is not None), None))
+
+
 def _write_group(writer: pq.ParquetWriter, group: list[Picture], packing: Packing, place: tuple[int, int]) -> int:
     """Write a row group and its rows of the index; returns how many groups were written, 0 where all have vanished."""
-    kept = [picture for picture in group if not picture.vanished]
+    kept = [picture for picture in group if not picture.has_vanished]
     if not kept:
         return 0
     rows = [(picture.path, picture.label, picture.data) for picture in kept]
@@ -135,13 +147,11 @@ def _read(source: Pictures, row: tuple[str, str, int]) -> Picture:
     path, label, size = row
     try:
         check_file(size)
-        data = source.read(path)
-    except FileNotFoundError:
-        return Picture(path, label, size, None, vanished=True)
-    except StorageError:
-        raise
-    except (OSError, BadPictureError):
-        return Picture(path, label, size, None)
+        data = source.read(path, size)
+    except BadPictureError as error:
+        return Picture(path, label, size, None, error)
+    except OSError as error:
+        return Picture(path, label, size, None, read_failure(error))
     return Picture(path, label, len(data), data)
 
 

@@ -94,6 +94,8 @@ def _part_faults(run: Storage, record: RunRecord, inputs: pa.Table, model: PcaMo
 def _projection_faults(run: Storage, task: int, features: pa.Table, model: PcaModel) -> Iterator[str]:
     try:
         projected = read_pca(run, task)
+    except StorageError:
+        raise
     except (OSError, pa.ArrowException):
         yield f"{pca_key(task)} is no Parquet file."
         return

@@ -31,8 +31,14 @@ class Pictures(Protocol):
         Raises InputError where the folder or bucket cannot be listed.
         """
 
-    def read(self, key: str) -> bytes:
-        """The whole object. Raises FileNotFoundError, PermissionError or OSError."""
+    def read(self, key: str, listed: int | None = None) -> bytes:
+        """The whole object, of which `listed` bytes were listed: other bytes than these are asked about once more.
+
+        Raises FileNotFoundError or PermissionError for this object alone, StorageError where the store fails, OSError.
+        """
+
+    def check_readable(self) -> None:
+        """Raise InputError where objects cannot be listed here."""
 
 
 class Storage(Pictures, Protocol):
@@ -58,9 +64,6 @@ class Storage(Pictures, Protocol):
 
     def exists(self, key: str) -> bool:
         """Whether that object is there."""
-
-    def check_readable(self) -> None:
-        """Raise InputError where objects cannot be listed here."""
 
     def check_writable(self) -> None:
         """Raise InputError where objects cannot be written here."""

@@ -1,5 +1,6 @@
 """Pictures and results in folders of this machine."""
 
+import errno
 import os
 import stat
 import tempfile
@@ -13,7 +14,7 @@ from urllib.parse import unquote, urlparse
 
 import pyarrow as pa
 
-from pipeline.errors import InputError
+from pipeline.errors import DiskFullError, InputError
 from pipeline.storage.base import LISTING_SCHEMA
 from pipeline.storage.paths import open_below, path_below
 
@@ -22,6 +23,17 @@ def _refuse_closed(error: OSError) -> None:
     """A folder that may not be read would be left out without a word. Raises InputError; others may have vanished."""
     if isinstance(error, PermissionError):
         raise InputError(f"{error.filename} may not be read by this user; mend its permissions (chmod u+rx).")
+
+
+@contextmanager
+def full_disk_as_such(where: Path | str = "") -> Iterator[None]:
+    """Raises DiskFullError where the block finds no room on the disk, or its user's share of it used up."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise DiskFullError(str(where) or str(error.filename or "")) from error
+        raise
 
 
 # What this user keeps from others, asked before there are threads: asking is setting.
@@ -89,7 +101,8 @@ class LocalStorage:
         # A name that is no UTF-8 cannot stand in Parquet; escaped, it ends as an error row.
         return os.path.relpath(full, self.root).encode("utf-8", "backslashreplace").decode()
 
-    def read(self, key: str) -> bytes:
+    def read(self, key: str, listed: int | None = None) -> bytes:
+        del listed  # a file has no answer that could be cut short
         with self.open(key) as stream:
             return stream.read()
 
@@ -112,17 +125,18 @@ class LocalStorage:
     @contextmanager
     def writer(self, key: str) -> Iterator[IO[bytes]]:
         target = path_below(self.root, key)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        # Written beside the target and renamed: the name appears with the whole content or not at all.
-        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=".orchard-")
-        try:
-            with os.fdopen(handle, "wb") as stream:
-                yield stream
-            Path(temporary).chmod(0o666 & ~_umask)
-            Path(temporary).replace(target)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+        with full_disk_as_such(target):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            # Written beside the target and renamed: the name appears with the whole content or not at all.
+            handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=".orchard-")
+            try:
+                with os.fdopen(handle, "wb") as stream:
+                    yield stream
+                Path(temporary).chmod(0o666 & ~_umask)
+                Path(temporary).replace(target)
+            except BaseException:
+                Path(temporary).unlink(missing_ok=True)
+                raise
 
     def delete(self, key: str) -> None:
         path_below(self.root, key).unlink(missing_ok=True)

@@ -5,6 +5,7 @@ object's head before it gets it, and two to three times as fast as boto3, from t
 (benchmarks/s3_clients.md).
 """
 
+import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -16,8 +17,9 @@ from boto3.s3.transfer import TransferConfig
 
 from pipeline.errors import InputError, StorageError
 from pipeline.storage.base import LISTING_SCHEMA
+from pipeline.storage.local import full_disk_as_such
 from pipeline.storage.s3_connection import check_region, client, store
-from pipeline.storage.s3_errors import once, s3_errors_as_input_errors, trying
+from pipeline.storage.s3_errors import s3_errors_as_input_errors, trying
 
 # From this size on a file goes up in parts of this size, each tried again by itself.
 CHUNK_BYTES = 16 * 1024 * 1024
@@ -26,6 +28,9 @@ _LARGE_FILES = TransferConfig(multipart_threshold=CHUNK_BYTES, multipart_chunksi
 QUICK_BYTES = 256 * 1024
 # Under this name an upload leaves the content's MD5 in the object's metadata.
 MD5 = "md5"
+# What boto3 itself has tried again: once more, for credentials that were refused are then found anew, and for a large
+# upload whose end was done and denied.
+_BOTO3_TURNS = 2
 
 
 @dataclass(frozen=True)
@@ -85,8 +90,18 @@ class S3Storage:
             for page in client().get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=base + prefix):
                 yield [(entry["Key"][len(base) :], entry) for entry in page.get("Contents", ())]
 
-    def read(self, key: str) -> bytes:
-        return trying(self._uri(key), lambda: self._get(key))
+    def read(self, key: str, listed: int | None = None) -> bytes:
+        return trying(self._uri(key), lambda: self._get_whole(key, listed))
+
+    def _get_whole(self, key: str, listed: int | None) -> bytes:
+        """An answer that was cut short may say that it is whole: where the list does not agree, the object's head does.
+
+        Raises StorageError where neither does.
+        """
+        data = self._get(key)
+        if len(data) != listed and len(data) != (size := self._head(key)):
+            raise StorageError(f"{len(data)} bytes came of {size}", self._uri(key))
+        return data
 
     def _get(self, key: str) -> bytes:
         try:
@@ -119,7 +134,7 @@ class S3Storage:
 
     def remote(self, key: str) -> Remote:
         """Size and MD5 of an object, the MD5 as this project's upload left it or else as the server gives it."""
-        head = once(self._uri(key), lambda: client().head_object(**self._where(key)))
+        head = trying(self._uri(key), lambda: client().head_object(**self._where(key)), _BOTO3_TURNS)
         etag = head["ETag"].strip('"')
         # The ETag of an object that came in parts or is encrypted by a key of KMS is no MD5 of its content.
         plain = "-" not in etag and not head.get("ServerSideEncryption", "").startswith("aws:kms")
@@ -143,21 +158,25 @@ class S3Storage:
     @contextmanager
     def writer(self, key: str) -> Iterator[IO[bytes]]:
         # Written to a local file first: an upload that begins when the content is whole can be tried again.
-        with tempfile.TemporaryFile() as spool:
+        with full_disk_as_such(tempfile.gettempdir()), tempfile.TemporaryFile() as spool:
             yield spool
             spool.seek(0)
             self.send_file(key, spool, {})
 
     def send_file(self, key: str, file: IO[bytes], attributes: dict[str, str]) -> None:
         """A file as one PUT, or as one multipart upload where it is large; boto3 aborts that where it fails."""
-        where = self._where(key)
-        once(
-            self._uri(key),
-            lambda: client().upload_fileobj(file, *where.values(), ExtraArgs=_extra(attributes), Config=_LARGE_FILES),
-        )
+        where, extra = self._where(key), _extra(attributes)
+
+        def upload() -> None:
+            # boto3 closes what it has sent.
+            with os.fdopen(os.dup(file.fileno()), "rb") as again:
+                again.seek(0)
+                client().upload_fileobj(again, *where.values(), ExtraArgs=extra, Config=_LARGE_FILES)
+
+        trying(self._uri(key), upload, _BOTO3_TURNS)
 
     def delete(self, key: str) -> None:
-        once(self._uri(key), lambda: client().delete_object(**self._where(key)))
+        trying(self._uri(key), lambda: client().delete_object(**self._where(key)), _BOTO3_TURNS)
 
     def exists(self, key: str) -> bool:
         try:

@@ -1,7 +1,9 @@
 """How this process reaches S3: credentials, region and endpoint by AWS's own chain, connections made once and kept."""
 
 import os
+from datetime import timedelta
 from functools import lru_cache
+from threading import Lock
 from typing import Any
 
 import boto3
@@ -21,6 +23,9 @@ SILENCE_SECONDS = 20.0
 ATTEMPTS = 8
 METADATA_SECONDS = 2
 METADATA_ATTEMPTS = 5
+# How long obstore keeps what boto3 gave it, which looks after their expiry: unless told, 30 minutes, whatever that is.
+CREDENTIALS_KEPT = timedelta(minutes=1)
+_renewing = Lock()
 
 
 @lru_cache(maxsize=1)
@@ -66,7 +71,7 @@ def store(bucket: str) -> Any:
         **own,
         region=session().region_name or bucket_region(bucket) or DEFAULT_REGION,
         virtual_hosted_style_request=False,
-        credential_provider=Boto3CredentialProvider(session()),
+        credential_provider=Boto3CredentialProvider(session(), ttl=CREDENTIALS_KEPT),
         client_options={
             "allow_http": endpoint.startswith("http://"),
             "connect_timeout": "10s",
@@ -75,6 +80,17 @@ def store(bucket: str) -> Any:
         },
         retry_config={"max_retries": 0},
     )
+
+
+def renew(refused: Any) -> None:
+    """Find credentials anew where this session's were refused, unless another thread has done so since.
+
+    An instance's role has new ones five minutes before the old ones end, and boto3 may ask later than that.
+    """
+    with _renewing:
+        if session() is refused:
+            for kept in (session, client, store):
+                kept.cache_clear()
 
 
 @lru_cache(maxsize=8)

@@ -1,5 +1,7 @@
 """What goes wrong with S3: what is tried again, what becomes an error row, and what a sentence for a person."""
 
+import errno
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
@@ -16,12 +18,12 @@ from botocore.exceptions import (
     SSOError,
     TokenRetrievalError,
 )
-from obstore.exceptions import BaseError, PermissionDeniedError, UnauthenticatedError
+from obstore.exceptions import BaseError
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from pipeline.errors import InputError, StorageError
 from pipeline.storage import retries
-from pipeline.storage.s3_connection import ATTEMPTS
+from pipeline.storage.s3_connection import ATTEMPTS, renew, session
 
 LONGEST_PAUSE_SECONDS = 10.0
 
@@ -35,17 +37,42 @@ _NO_USABLE_CREDENTIALS = (
     SSOError,
     TokenRetrievalError,
 )
+# Refusals that say nothing of the object that was asked for: other credentials may be had a moment later,
+_OF_CREDENTIALS = {
+    "ExpiredToken": "the credentials have expired; get new ones",
+    "ExpiredTokenException": "the credentials have expired; get new ones",
+    "RequestExpired": "the credentials have expired, or this machine's clock is wrong",
+    "InvalidToken": "the session token is not valid; get new credentials",
+    "TokenRefreshRequired": "the session token is not valid; get new credentials",
+    "InvalidAccessKeyId": "the access key is not known there; get new credentials",
+    "InvalidClientTokenId": "the access key is not known there; get new credentials",
+    "SignatureDoesNotMatch": "the secret key is wrong",
+    "RequestTimeTooSkewed": "this machine's clock is wrong",
+}
+# and these are the bucket's or the account's, and an upload's that is gone.
+_OF_THE_STORE = {
+    "NoSuchUpload": "an upload is gone",
+    "AllAccessDisabled": "all access is disabled",
+    "AccountProblem": "there is a problem with the account",
+    "NotSignedUp": "the account is not signed up for S3",
+    "InvalidSecurity": "the credentials are not accepted",
+    "UnauthorizedAccess": "the account may not use this region",
+}
+# What obstore says of an answer: its status, and its body, in which a code stands.
+_ANSWER = re.compile(r".*Server returned non-2xx status code: (\d{3})(.*?)(?:\n\nDebug source:|$)", re.DOTALL)
+_CODE = re.compile(r"<Code>([A-Za-z0-9.]+)</Code>")
 
 
-def trying(uri: str, request: Callable[[], Result]) -> Result:
+def trying(uri: str, request: Callable[[], Result], turns: int = ATTEMPTS) -> Result:
     """The request's result, tried again with jittered exponential pauses where the server or the network fails.
 
-    Raises FileNotFoundError, PermissionError, or StorageError when the last attempt has failed, too.
+    `turns` is how often in all. Raises FileNotFoundError, PermissionError, or StorageError when the last turn has
+    failed, too.
     """
     attempts = Retrying(
         retry=retry_if_exception_type(StorageError),
         wait=wait_random_exponential(multiplier=0.2, max=LONGEST_PAUSE_SECONDS),
-        stop=stop_after_attempt(ATTEMPTS),
+        stop=stop_after_attempt(turns),
         before_sleep=lambda _: retries.add(),
         reraise=True,
     )
@@ -55,31 +82,47 @@ def trying(uri: str, request: Callable[[], Result]) -> Result:
 def once(uri: str, request: Callable[[], Result]) -> Result:
     """The request's result; what boto3 and obstore raise becomes one of the errors that `trying` names.
 
-    Raises InputError where there are no credentials to ask with.
+    Credentials that were refused are found anew before the next request. Raises InputError where there are none, or no
+    bucket.
     """
+    asking = session()
     try:
         return request()
     except StorageError:
         raise
     except (NoCredentialsError, *_NO_USABLE_CREDENTIALS) as error:
         raise InputError(f"{uri} cannot be reached: {_without_credentials(error)}.") from error
-    except FileNotFoundError as error:
-        raise FileNotFoundError(2, "no such object", uri) from error
-    except (PermissionDeniedError, UnauthenticatedError, PermissionError) as error:
-        raise PermissionError(13, "access denied by the bucket", uri) from error
-    except ClientError as error:
-        raise _of_boto3(error, uri) from error
-    except (BaseError, BotoCoreError, OSError) as error:
-        raise StorageError(f"S3 did not answer well in {ATTEMPTS} attempts ({_brief(error)})", uri) from error
+    except (BaseError, BotoCoreError, ClientError, OSError) as error:
+        status, code = _answer(error)
+        # The answer to a HEAD has no body, and so no code.
+        if code in _OF_CREDENTIALS or status == 401 or (status == 400 and not code):
+            renew(asking)
+        raise _failure(uri, status, code, _brief(error)) from error
 
 
-def _of_boto3(error: ClientError, uri: str) -> OSError:
-    code, status = error.response["Error"]["Code"], error.response["ResponseMetadata"]["HTTPStatusCode"]
+def _answer(error: Exception) -> tuple[int, str]:
+    """Status and code of the answer that was none; 0 and nothing where none came."""
+    if isinstance(error, ClientError):
+        code = str(error.response["Error"]["Code"])
+        return error.response["ResponseMetadata"]["HTTPStatusCode"], "" if code.isdigit() else code
+    if not (told := _ANSWER.match(str(error))):
+        return 404 if isinstance(error, FileNotFoundError) else 0, ""
+    found = _CODE.search(told[2])
+    return int(told[1]), found[1] if found else ""
+
+
+def _failure(uri: str, status: int, code: str, brief: str) -> Exception:
+    """The error of this object alone where it is gone or refused for itself; else the store's."""
+    if code == "NoSuchBucket":
+        return InputError(f"{uri} cannot be reached: {_CAUSES[code]}.")
+    if cause := _OF_CREDENTIALS.get(code) or _OF_THE_STORE.get(code):
+        return StorageError(f"S3 answered {code}: {cause}", uri)
     if status == 404:
-        return FileNotFoundError(2, "no such object", uri)
-    if status in (401, 403):
-        return PermissionError(13, "access denied by the bucket", uri)
-    return StorageError(f"S3 answered {code} in {ATTEMPTS} attempts", uri)
+        return FileNotFoundError(errno.ENOENT, "no such object", uri)
+    if status == 403:
+        is_plain = code in ("", "AccessDenied")
+        return PermissionError(errno.EACCES, "access denied by the bucket" + ("" if is_plain else f" ({code})"), uri)
+    return StorageError(f"S3 did not answer well in {ATTEMPTS} attempts ({code or brief})", uri)
 
 
 def _without_credentials(error: BotoCoreError) -> str:

@@ -4,7 +4,6 @@ A copy that stops is gone on with by starting it again: each file is there whole
 the same size and MD5 is not sent again. Nothing is ever deleted.
 """
 
-import errno
 import hashlib
 import mimetypes
 import time
@@ -15,7 +14,14 @@ from io import BufferedReader
 from itertools import count
 from pathlib import Path
 
-from pipeline.errors import IncompleteTransferError, InputError, OrchardError, RefusedKeysError, StorageError
+from pipeline.errors import (
+    DiskFullError,
+    IncompleteTransferError,
+    InputError,
+    OrchardError,
+    RefusedKeysError,
+    StorageError,
+)
 from pipeline.parallel import run_ahead
 from pipeline.progress import Narrator
 from pipeline.storage.base import NAMED, left_out_sentence, some_of
@@ -165,14 +171,14 @@ def _outcomes(copies: Iterable[Copy], one: Callable[[Copy], int | None]) -> Iter
 def _outcome(one: Callable[[Copy], int | None], failures: Iterator[int], copy: Copy) -> Outcome:
     try:
         return Outcome(copy.key, one(copy))
+    except DiskFullError:
+        raise
     except StorageError as error:
         # Raised here, what is on its way is waited for, and nothing comes after the sentence.
         if next(failures) >= FAILURES_BORNE:
             raise
         return Outcome(copy.key, None, str(error.strerror))
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise InputError("The disk is full; make room and start the same command again.") from error
         return Outcome(copy.key, None, error.strerror or str(error))
 
 
@@ -225,7 +231,7 @@ def _fetch(source: S3Storage, folder: LocalStorage, copy: Copy) -> int | None:
             if _is_object(source, copy, _md5_of(there)):
                 return None
     if copy.size < CHUNK_BYTES:
-        data = source.read(copy.key)
+        data = source.read(copy.key, copy.size)
         folder.write(copy.key, data)
         return len(data)
     return _fetch_large(source, folder, copy)

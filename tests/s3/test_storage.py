@@ -11,7 +11,7 @@ from pipeline.settings import RunSettings
 from pipeline.storage import retries
 from pipeline.storage.s3 import CHUNK_BYTES, QUICK_BYTES, S3Storage
 from tests.doubles.aws.double import AwsDouble
-from tests.doubles.aws.instance_metadata import instance_metadata
+from tests.doubles.aws.instance_metadata import Role, instance_metadata
 from tests.doubles.s3.faulty import Fault, FaultyS3
 from tests.doubles.s3.listing import key_of, listing_s3, size_of
 from tests.doubles.s3.server import S3Server
@@ -259,7 +259,7 @@ def test_the_role_of_an_instance_is_used_where_there_are_no_keys(
 ) -> None:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_EC2_METADATA_DISABLED"):
         monkeypatch.delenv(name)
-    with instance_metadata("AKIAROLE", "secret", late) as endpoint:
+    with instance_metadata(Role("AKIAROLE", "secret"), late) as endpoint:
         lead({"AWS_EC2_METADATA_SERVICE_ENDPOINT": endpoint, "AWS_ENDPOINT_URL": aws_double.endpoint_url})
         storage = S3Storage.at(f"s3://{moto_bucket}/pictures")
         storage.write("Apple/1.jpg", DATA)

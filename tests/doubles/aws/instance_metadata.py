@@ -4,6 +4,8 @@ import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler
 
 from tests.doubles.s3.serving import serving
@@ -15,26 +17,45 @@ TOKEN = "token-of-the-test"
 CREDENTIALS_PATH = "/latest/meta-data/iam/security-credentials/"
 
 
+@dataclass
+class Role:
+    """The keys that the role has at this moment, and how long they say that they last."""
+
+    access_key: str
+    secret_key: str
+    lasting: timedelta = timedelta(hours=6)
+
+    def credentials(self) -> str:
+        """As the service gives them."""
+        now = datetime.now(UTC)
+        return json.dumps(
+            {
+                "Code": "Success",
+                "Type": "AWS-HMAC",
+                "LastUpdated": _iso(now),
+                "AccessKeyId": self.access_key,
+                "SecretAccessKey": self.secret_key,
+                "Token": "session",
+                "Expiration": _iso(now + self.lasting),
+            }
+        )
+
+
+def _iso(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
 @contextmanager
-def instance_metadata(access_key: str, secret_key: str, late: int = 0) -> Iterator[str]:
-    """The endpoint of a service whose role has these keys; its first `late` answers come `LATE_SECONDS` late."""
+def instance_metadata(role: Role, late: int = 0) -> Iterator[str]:
+    """The endpoint of a service of an instance with this role; its first `late` answers come `LATE_SECONDS` late."""
     waits = [LATE_SECONDS] * late
-    credentials = {
-        "Code": "Success",
-        "Type": "AWS-HMAC",
-        "LastUpdated": "2026-01-01T00:00:00Z",
-        "AccessKeyId": access_key,
-        "SecretAccessKey": secret_key,
-        "Token": "session",
-        "Expiration": "2099-01-01T00:00:00Z",
-    }
-    answers = {CREDENTIALS_PATH: ROLE, CREDENTIALS_PATH + ROLE: json.dumps(credentials)}
 
     class Handler(BaseHTTPRequestHandler):
         def do_PUT(self) -> None:
             self._answer(TOKEN if self.path == "/latest/api/token" else None)
 
         def do_GET(self) -> None:
+            answers = {CREDENTIALS_PATH: ROLE, CREDENTIALS_PATH + ROLE: role.credentials()}
             self._answer(answers.get(self.path) if self.headers.get("x-aws-ec2-metadata-token") == TOKEN else None)
 
         def _answer(self, body: str | None) -> None:

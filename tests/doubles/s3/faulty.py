@@ -1,6 +1,7 @@
 """An S3 server that misbehaves on purpose: a proxy in front of the real one that spoils chosen requests."""
 
 import http.client
+import re
 import socket
 import struct
 import subprocess
@@ -14,6 +15,7 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from tests.doubles.aws.double import AwsDouble
 from tests.doubles.s3.server import S3Server
 
 ERROR_BODY = (
@@ -24,6 +26,7 @@ SLOW_PIECE, SLOW_BYTES_PER_SECOND = 100_000, 10_000_000
 # How long a test waits for what it has set up to happen, and how often it looks whether the process still lives.
 PATIENCE_SECONDS, LOOK_SECONDS = 120, 0.1
 HOP_HEADERS = {"connection", "transfer-encoding", "keep-alive"}
+_Answer = tuple[int, list[tuple[str, str]], bytes]
 # A part of a multipart upload, its beginning and its end are told apart by what stands after the question mark.
 OPERATIONS = {"uploads": "CREATE", "partNumber": "PART", "uploadId": "UPLOAD", "list-type": "LIST"}
 
@@ -47,8 +50,9 @@ class Fault:
     `kind` is one of: `status` (answer with `status` and `code`), `stall` (say nothing until the client leaves),
     `reset` (break the connection in mid-body), `truncate` (end the connection in good order, half the body missing),
     `unmeasured` (half the body, and no length given at all), `half` (take half of the request's body, pass it on,
-    break off), `lost` (do what is asked and break off before the answer), `slow` (take the request's body at 10 MB/s
-    and say that all is well).
+    break off), `lost` (do what is asked and break off before the answer), `untrue` (do what is asked, then answer with
+    `status` and `code`), `short` (half the body, and a length that agrees with it), `stale` (a list as it was asked for
+    before the fault), `slow` (take the request's body at 10 MB/s and say that all is well).
     """
 
     kind: str
@@ -103,12 +107,18 @@ class Gate:
 
 
 class FaultyS3:
-    """The proxy, for the time of a `with` block. `bucket_region`: the only region that signatures may name."""
+    """The proxy, for the time of a `with` block. `bucket_region`: the only region that signatures may name.
 
-    def __init__(self, upstream: S3Server, bucket_region: str | None = None) -> None:
+    `expired` are access keys that are refused, `asked_with` those that came, each once and in that order.
+    """
+
+    def __init__(self, upstream: S3Server | AwsDouble, bucket_region: str | None = None) -> None:
         self.upstream = upstream
         self.bucket_region = bucket_region
         self.seen: list[Seen] = []
+        self.expired: set[str] = set()
+        self.asked_with: list[str] = []
+        self._lists: dict[str, _Answer] = {}
         self._faults: list[Fault] = []
         self._gates: list[Gate] = []
         self._changed = threading.Condition()
@@ -170,6 +180,23 @@ class FaultyS3:
                 self.seen.append(Seen(operation, key, 0))
                 self._changed.notify_all()
         return found
+
+    def is_refused(self, authorization: str) -> bool:
+        """Whether the access key that signed has expired."""
+        found = re.search(r"Credential=([^/]+)/", authorization)
+        key = found[1] if found else ""
+        with self._changed:
+            if key not in self.asked_with:
+                self.asked_with.append(key)
+        return key in self.expired
+
+    def earlier_list(self, path: str) -> "_Answer | None":
+        """What was last answered to this list, if it was asked for."""
+        return self._lists.get(path)
+
+    def keep_list(self, path: str, answer: "_Answer") -> None:
+        """Remember an answer for a list that is to be stale."""
+        self._lists[path] = answer
 
     def count(self, operation: str, key: str = "") -> int:
         """Requests of this operation whose key holds `key`."""
@@ -239,12 +266,31 @@ class _Handler(BaseHTTPRequestHandler):
         if fault and fault.kind == "stall":
             self._note(operation, key, 0)
             return self._say_nothing()
-        if proxy.bucket_region and f"/{proxy.bucket_region}/s3/" not in self.headers.get("Authorization", ""):
-            self._note(operation, key, 301)
-            return self._refuse(301, "PermanentRedirect")
+        if refusal := self._refusal():
+            self._note(operation, key, refusal[0])
+            return self._refuse(*refusal)
+        return self._pass_on(operation, key, body, fault)
+
+    def _refusal(self) -> tuple[int, str] | None:
+        """Why whoever asks would be refused by a bucket that is well."""
+        proxy, signed = self.server.proxy, self.headers.get("Authorization", "")
+        if proxy.bucket_region and f"/{proxy.bucket_region}/s3/" not in signed:
+            return 301, "PermanentRedirect"
+        return (400, "ExpiredToken") if proxy.is_refused(signed) else None
+
+    def _pass_on(self, operation: str, key: str, body: bytes, fault: Fault | None) -> None:
+        proxy = self.server.proxy
+        if fault and fault.kind == "stale" and (kept := proxy.earlier_list(self.path)):
+            self._note(operation, key, kept[0])
+            return self._send(*kept, len(kept[2]))
         status, headers, answer = self._ask_upstream(body)
+        if operation == "LIST":
+            proxy.keep_list(self.path, (status, headers, answer))
+        if fault and fault.kind == "untrue":
+            self._note(operation, key, fault.status)
+            return self._refuse(fault.status, fault.code)
         self._note(operation, key, 0 if fault else status)
-        if fault:
+        if fault and fault.kind != "stale":
             return self._spoil(fault.kind, status, headers, answer)
         return self._send(status, headers, answer, len(answer))
 
@@ -313,6 +359,8 @@ class _Handler(BaseHTTPRequestHandler):
         half = answer[: len(answer) // 2]
         if kind == "lost":
             return self._break_off()
+        if kind == "short":
+            return self._send(status, headers, half, len(half))
         if kind == "unmeasured":
             self._send(status, headers, half, None)
             self.close_connection = True

@@ -1,5 +1,6 @@
 """pipeline.cli: what is refused before Spark starts, word for word."""
 
+import errno
 from pathlib import Path
 
 import pytest
@@ -174,3 +175,17 @@ def test_a_fault_of_our_own_shows_what_it_quotes_harmless_too(
     assert "RuntimeError: \\x1b[2Jgone" in said
     assert "Traceback" in said
     assert "\x1b" not in said
+
+
+def test_a_full_disk_is_no_fault_of_orchard_s_own(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device", "/tmp/spark")
+
+    monkeypatch.setitem(cli.COMMANDS, "check", full)
+    assert main(["check", str(tmp_path)]) == 22
+    assert capsys.readouterr().err == (
+        "orchard: /tmp/spark: the disk is full; make room and start the same command again "
+        "(a run goes on with --resume).\n"
+    )

@@ -1,13 +1,17 @@
 """pipeline.job.extract: one task without Spark, on a small network."""
 
+import errno
 import os
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from threading import Barrier, Semaphore
+from typing import NoReturn
 
 import numpy as np
 import pytest
 
+from pipeline.errors import StorageError
 from pipeline.job import extract as extracting
 from pipeline.job.extract import FeatureJob, FeatureTask, decode_task, encode_task, extract
 from pipeline.network.keras_model import Network
@@ -58,11 +62,54 @@ def test_a_picture_without_permission_becomes_an_error_row(job: FeatureJob, monk
     ]
 
 
-def _as_an_ordinary_user(storage: LocalStorage, key: str) -> bytes:
+def _as_an_ordinary_user(storage: LocalStorage, key: str, _listed: int | None = None) -> bytes:
     file = storage.root / key
     if not file.stat().st_mode & 0o444:
         raise PermissionError(13, "Permission denied")
     return file.read_bytes()
+
+
+def test_a_disk_that_fails_for_one_picture_fails_the_task_and_leaves_no_part(
+    job: FeatureJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = LocalStorage.read
+
+    def failing(storage: LocalStorage, key: str, listed: int | None = None) -> bytes:
+        if key == "1.jpg":
+            raise OSError(errno.EIO, "Input/output error", key)
+        return read(storage, key, listed)
+
+    monkeypatch.setattr(LocalStorage, "read", failing)
+    with pytest.raises(StorageError, match=r"1\.jpg: Input/output error"):
+        extract(job, task_of("0.jpg", "1.jpg", "2.jpg"))
+    assert not Path(job.run.uri).exists()
+
+
+def test_a_folder_that_goes_in_the_middle_of_a_task_makes_no_picture_vanish(
+    job: FeatureJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, done = LocalStorage.read, count(1)
+
+    def until_it_is_gone(storage: LocalStorage, key: str, listed: int | None = None) -> bytes:
+        if next(done) > 10:
+            raise FileNotFoundError(errno.ENOENT, "No such file or directory", key)
+        return read(storage, key, listed)
+
+    monkeypatch.setattr(LocalStorage, "read", until_it_is_gone)
+    with pytest.raises(StorageError, match="pictures could be read there, and now none can"):
+        extract(replace(job, fetches=1), task_of(*(f"{number}.jpg" for number in range(20))))
+    assert not Path(job.run.uri).exists()
+
+
+def test_a_resumed_task_does_not_take_an_outage_for_a_missing_part(
+    job: FeatureJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def silent(*_: object) -> NoReturn:
+        raise StorageError("S3 is silent", "s3://runs")
+
+    monkeypatch.setattr(LocalStorage, "read", silent)
+    with pytest.raises(StorageError, match="S3 is silent"):
+        extract(replace(job, resume=True), task_of("0.jpg"))
 
 
 def test_a_task_of_broken_pictures_writes_a_part_without_rows(job: FeatureJob) -> None:

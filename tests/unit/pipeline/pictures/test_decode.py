@@ -11,7 +11,7 @@ from PIL import EpsImagePlugin, Image, ImageFile
 
 from pipeline.pictures import decode as decoding
 from pipeline.pictures.bounds import MAX_FILE_BYTES, MAX_PIXELS
-from pipeline.pictures.decode import FORMATS, BadPictureError, Reason, check_file, decode, read_failure
+from pipeline.pictures.decode import FORMATS, BadPictureError, check_file, decode
 from tests.pictures import BROKEN, EPS, ODD, encoded
 
 
@@ -42,11 +42,6 @@ def test_a_broken_picture_is_refused_with_its_reason(name: str) -> None:
 def test_a_picture_cut_anywhere_is_a_bad_picture_and_no_other_error(form: str, length: int) -> None:
     with pytest.raises(BadPictureError):
         decode(encoded(form=form)[:length], 64)
-
-
-def test_a_file_that_is_gone_has_vanished_and_one_without_permission_is_unreadable() -> None:
-    assert read_failure(FileNotFoundError(2, "No such file")).reason is Reason.VANISHED
-    assert read_failure(PermissionError(13, "Permission denied")).reason is Reason.UNREADABLE
 
 
 def reason_of(data: bytes) -> tuple[str, str]:

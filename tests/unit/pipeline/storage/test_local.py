@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.errors import InputError
+from pipeline.errors import DiskFullError, InputError
 from pipeline.storage.base import left_out_sentence, split_parent
 from pipeline.storage.local import LocalStorage
 from pipeline.storage.opening import open_storage
@@ -44,6 +44,20 @@ def test_a_writer_that_fails_leaves_nothing_and_keeps_what_was_there(tmp_path: P
     with pytest.raises(RuntimeError), storage.writer("part") as stream:  # noqa: PT012  # the block is what is tested
         stream.write(b"half of the n")
         raise RuntimeError
+    assert storage.read("part") == b"old"
+    assert [path.name for path in tmp_path.iterdir()] == ["part"]
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
+def test_a_disk_that_is_full_is_told_as_such_and_keeps_what_was_there(tmp_path: Path, code: int) -> None:
+    storage = LocalStorage.at(str(tmp_path))
+    storage.write("part", b"old")
+    with pytest.raises(DiskFullError) as raised, storage.writer("part"):
+        raise OSError(code, os.strerror(code))
+    assert str(raised.value) == (
+        f"{tmp_path}/part: the disk is full; make room and start the same command again (a run goes on with --resume)."
+    )
+    assert raised.value.exit_code == 22
     assert storage.read("part") == b"old"
     assert [path.name for path in tmp_path.iterdir()] == ["part"]
 

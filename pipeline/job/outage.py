@@ -1,0 +1,38 @@
+"""A store's failure on its way from a worker's task to the exit code, past Spark, which hands on text alone."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from pipeline.errors import DiskFullError, InputError, OutageError, StorageError
+
+_TOLD = re.compile(
+    rf"^{StorageError.__module__}\.(?:{StorageError.__name__}|{DiskFullError.__name__}): (.+)$", re.MULTILINE
+)
+# In the words of the kernel, as Java hands them on: Spark's own files.
+_NO_ROOM = re.compile(r"No space left on device|Disk quota exceeded")
+
+
+@contextmanager
+def as_outage() -> Iterator[None]:
+    """Around a task: whatever of a store leaves it, is no picture's fault, and goes out as a StorageError."""
+    try:
+        yield
+    except StorageError:
+        raise
+    except InputError as error:  # credentials that are no longer to be had
+        raise StorageError(str(error).rstrip(".")) from error
+    except (FileNotFoundError, PermissionError) as error:
+        raise StorageError(error.strerror or str(error), error.filename or "") from error
+
+
+def outage_in(account: str) -> OutageError | None:
+    """The outage that Spark's account of a failed job tells of; None where something else made it fail."""
+    if told := _TOLD.findall(account):
+        return OutageError(told[-1])
+    if _NO_ROOM.search(account):
+        return OutageError(
+            "The disk of a host that the job runs on is full; make room there and start the same command again "
+            "(a run goes on with --resume)."
+        )
+    return None

@@ -1,0 +1,71 @@
+"""pipeline.job.outage: a store's failure finds its way past Spark."""
+
+import errno
+from typing import NoReturn
+
+import pytest
+
+from pipeline.errors import DiskFullError, InputError, OutageError, SparkError, StorageError
+from pipeline.job.outage import as_outage, outage_in
+from pipeline.job.session import run_job
+
+# As PySpark gives it, shortened.
+ACCOUNT = """An error occurred while calling z:org.apache.spark.api.python.PythonRDD.collectAndServe.
+: org.apache.spark.SparkException: Job aborted due to stage failure: Task 0 in stage 0.0 failed 4 times, most recent \
+failure: Lost task 0.3 in stage 0.0 (TID 3) (10.0.0.5 executor driver): org.apache.spark.api.python.PythonException: \
+Traceback (most recent call last):
+  File "extract.py", line 150, in _read_and_decode
+    return read_failure(error)
+{error}
+
+\tat org.apache.spark.api.python.BasePythonRunner$ReaderIterator.handlePythonException(PythonRunner.scala:581)
+Driver stacktrace:
+"""
+
+
+def account_of(error: Exception) -> str:
+    return ACCOUNT.format(error=f"{type(error).__module__}.{type(error).__qualname__}: {error}")
+
+
+@pytest.mark.parametrize("error", [StorageError("S3 is silent", "s3://a/b: odd.jpg"), DiskFullError("/data/part")])
+def test_a_task_s_last_word_on_the_store_is_the_command_s(error: StorageError) -> None:
+    outage = outage_in(account_of(error))
+    assert outage
+    assert (str(outage), outage.exit_code) == (str(error), 22)
+
+
+def test_a_name_with_a_line_s_end_does_not_cut_the_sentence() -> None:
+    error = StorageError("S3 is silent", "s3://a/two\nlines.jpg")
+    assert str(outage_in(account_of(error))) == str(error)
+
+
+def test_a_disk_that_is_full_for_spark_itself_is_told_as_such() -> None:
+    outage = outage_in("java.io.IOException: No space left on device\n\tat java.base/java.io.FileOutputStream")
+    assert outage
+    assert str(outage).startswith("The disk of a host that the job runs on is full; make room there")
+
+
+def test_another_failure_is_spark_s() -> None:
+    assert outage_in(account_of(ValueError("operands could not be broadcast"))) is None
+
+    def collect(error: Exception) -> NoReturn:
+        raise RuntimeError(account_of(error))
+
+    with pytest.raises(SparkError, match="operands could not be broadcast"):
+        run_job(None, lambda: collect(ValueError("operands could not be broadcast")))
+    with pytest.raises(OutageError, match="s3://a: S3 is silent; start the same command again later"):
+        run_job(None, lambda: collect(StorageError("S3 is silent", "s3://a")))
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (InputError("s3://a cannot be reached: there are no AWS credentials here."), "there are no AWS credentials"),
+        (PermissionError(errno.EACCES, "access denied by the bucket", "s3://a/part"), "s3://a/part: access denied"),
+        (FileNotFoundError(errno.ENOENT, "no such object", "s3://a/part"), "s3://a/part: no such object"),
+    ],
+    ids=["no credentials", "refused", "gone"],
+)
+def test_what_a_task_meets_beside_pictures_is_the_store_s(error: Exception, said: str) -> None:
+    with pytest.raises(StorageError, match=said), as_outage():
+        raise error
