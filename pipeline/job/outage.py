@@ -11,6 +11,7 @@ _TOLD = re.compile(
 )
 # In the words of the kernel, as Java hands them on: Spark's own files.
 _NO_ROOM = re.compile(r"No space left on device|Disk quota exceeded")
+_HOST = re.compile(r"\bLost task \S+ in stage \S+ \(TID \d+\) \((\S+) executor ")
 
 
 @contextmanager
@@ -31,8 +32,9 @@ def outage_in(account: str) -> OutageError | None:
     if told := _TOLD.findall(account):
         return OutageError(told[-1])
     if _NO_ROOM.search(account):
+        host = next((f" ({found})" for found in _HOST.findall(account)), "")
         return OutageError(
-            "The disk of a host that the job runs on is full; make room there and start the same command again "
+            f"The disk of a host that the job runs on is full{host}; make room there and start the same command again "
             "(a run goes on with --resume)."
         )
     return None
