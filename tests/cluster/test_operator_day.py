@@ -440,7 +440,7 @@ def test_a_run_outlives_a_split_between_master_and_workers(
         faults.split(master)
     try:
         # What is under way on the workers is written meanwhile: S3 hears both sides.
-        wait_until(lambda: operator.alive() == 0, "the master to miss its workers", 90)
+        wait_until(lambda: operator.alive() == 0, "the master to miss its workers", 120)
     finally:
         faults.heal_split(master)
     healed = time.monotonic()

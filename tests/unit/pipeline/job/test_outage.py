@@ -73,7 +73,7 @@ def test_what_a_task_meets_beside_pictures_is_the_store_s(error: Exception, said
 
 def test_the_host_whose_disk_is_full_is_named_where_spark_names_it() -> None:
     outage = outage_in(
-        "Job aborted due to stage failure: Task 1 in stage 1.0 failed 4 times, most recent failure: Lost task 1.3 in stage "
-        "1.0 (TID 20) (10.20.0.12 executor 1): java.io.IOException: No space left on device"
+        "Job aborted due to stage failure: Task 1 in stage 1.0 failed 4 times, most recent failure: Lost task 1.3 in "
+        "stage 1.0 (TID 20) (10.20.0.12 executor 1): java.io.IOException: No space left on device"
     )
     assert str(outage).startswith("The disk of a host that the job runs on is full (10.20.0.12); make room there")
