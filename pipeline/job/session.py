@@ -101,7 +101,7 @@ def _settings(master: str) -> dict[str, str]:
             "spark.executorEnv.PYTHONPATH": path,
         }
     else:
-        settings |= ELSEWHERE
+        pass
     return settings
 
 
