@@ -101,7 +101,7 @@ def _settings(master: str) -> dict[str, str]:
             "spark.executorEnv.PYTHONPATH": path,
         }
     else:
-        pass
+        settings |= ELSEWHERE
     return settings
 
 
