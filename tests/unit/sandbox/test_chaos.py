@@ -1,10 +1,13 @@
 """Chaos draws the same blows for a seed, strikes them at their parts, and sees what a run has lost."""
 
+import json
 import sys
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +16,14 @@ import pytest
 if sys.platform != "linux":
     pytest.skip("the sandbox is Linux's", allow_module_level=True)
 
+from tests.doubles.aws import server
 from tests.sandbox.chaos import invariant, schedule, trial
 from tests.sandbox.chaos.invariant import Outcome
 from tests.sandbox.chaos.schedule import Blow, Field, draw
 from tests.sandbox.chaos.trial import Trial
 from tests.sandbox.faults.catalogue import FAULTS
 from tests.sandbox.machine import SandboxError
+from tests.waiting import wait_until
 
 HOSTS = ["master", "worker-1", "worker-2"]
 EVERY = Field({name: fault.words for name, fault in FAULTS.items()}, HOSTS, ["c6i.2xlarge"])
@@ -191,3 +196,24 @@ def test_a_run_that_comes_to_no_end_is_said_to() -> None:
 
     with pytest.raises(SandboxError, match=r"^torn was not complete after 5 tries: chaos\.log says why\.$"):
         Trial(Hands(Never()), "torn", [], [], lambda _: None).endure()  # type: ignore[arg-type]
+
+
+def test_a_gate_holds_what_an_earlier_fault_would_have_struck() -> None:
+    application = server.FaultyApplication(lambda *_: [b"done"])
+    asked = {
+        "REQUEST_METHOD": "PUT",
+        "PATH_INFO": "/bucket/key",
+        "HTTP_AUTHORIZATION": "Credential=A/20260101/eu-west-1/s3/aws4_request",
+        "wsgi.input": BytesIO(),
+    }
+    for fault in ({"action": "s3:*"}, {"action": "s3:PUT *", "held": True}):
+        application._change_faults("POST", json.dumps(fault | {"times": 9}).encode())
+    answered: list[str] = []
+    call = threading.Thread(target=lambda: application(asked, lambda status, _: answered.append(status)), daemon=True)
+    call.start()
+    wait_until(lambda: application._waiting == 1, "the call to stand at the gate")
+    application._change_faults("PUT", b"")
+    assert [fault.held for fault in application._faults] == [True], "faults end, gates stay"
+    application._change_faults("PATCH", b"")
+    call.join(10)
+    assert answered == ["503 Fault"]
