@@ -30,7 +30,7 @@ def chaos(seed: int | None, seeds: int, data: str, weights: str) -> int:
     try:
         with live_cloud() as live:
             hands = hands_on(live)
-            print(f"Seed {first}" + (f" to {first + seeds - 1}" if seeds > 1 else "") + f"; {hands.log} has every word")
+            _say(f"Seed {first}" + (f" to {first + seeds - 1}" if seeds > 1 else "") + f"; {hands.log} has every word.")
             hands.must("up")
             hands.must("upload", f"--data={data or story.drawn(live.folder)}")
             hands.must("run", f"--run={CALM}", *words)
@@ -51,14 +51,14 @@ def _seed(hands: Hands, seed: int, words: Sequence[str], calm: invariant.Outcome
     lost = []
     for number, blows in enumerate(drawn, 1):
         run, began = f"seed-{seed}-{number}", time.monotonic()
-        print(f"{run}: {'; '.join(map(str, blows))}", flush=True)
+        _say(f"{run}: {'; '.join(map(str, blows))}")
         try:
             Trial(hands, run, words, blows, _say).endure()
             wrong = [*invariant.differences(invariant.outcome(hands, run), calm), *invariant.not_whole(hands, run)]
         except SandboxError as error:
             wrong = [str(error)]
         lost += [f"{run} (seed {seed}): {sentence}" for sentence in wrong]
-        print(f"  {'whole' if not wrong else ' '.join(wrong)} after {time.monotonic() - began:.0f} s", flush=True)
+        _say(f"  {'whole' if not wrong else ' '.join(wrong)} after {time.monotonic() - began:.0f} s")
         hands.mend()
     return lost
 

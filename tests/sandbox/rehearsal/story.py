@@ -7,7 +7,7 @@ import subprocess
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from pipeline.pictures.demo_pictures import draw_pictures
 from scripts import console
@@ -123,8 +123,9 @@ def begun(words: list[str], live: Live, output: IO[str] | None = None) -> subpro
     temporary = live.folder / "temporary"
     temporary.mkdir(exist_ok=True)
     variables = environment.outside(live.variables) | {"TMPDIR": str(temporary)}
-    errors = subprocess.STDOUT if output else None
-    return subprocess.Popen(words, cwd=ROOT, env=variables, stdout=output, stderr=errors, preexec_fn=join)
+    # Whose words nobody sees is asked nothing either.
+    quiet: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": output, "stderr": subprocess.STDOUT}
+    return subprocess.Popen(words, cwd=ROOT, env=variables, preexec_fn=join, **(quiet if output else {}))
 
 
 def _ended(command: subprocess.Popen[bytes]) -> int:
