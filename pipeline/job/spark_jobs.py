@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.job.extract import FeatureJob, FeatureTask, TaskResult, decode_task, encode_task, extract
-from pipeline.job.outage import as_outage
+from pipeline.job.outage import as_outage, broadcast
 from pipeline.job.session import run_job
 from pipeline.network.keras_model import FEATURES
 from pipeline.pca.fit import Moments, PcaModel
@@ -28,7 +28,7 @@ GRAM_ROWS = 2048
 def extract_features(context: Any, job: FeatureJob, inputs: pa.Table, on_progress: Report) -> list[TaskResult]:
     """Run every task of the list; `on_progress` hears how many pictures are accounted for so far, and how many bad."""
     tasks = encoded_tasks(inputs)
-    shared, done, bad = context.broadcast(job), context.accumulator(0), context.accumulator(0)
+    shared, done, bad = broadcast(context, job), context.accumulator(0), context.accumulator(0)
 
     def run_tasks(encoded: Iterable[bytes]) -> Iterable[TaskResult]:
         for data in encoded:
@@ -85,7 +85,7 @@ def _moments_of_parts(run: Storage, tasks: list[int]) -> Moments:
 def project_features(context: Any, run: Storage, model: PcaModel, tasks: int) -> list[str]:
     """Write the projection part of every task; returns the parts' SHA-256 in the tasks' order."""
     # As bytes: with encryption on, PySpark 4.3 cannot broadcast an array, whose pickle it measures by len().
-    shared = context.broadcast(pickle.dumps(model))
+    shared = broadcast(context, pickle.dumps(model))
     rdd = context.parallelize(range(tasks), tasks).map(
         lambda task: _project_part(run, pickle.loads(shared.value), task)  # noqa: S301  our own driver's
     )
