@@ -177,6 +177,9 @@ HOSTS ?= 3
 rehearse: .venv/.dev ## All of it on this machine, plan to down, without an account (DATA=folder WEIGHTS=file; Linux, root)
 	@$(SANDBOX) tools && $(SANDBOX) rehearse $(call given,DATA WEIGHTS)
 
+chaos: .venv/.dev ## Runs there under faults that a seed draws, and nothing lost (SEED=7 SEEDS=10 DATA WEIGHTS; Linux, root)
+	@$(SANDBOX) tools && $(SANDBOX) chaos $(call given,SEED SEEDS DATA WEIGHTS)
+
 recording: .venv/.dev ## Record docs/rehearsal.cast anew: a rehearsal as text (asciinema)
 	$(BIN)/asciinema rec --quiet --overwrite --idle-time-limit 2 --cols 110 --rows 40 --command '$(MAKE) --no-print-directory rehearse' docs/rehearsal.cast
 

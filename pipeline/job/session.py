@@ -26,6 +26,15 @@ TASK_ATTEMPTS = 4
 # Spark's own words for a Python worker that is gone, and for the task whose last attempt ended the job.
 _CRASHED = "Python worker exited unexpectedly"
 _LOST = re.compile(r"failed (\d+) times, most recent failure: Lost task \S+ in stage \S+ \(TID \d+\) \((\S+) ")
+# A host that fails whatever it is given, as one with a full disk does, is free at once and would have every attempt:
+# one of them is kept for another host. Stages are not kept from a host, for an outage of S3 is no host's fault.
+ELSEWHERE = {
+    "spark.excludeOnFailure.taskAndStage.enabled": "true",
+    "spark.excludeOnFailure.task.maxTaskAttemptsPerExecutor": str(TASK_ATTEMPTS - 1),
+    "spark.excludeOnFailure.task.maxTaskAttemptsPerNode": str(TASK_ATTEMPTS - 1),
+    "spark.excludeOnFailure.stage.maxFailedTasksPerExecutor": "1000000",
+    "spark.excludeOnFailure.stage.maxFailedExecutorsPerNode": "1000000",
+}
 
 
 def default_master() -> str:
@@ -97,6 +106,8 @@ def _settings(master: str) -> dict[str, str]:
             "spark.driver.bindAddress": "127.0.0.1",
             "spark.executorEnv.PYTHONPATH": path,
         }
+    else:
+        settings |= ELSEWHERE
     return settings
 
 

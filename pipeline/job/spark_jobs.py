@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.job.extract import FeatureJob, FeatureTask, TaskResult, check_processor, decode_task, encode_task, extract
-from pipeline.job.outage import as_outage
+from pipeline.job.outage import as_outage, broadcast
 from pipeline.job.session import run_job
 from pipeline.network.keras_model import FEATURES
 from pipeline.pca.fit import Moments, PcaModel
@@ -42,7 +42,7 @@ def extract_features(
     `look` is called now and then meanwhile, as in the other phases.
     """
     tasks = encoded_tasks(inputs)
-    shared, done, bad = context.broadcast(job), context.accumulator(0), context.accumulator(0)
+    shared, done, bad = broadcast(context, job), context.accumulator(0), context.accumulator(0)
 
     def run_tasks(encoded: Iterable[bytes]) -> Iterable[TaskResult]:
         for data in encoded:
@@ -110,7 +110,7 @@ def _moments_of_parts(run: Storage, tasks: list[int]) -> Moments:
 def project_features(context: Any, run: Storage, model: PcaModel, tasks: int, look: Look = nothing) -> list[str]:
     """Write the projection part of every task; returns the parts' SHA-256 in the tasks' order."""
     # As bytes: with encryption on, PySpark 4.3 cannot broadcast an array, whose pickle it measures by len().
-    shared = context.broadcast(pickle.dumps(model))
+    shared = broadcast(context, pickle.dumps(model))
     rdd = context.parallelize(range(tasks), tasks).map(
         lambda task: _project_part(run, pickle.loads(shared.value), task)  # noqa: S301  our own driver's
     )

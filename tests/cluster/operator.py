@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from scripts.tfvars import literal
 from tests.doubles.aws.double import ACCOUNT
@@ -117,15 +117,15 @@ class Operator:
         assert not check or done.code == 0, f"fab {' '.join(words)}: {done.text}\n{self.log()[-3000:]}"
         return done
 
-    def begin(self, *words: str, **environment: str) -> subprocess.Popen[str]:
-        """Type it and do not wait for its end. Nobody sits at its terminal."""
+    def begin(self, *words: str, output: IO[str] | None = None, **environment: str) -> subprocess.Popen[str]:
+        """Type it and do not wait for its end; both streams go to `output`. Nobody sits at its terminal."""
         return subprocess.Popen(
             [str(self.checkout / ".venv/bin/fab"), "-r", "scripts", *words],
             cwd=self.checkout,
             env=self._environment(environment),
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stdout=output or subprocess.PIPE,
+            stderr=subprocess.STDOUT if output else subprocess.PIPE,
             text=True,
             # Ctrl-C works at a terminal, though whoever started the tests may have been told to ignore it.
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),

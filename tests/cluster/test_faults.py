@@ -85,6 +85,18 @@ def test_the_link_goes_down_and_up(faults: Faults, host: Host, shell: Shell) -> 
     assert shell.must(host, "hostname") == host.container.guest.hostname
 
 
+def test_a_split_host_and_the_others_hear_nothing_of_each_other(
+    faults: Faults, cloud: Cloud, host: Host, launch: Launch, shell: Shell
+) -> None:
+    other = launch("other")
+    hear = f"timeout 2 bash -c 'exec 3<>/dev/tcp/{host.address}/22'"
+    faults.strike("split", "worker-1")
+    assert shell.run(other, hear).returncode == 124
+    faults.clear()
+    assert shell.run(other, hear).returncode == 0
+    cloud.aws.client("ec2").terminate_instances(InstanceIds=[other.name])
+
+
 def test_a_reboot_is_orderly(faults: Faults, host: Host, shell: Shell) -> None:
     before = shell.must(host, "cut -d' ' -f22 /proc/1/stat; sync; touch kept")
     faults.strike("reboot", "worker-1")

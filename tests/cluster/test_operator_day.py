@@ -4,6 +4,7 @@ The tests share one cluster and run in this order, after test_operator_begin.
 """
 
 import json
+import os
 import re
 import signal
 import socket
@@ -22,7 +23,12 @@ from tests.cluster import reference
 from tests.cluster.browser import chromium, keep_picture
 from tests.cluster.operator import MOST_EXPOSED, STATE_DIRECTORY, Operator
 from tests.conftest import Need
+from tests.sandbox.chaos import invariant, schedule
+from tests.sandbox.chaos.hands import Hands
+from tests.sandbox.chaos.session import reaching_s3
+from tests.sandbox.chaos.trial import Trial
 from tests.sandbox.faults import hosts as faults
+from tests.sandbox.faults.catalogue import FAULTS
 from tests.waiting import wait_until
 
 NOTEBOOK_SECONDS = 600
@@ -32,7 +38,9 @@ IN_SIGHT = ".jp-NotebookPanel:not(.lm-mod-hidden)"
 # A length of time and an amount, as they are printed, whatever this machine makes of them.
 SPAN, COST = r"(?:\d+ min )?\d+ s", r"(?:less than )?\d+\.\d\d USD"
 PART_SECONDS = 240
-FIRST, TORN, SPOT = "first", "torn", "taken"
+FIRST, TORN, SPOT, SPLIT, STORMY = "first", "torn", "taken", "split", "stormy"
+# Of chaos, what passes in seconds; `make chaos` has the rest, and other seeds.
+BRIEF, SEED = ("link-down", "oom", "reboot", "s3-errors", "s3-slow"), 18
 
 
 @pytest.fixture(scope="module")
@@ -447,6 +455,52 @@ def test_a_worker_that_aws_takes_back_hands_over_to_the_other(operator: Operator
     # It was a false alarm.
     leaving.metadata.withdraw_spot_interruption()
     wait_until(lambda: operator.alive() == 2, "the worker to be back", 60)
+
+
+def test_a_run_outlives_a_split_between_master_and_workers(
+    operator: Operator, words_of_run: list[str], local_run: Path, tmp_path: Path
+) -> None:
+    master = operator.host("master")
+    with parts_held(operator, SPLIT, after=2):
+        client = operator.begin(*words_of_run, f"--run={SPLIT}")
+        wait_until(lambda: len(keys(operator, f"runs/{SPLIT}/features/")) == 2, "two parts", PART_SECONDS)
+        faults.split(master)
+    try:
+        # What is under way on the workers is written meanwhile: S3 hears both sides.
+        wait_until(lambda: operator.alive() == 0, "the master to miss its workers", 120)
+    finally:
+        faults.heal_split(master)
+    healed = time.monotonic()
+    wait_until(lambda: operator.alive() == 2, "both workers to be back by themselves", 150)
+    print(f"after a split the workers are back within {time.monotonic() - healed:.0f} s")
+    said, errors = client.communicate(timeout=PART_SECONDS)
+    assert client.returncode == 0, said + errors
+    (folder := tmp_path / SPLIT).mkdir()
+    fetch_features(operator, SPLIT, folder)
+    reference.assert_equal_rows(folder, local_run, "features")
+
+
+def test_a_run_under_chaos_loses_nothing(operator: Operator, words_of_run: list[str], tmp_path: Path) -> None:
+    hands = Hands(
+        operator.cloud,
+        operator.bucket,
+        lambda words, log: operator.begin(*words, output=log),
+        reaching_s3(os.environ | operator.environment),
+        tmp_path / "chaos.log",
+    )
+    calm = invariant.outcome(hands, FIRST)
+    field = schedule.Field({name: FAULTS[name].words for name in BRIEF}, ["master", "worker-1", "worker-2"], [])
+    [blows] = schedule.draw(SEED, field, runs=1, parts=len(hands.written(FIRST)), longest=5)
+    struck = Trial(hands, STORMY, words_of_run[1:], blows).endure()
+    assert [one.blow for one in struck] == blows
+    assert invariant.differences(invariant.outcome(hands, STORMY), calm) == []
+    assert invariant.not_whole(hands, STORMY) == []
+    # A run that does lose something is seen to.
+    key = hands.written(STORMY)[0]
+    operator.cloud.aws.client("s3").delete_object(Bucket=operator.bucket, Key=key)
+    assert invariant.differences(invariant.outcome(hands, STORMY), calm)
+    assert invariant.not_whole(hands, STORMY)
+    hands.mend()
 
 
 def upgrade(operator: Operator) -> str:

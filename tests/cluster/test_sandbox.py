@@ -162,16 +162,22 @@ def test_a_rebooted_host_comes_back_with_its_disk_and_key(first: Host, shell: Sh
     assert first.host_key() == key
 
 
-def test_a_power_cut_ends_every_process_at_once(second: Host, shell: Shell) -> None:
+def test_a_power_cut_ends_every_process_at_once_and_nobody_is_told(second: Host, shell: Shell) -> None:
     init = second.container.init()
     assert init
-    faults.cut_power(second)
-    assert not is_alive(init)
-    with pytest.raises(OSError, match=UNREACHABLE):
+    with socket.create_connection((str(second.address), 22), 2) as link:
+        assert link.recv(100).startswith(b"SSH")
+        faults.cut_power(second)
+        assert not is_alive(init)
+        # Neither a goodbye nor a refusal: nothing is there that could say one.
+        with pytest.raises(TimeoutError):
+            link.recv(1)
+    with pytest.raises(OSError, match=r"timed out|No route to host"):
         socket.create_connection((str(second.address), 22), 1)
     second.start()
     second.wait_until_ready()
     assert shell.must(second, "hostname") == "second"
+    assert str(second.run.gateway) in shell.must(second, "ip route show default")
 
 
 def test_a_host_whose_link_is_down_is_out_of_reach_and_goes_on(second: Host, shell: Shell) -> None:
@@ -183,6 +189,22 @@ def test_a_host_whose_link_is_down_is_out_of_reach_and_goes_on(second: Host, she
     finally:
         faults.mend_link(second)
     wait_until(lambda: shell.run(second, "true").returncode == 0, "the host to be in reach again")
+
+
+def test_a_split_keeps_a_host_and_the_others_apart_both_ways_and_not_from_here(
+    sandbox: Sandbox, first: Host, second: Host, shell: Shell
+) -> None:
+    ask = "timeout 2 bash -c 'exec 3<>/dev/tcp/{}/22'"
+    faults.split(first)
+    try:
+        # Rules of its security groups that come later are below it.
+        first.allow(sandbox.plain_rules())
+        assert shell.run(first, ask.format(second.address)).returncode == 124
+        assert shell.run(second, ask.format(first.address)).returncode == 124
+        assert shell.run(first, ask.format(first.address)).returncode == 0
+    finally:
+        faults.heal_split(first)
+    assert shell.run(second, ask.format(first.address)).returncode == 0
 
 
 def test_a_rate_limit_slows_a_host_down(first: Host, second: Host, shell: Shell) -> None:

@@ -1,4 +1,4 @@
-"""The sandbox by hand: `python -m tests.sandbox up|down|cloud|rehearse|fault|tools`."""
+"""The sandbox by hand: `python -m tests.sandbox up|down|cloud|rehearse|chaos|fault|tools`."""
 
 import argparse
 import os
@@ -10,6 +10,7 @@ from typing import Any
 
 from scripts import console
 from tests.sandbox import handle, machine, runs, sweep
+from tests.sandbox.chaos import session
 from tests.sandbox.faults import catalogue
 from tests.sandbox.machine import SandboxError
 from tests.sandbox.rehearsal import control, server, story
@@ -81,6 +82,7 @@ def main() -> int:
         "cloud": cloud,
         "serve-cloud": server.serve,
         "rehearse": lambda: story.rehearse(given.data, given.weights),
+        "chaos": lambda: session.chaos(given.seed, given.seeds, given.data, given.weights),
         "fault": lambda: fault([given.name, *given.words]),
         "down": down,
         "tools": machine.install,
@@ -105,8 +107,12 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("cloud", help="start an AWS double with hosts behind it in the background")
     commands.add_parser("serve-cloud", help="start it and stay")
     rehearsing = commands.add_parser("rehearse", help="the README's commands on such a cloud, from plan to down")
-    rehearsing.add_argument("--data", default="", help="folder of pictures; drawn ones without")
-    rehearsing.add_argument("--weights", default="", help="file of weights; random ones without")
+    raging = commands.add_parser("chaos", help="runs on such a cloud under faults that a seed draws, and nothing lost")
+    raging.add_argument("--seed", type=int, default=None, help="the first seed; another each time without")
+    raging.add_argument("--seeds", type=int, default=1, help="how many, one after the other")
+    for story_of_one in (rehearsing, raging):
+        story_of_one.add_argument("--data", default="", help="folder of pictures; drawn ones without")
+        story_of_one.add_argument("--weights", default="", help="file of weights; random ones without")
     breaking = commands.add_parser("fault", help="let something happen to it: `fault list`")
     breaking.add_argument("name")
     # As they are: an offset of the clock may begin with a hyphen.

@@ -81,6 +81,7 @@ class Host:
 
     def start(self) -> None:
         """Switch the host on; it takes a moment until it answers (`wait_until_ready`)."""
+        network.set_power(self.run, self.name, on=True)
         self.container.start()
         if self.memory is not None:
             cgroups.limit_memory(self.cgroup, self.memory)
@@ -88,6 +89,7 @@ class Host:
     def stop(self) -> None:
         """Orderly power off. The disk stays."""
         self.container.stop()
+        network.set_power(self.run, self.name, on=False)
 
     def reboot(self) -> None:
         """Orderly power off, and on again."""
@@ -96,6 +98,8 @@ class Host:
 
     def cut_power(self) -> None:
         """As if the plug were pulled. The disk stays."""
+        # First: the kernel would say goodbye for every process that it kills.
+        network.set_power(self.run, self.name, on=False)
         self.container.cut_power()
 
     def destroy(self) -> None:

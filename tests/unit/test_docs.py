@@ -148,13 +148,24 @@ def test_the_page_of_settings_is_current() -> None:
     assert MADE.read_text() == settings.page(), "make docs writes it again"
 
 
-def test_every_test_that_the_security_model_names_is_there() -> None:
-    named = set(re.findall(r"`(test_\w+)`", (ROOT / "docs" / "security.md").read_text()))
+@pytest.mark.parametrize("page", ["security.md", "reliability.md"])
+def test_every_test_that_a_page_names_is_there(page: str) -> None:
+    named = set(re.findall(r"`(test_\w+)`", text_of(page)))
     there = {
         name for file in (ROOT / "tests").rglob("test_*.py") for name in re.findall(r"def (test_\w+)", file.read_text())
     }
     assert len(named) > 15
     assert named - there == set()
+
+
+def test_every_fault_of_the_page_on_reliability_has_its_five_answers_and_a_test() -> None:
+    rows = [line.strip("|").split(" | ") for line in text_of("reliability.md").splitlines() if line.startswith("| ")]
+    faults = [row for row in rows if row[0].strip() not in ("fault", "---")]
+    assert len(faults) > 15
+    for row in faults:
+        assert len(row) == 5, row
+        assert all(cell.strip() for cell in row), row
+        assert re.fullmatch(r" *`test_\w+`(, `test_\w+`)* *", row[-1]), row
 
 
 def test_the_prices_are_the_tables() -> None:

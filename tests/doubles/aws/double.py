@@ -150,6 +150,10 @@ class AwsDouble:
         finally:
             self._talk("PATCH", FAULTS_PATH)
 
+    def end_faults(self) -> None:
+        """No more faults; gates stay, and so does the list of calls."""
+        self._talk("PUT", FAULTS_PATH)
+
     def forget_faults(self) -> None:
         """No more faults; the list of calls starts anew."""
         self._talk("DELETE", FAULTS_PATH)

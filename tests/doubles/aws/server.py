@@ -76,7 +76,9 @@ class FaultyApplication:
         service, call = name_of_call(environ, body)
         with self._lock:
             self._calls.append(call)
-            fault = next((f for f in self._faults if f.strikes(call, body)), None)
+            # At a gate first: what is let through may fail all the same.
+            faults = sorted(self._faults, key=lambda f: not f.held)
+            fault = next((f for f in faults if f.strikes(call, body)), None)
         if fault and fault.held:
             self._wait_at(self._gate)
             # Who has gone away meanwhile has asked for nothing; who is still there asks again.
@@ -139,6 +141,8 @@ class FaultyApplication:
         with self._lock:
             if method == "POST":
                 self._faults.append(Fault(**json.loads(body)))
+            elif method == "PUT":
+                self._faults = [fault for fault in self._faults if fault.held]
             elif method == "PATCH":
                 self._open_gate()
             elif method == "DELETE":

@@ -52,7 +52,7 @@ class Faults:
 
     def clear(self) -> str:
         """End all of them, the latest first."""
-        self._cloud.aws.forget_faults()
+        self._cloud.aws.end_faults()
         while self._undo:
             self._undo.pop()()
         return "All faults are ended."
@@ -86,6 +86,12 @@ def _link_down(cloud: Cloud, name: str) -> Undo:
 
 def _link_up(cloud: Cloud, name: str) -> None:
     hosts.mend_link(cloud.host_called(name))
+
+
+def _split(cloud: Cloud, name: str) -> Undo:
+    host = cloud.host_called(name)
+    hosts.split(host)
+    return _while_there(cloud, host, lambda: hosts.heal_split(host))
 
 
 def _reboot(cloud: Cloud, name: str) -> None:
@@ -184,6 +190,7 @@ _ALL = (
     Fault("power-on", "HOST", "the plug is in again, and the host boots", _power_on),
     Fault("link-down", "HOST", "its network cable is out; the host goes on", _link_down),
     Fault("link-up", "HOST", "the cable is in again", _link_up),
+    Fault("split", "HOST", "it and the other hosts hear nothing of each other; S3 and SSH go on", _split),
     Fault("reboot", "HOST", "an orderly reboot", _reboot),
     Fault(
         "spot-notice", "HOST", "the metadata service says that AWS takes it in two minutes; it does not", _spot_notice

@@ -31,6 +31,16 @@ def mend_link(host: Host) -> None:
     network.set_link(host.run, host.address, up=True)
 
 
+def split(host: Host) -> None:
+    """Let the host and the other ones no longer hear each other, both ways; S3 and this machine hear both sides."""
+    firewall.split(host.run, host.name, host.address, apart=True)
+
+
+def heal_split(host: Host) -> None:
+    """Let them hear each other again."""
+    firewall.split(host.run, host.name, host.address, apart=False)
+
+
 @contextmanager
 def operator_offline(host: Host) -> Iterator[None]:
     """For the time of the block, nothing that this machine sends reaches the host's SSH; the hosts notice nothing."""

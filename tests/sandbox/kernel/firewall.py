@@ -13,6 +13,7 @@ from tests.sandbox.runs import Run
 
 FORWARDING = Path("/proc/sys/net/ipv4/ip_forward")
 GROUP_CHAINS = {"INPUT": "ORCH-IN", "OUTPUT": "ORCH-OUT"}
+SPLIT_CHAIN = "ORCH-SPLIT"
 
 
 @dataclass(frozen=True)
@@ -125,6 +126,22 @@ def drop_ssh_from(run: Run, host: str, peer: IPv4Address, dropped: bool) -> None
     """Swallow what this peer sends to the host's SSH, open connections' packets too, or no longer."""
     rule = ["INPUT", "-s", str(peer), "-p", "tcp", "--dport", "22", "-j", "DROP"]
     _iptables("-I" if dropped else "-D", *rule, namespace=network.namespace(run, host))
+
+
+def split(run: Run, host: str, address: IPv4Address, apart: bool) -> None:
+    """Swallow what passes between the host and the run's other ones, open connections' packets too, or no longer.
+
+    This machine, which is their S3 and the operator, hears both sides.
+    """
+    ours, space = f"{run.network}", network.namespace(run, host)
+    spared = [f"-s {address} -d {address}", f"-s {run.gateway}", f"-d {run.gateway}"]
+    lines = [f"-A {SPLIT_CHAIN} {peers} -j RETURN" for peers in spared]
+    lines += [f"-A {SPLIT_CHAIN} -s {ours} -d {ours} -j DROP"]
+    _restore(["*filter", f":{SPLIT_CHAIN} -", *(lines if apart else []), "COMMIT"], namespace=space)
+    there = _iptables("-S", namespace=space)
+    for hook in GROUP_CHAINS:
+        if f"-A {hook} -j {SPLIT_CHAIN}" not in there:
+            _iptables("-I", hook, "-j", SPLIT_CHAIN, namespace=space)
 
 
 def _belongs(rule: str, run: Run) -> bool:

@@ -88,6 +88,15 @@ def set_link(run: Run, address: IPv4Address, up: bool) -> None:
         kernel.link("set", index=_index(kernel, link_name(run, address)), state="up" if up else "down")
 
 
+def set_power(run: Run, host: str, on: bool) -> None:
+    """Let the host's own end of its cable be live or dead: who is switched off answers nothing, not even a refusal."""
+    with NetNS(namespace(run, host)) as inside:
+        inside.link("set", index=_index(inside, "eth0"), state="up" if on else "down")
+        if on:
+            # It went with the link.
+            inside.route("replace", dst="default", gateway=str(run.gateway))
+
+
 def limit_rate(run: Run, host: str, address: IPv4Address, bits_per_second: int | None) -> None:
     """Bound what the host sends and receives, each way; None: no bound. (netem may not be in the kernel; tbf is.)"""
     with IPRoute() as kernel, NetNS(namespace(run, host)) as inside:

@@ -7,6 +7,7 @@ import subprocess
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO, Any
 
 from pipeline.pictures.demo_pictures import draw_pictures
 from scripts import console
@@ -39,7 +40,7 @@ class Story:
         words = ["make", command, *self.given.get(command, [])]
         print(f"\n$ {shlex.join(words)}", flush=True)
         began = time.monotonic()
-        self.code = _ended(_begun(words, self.live))
+        self.code = _ended(begun(words, self.live))
         self.seconds[f"make {command}"] = time.monotonic() - began
 
     def left(self) -> list[str]:
@@ -56,7 +57,7 @@ def rehearse(data: str, weights: str) -> int:
     for given in filter(None, (data, weights)):
         if not Path(given).expanduser().exists():
             raise SandboxError(f"There is no {given}: name what exists.")
-    _end_as_with_ctrl_c()
+    end_as_with_ctrl_c()
     began = time.monotonic()
     run, left = None, []
     try:
@@ -64,7 +65,7 @@ def rehearse(data: str, weights: str) -> int:
             run = live.cloud.sandbox.run
             assert run
             story = Story(
-                live, {"upload": [f"DATA={data or _drawn(live.folder)}"], "run": [f"WEIGHTS={weights or 'random'}"]}
+                live, {"upload": [f"DATA={data or drawn(live.folder)}"], "run": [f"WEIGHTS={weights or 'random'}"]}
             )
             story.seconds["boot the cloud"] = time.monotonic() - began
             left = _tell(story)
@@ -100,14 +101,17 @@ def _said_of(left: list[str]) -> str:
     return f"Left: {', '.join(left)}." if left else "Nothing is left."
 
 
-def _drawn(folder: Path) -> str:
+def drawn(folder: Path) -> str:
     """Pictures in the cloud's own folder: of a killed rehearsal, they go with it."""
     draw_pictures(folder / "pictures")
     return str(folder / "pictures")
 
 
-def _begun(words: list[str], live: Live) -> subprocess.Popen[bytes]:
-    """The command, in a group that goes with the run: of a killed rehearsal, nothing works on."""
+def begun(words: list[str], live: Live, output: IO[str] | None = None) -> subprocess.Popen[bytes]:
+    """The command, in a group that goes with the run: of a killed rehearsal, nothing works on.
+
+    What it says goes to `output`, to where this process's own does without.
+    """
     assert live.cloud.sandbox.run
     groups = cgroups.create(f"{live.cloud.sandbox.run.name}-operator")
 
@@ -119,7 +123,9 @@ def _begun(words: list[str], live: Live) -> subprocess.Popen[bytes]:
     temporary = live.folder / "temporary"
     temporary.mkdir(exist_ok=True)
     variables = environment.outside(live.variables) | {"TMPDIR": str(temporary)}
-    return subprocess.Popen(words, cwd=ROOT, env=variables, preexec_fn=join)
+    # Whose words nobody sees is asked nothing either.
+    quiet: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": output, "stderr": subprocess.STDOUT}
+    return subprocess.Popen(words, cwd=ROOT, env=variables, preexec_fn=join, **(quiet if output else {}))
 
 
 def _ended(command: subprocess.Popen[bytes]) -> int:
@@ -136,7 +142,7 @@ def _ended(command: subprocess.Popen[bytes]) -> int:
         raise
 
 
-def _end_as_with_ctrl_c() -> None:
+def end_as_with_ctrl_c() -> None:
     """SIGTERM does what Ctrl-C does, in this process only: netlink calls fork some that are ended by it."""
     own = os.getpid()
 

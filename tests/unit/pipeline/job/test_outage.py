@@ -1,12 +1,15 @@
 """pipeline.job.outage: a store's failure finds its way past Spark."""
 
 import errno
+import shutil
+from pickle import PicklingError
+from types import SimpleNamespace
 from typing import NoReturn
 
 import pytest
 
-from pipeline.errors import DiskFullError, InputError, OutageError, SparkError, StorageError
-from pipeline.job.outage import as_outage, outage_in
+from pipeline.errors import DiskFullError, ExitCode, InputError, OrchardError, OutageError, SparkError, StorageError
+from pipeline.job.outage import as_outage, broadcast, outage_in
 from pipeline.job.session import run_job
 
 # As PySpark gives it, shortened.
@@ -69,3 +72,31 @@ def test_another_failure_is_spark_s() -> None:
 def test_what_a_task_meets_beside_pictures_is_the_store_s(error: Exception, said: str) -> None:
     with pytest.raises(StorageError, match=said), as_outage():
         raise error
+
+
+def test_the_host_whose_disk_is_full_is_named_where_spark_names_it() -> None:
+    outage = outage_in(
+        "Job aborted due to stage failure: Task 1 in stage 1.0 failed 4 times, most recent failure: Lost task 1.3 in "
+        "stage 1.0 (TID 20) (10.20.0.12 executor 1): java.io.IOException: No space left on device"
+    )
+    assert str(outage).startswith("The disk of a host that the job runs on is full (10.20.0.12); make room there")
+
+
+@pytest.mark.parametrize(
+    ("free", "code", "sentence"),
+    [
+        (3 << 20, ExitCode.STORAGE, "/scratch: the disk is full; make room"),
+        (1 << 40, ExitCode.SPARK, "Spark did not take what its tasks need (Connection reset by peer)"),
+    ],
+)
+def test_a_broadcast_for_which_the_driver_s_disk_has_no_room_is_told_as_such(
+    monkeypatch: pytest.MonkeyPatch, free: int, code: ExitCode, sentence: str
+) -> None:
+    def hangs_up(_: object) -> None:
+        raise PicklingError("Connection reset by peer")
+
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=free))
+    with pytest.raises(OrchardError) as raised:
+        broadcast(SimpleNamespace(broadcast=hangs_up, _temp_dir="/scratch"), b"job")
+    assert raised.value.exit_code == code
+    assert str(raised.value).startswith(sentence)
