@@ -31,7 +31,8 @@ def renewed(monkeypatch: pytest.MonkeyPatch) -> list[object]:
 
 def by_boto3(status: int, code: str) -> Exception:
     answer = {"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}}
-    return ClientError(answer, "GetObject")  # type: ignore[arg-type]
+    error: Exception = ClientError(answer, "GetObject")
+    return error
 
 
 def by_obstore(status: int, code: str, path: str = "pictures/1.jpg") -> Exception:
