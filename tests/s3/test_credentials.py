@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -31,8 +32,8 @@ def proxy(aws_double: AwsDouble) -> Iterator[FaultyS3]:
 
 @pytest.fixture
 def role() -> Role:
-    """An instance's role, whose keys are fresh."""
-    return Role("AKIAFIRST", "secret")
+    """An instance's role, whose keys say truly that they are about to end; boto3 puts that off on its own."""
+    return Role("AKIAFIRST", "secret", timedelta(minutes=4))
 
 
 @pytest.fixture

@@ -67,6 +67,15 @@ def test_a_large_file_whose_sending_is_denied_in_the_middle_is_there_and_whole(
     assert pictures.read("large.bin") == LARGE
 
 
+def test_a_large_file_whose_end_was_done_and_is_unknown_the_second_time_is_sent_again(
+    pictures: S3Storage, faulty_s3: FaultyS3
+) -> None:
+    unknown = Fault("status", operation="POST UPLOAD", status=404, code="NoSuchUpload")
+    with faulty_s3.spoiling(unknown), pictures.writer("large.bin") as stream:
+        stream.write(LARGE)
+    assert pictures.read("large.bin") == LARGE
+
+
 @pytest.mark.parametrize("denial", DENIALS, ids=["400", "500", "reset"])
 def test_a_deletion_that_was_done_and_is_denied_is_no_failure(
     pictures: S3Storage, faulty_s3: FaultyS3, denial: Fault
