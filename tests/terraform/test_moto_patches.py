@@ -69,3 +69,21 @@ def test_an_instance_that_is_started_again_was_launched_then(monkeypatch: pytest
         ec2.stop_instances(InstanceIds=[made])
         ec2.start_instances(InstanceIds=[made])
         assert launched() == later
+
+
+def test_a_type_that_takes_no_lane_to_its_disks_is_refused_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    monkeypatch.setattr(InstanceResponse, "run_instances", InstanceResponse.run_instances)
+    moto_patches.refuse_a_lane_to_disks_that_a_type_has_not()
+    with mock_aws():
+        ec2 = boto3.client("ec2", REGION)
+        one = {
+            "ImageId": ec2.describe_images(Owners=["amazon"])["Images"][0]["ImageId"],
+            "MinCount": 1,
+            "MaxCount": 1,
+        }
+        with pytest.raises(ec2.exceptions.ClientError, match="Unsupported"):
+            ec2.run_instances(**one, InstanceType="t2.xlarge", EbsOptimized=True)
+        assert ec2.run_instances(**one, InstanceType="t2.xlarge")["Instances"]
+        assert ec2.run_instances(**one, InstanceType="m6i.large", EbsOptimized=True)["Instances"]
