@@ -21,7 +21,7 @@ def test_a_hung_worker_s_task_is_given_up_and_done_again_to_bit_equal_features(
         "--no-report",
     )  # fmt: skip
     with bucket.proxy.gate("PUT", f"{RUN}/features/", after=1) as gate:
-        process = begin(*words, **bucket.environment, **{VARIABLE: "5"})
+        process = begin(*words, **bucket.environment, **{VARIABLE: "15"})
         gate.wait_until_reached(process)
         hung = workers_of(process)
         assert {score(worker) for worker in hung} == {SCORE}
@@ -40,7 +40,7 @@ def workers_of(command: Popen[str]) -> list[int]:
 
 
 def is_daemon(process: int) -> bool:
-    return b"pipeline.process.daemon" in Path(f"/proc/{process}/cmdline").read_bytes()
+    return b"\0-m\0pipeline.process.daemon\0" in Path(f"/proc/{process}/cmdline").read_bytes()
 
 
 def below(process: int) -> list[int]:
