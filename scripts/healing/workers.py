@@ -40,7 +40,8 @@ def make_anew(cluster: Cluster, gone: Sequence[Host], is_there: bool = False) ->
 
     Raises BusyError where Terraform would do more or less than that, and what Terraform, hosts and Ansible raise.
     """
-    planned = plan.plan_for(cluster.name, "", replacing=gone if is_there else (), alone=gone)
+    there = gone if is_there else ()
+    planned = plan.plan_for(cluster.name, "", replacing=[plan.address_of("aws_instance", h) for h in there], alone=gone)
     _refuse_anything_else(planned, gone)
     up.apply(cluster.name, planned, Unseen())
     host_keys.forget(cluster.known_hosts, gone)
