@@ -17,7 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pipeline.pictures.decode import MAX_BYTES, BadPictureError, decode
+from pipeline.pictures.bounds import MAX_BYTES
+from pipeline.pictures.decode import BadPictureError, decode
 from tests.job.fuzz.mutations import mutated, seeds
 
 SIDE = 64
