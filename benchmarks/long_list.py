@@ -42,9 +42,13 @@ class TimedList:
         yield from self._pictures.list(prefix)
         self.seconds = time.perf_counter() - started
 
-    def read(self, key: str) -> bytes:
+    def read(self, key: str, listed: int | None = None) -> bytes:
         """As Pictures.read."""
-        return self._pictures.read(key)
+        return self._pictures.read(key, listed)
+
+    def check_readable(self) -> None:
+        """As Pictures.check_readable."""
+        self._pictures.check_readable()
 
 
 def main() -> None:

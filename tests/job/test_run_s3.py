@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.doubles.s3.faulty import Fault
-from tests.job.conftest import SMALL, Bucket, Ended, FinishedRun, Orchard
+from tests.job.conftest import GOOD, SMALL, Bucket, Ended, FinishedRun, Orchard
 from tests.job.run_folders import assert_same_rows, fetched, record
 
 BUSY = 40
@@ -52,3 +52,22 @@ def test_the_report_has_thumbnails_from_s3(run_on_s3: Path) -> None:
 def test_check_reads_a_run_on_s3(run_on_s3: Path, bucket: Bucket, orchard: Orchard) -> None:
     uri = f"{bucket.uri}/runs/whole"
     assert orchard("check", uri, **bucket.environment) == Ended(0, f"{uri} is whole.\n", "")
+
+
+def test_a_bucket_that_is_closed_ends_the_run_with_22_and_it_goes_on_where_it_is_opened(
+    bucket: Bucket, orchard: Orchard, finished_run: FinishedRun, tmp_path: Path
+) -> None:
+    words = (
+        "run", "--images", f"{bucket.uri}/pictures", "--output", f"{bucket.uri}/runs", "--run-id", "closed", *SMALL,
+        "--no-report",
+    )  # fmt: skip
+    closed = Fault("status", key="pictures/", status=403, code="AccessDenied", after=GOOD // 2, times=9_999)
+    with bucket.proxy.spoiling(closed):
+        ended = orchard(*words, **bucket.environment)
+    sentence = ended.err.splitlines()[-1]
+    assert (ended.code, "Traceback" in ended.err) == (22, False), ended.err
+    assert sentence.startswith(f"orchard: {bucket.uri}/pictures: ")
+    assert sentence.endswith("; start the same command again later (a run goes on with --resume).")
+    resumed = orchard(*words, "--resume", **bucket.environment)
+    assert resumed.code == 0, resumed.err
+    assert_same_rows(fetched(bucket, "closed", orchard, tmp_path), finished_run.folder)

@@ -2,14 +2,14 @@
 
 import secrets
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from pipeline.errors import StorageError
 from pipeline.job.extract import FeatureJob, FeatureTask, extract
-from pipeline.network.keras_model import prepare_network
-from pipeline.network.weights import find_weights
+from pipeline.network.keras_model import FEATURES
 from pipeline.storage.local import LocalStorage
 from pipeline.storage.s3 import CHUNK_BYTES, S3Storage
 from tests.doubles.aws.double import AwsDouble
@@ -17,9 +17,10 @@ from tests.doubles.aws.instance_metadata import Role, instance_metadata
 from tests.doubles.s3.faulty import FaultyS3
 from tests.pictures import encoded
 from tests.s3.conftest import Lead, forget_connections
+from tests.unit.pipeline.without_spark import made_network
 
 # Far more than it takes until what obstore keeps is asked for again.
-READS = 2_000
+READS = 500
 
 
 @pytest.fixture(scope="module")
@@ -31,8 +32,8 @@ def proxy(aws_double: AwsDouble) -> Iterator[FaultyS3]:
 
 @pytest.fixture
 def role() -> Role:
-    """An instance's role, whose keys are fresh."""
-    return Role("AKIAFIRST", "secret")
+    """An instance's role, whose keys say truly that they are about to end; boto3 puts that off on its own."""
+    return Role("AKIAFIRST", "secret", timedelta(minutes=4))
 
 
 @pytest.fixture
@@ -62,7 +63,7 @@ def task() -> FeatureTask:
 
 @pytest.fixture
 def job(pictures: S3Storage, tmp_path: Path) -> FeatureJob:
-    network = prepare_network(find_weights("random"), "openvino", "f32", 32)
+    network = made_network(FEATURES, tmp_path)
     return FeatureJob(pictures, LocalStorage.at(str(tmp_path / "run")), network, resume=False)
 
 
@@ -126,9 +127,11 @@ def test_credentials_that_say_when_they_end_are_left_before_anybody_refuses_them
     (tmp_path / "config").write_text(f"[default]\ncredential_process = {program}\n")
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
     forget_connections()
+    pictures.read("0.jpg")
+    before = len(proxy.asked_with)
     for _ in range(READS):
         assert pictures.read("0.jpg", len(encoded())) == encoded()
-        if len(proxy.asked_with) > 1:
+        if len(proxy.asked_with) > before:
             break
     else:
         pytest.fail(f"{READS} reads later the first credentials were still in use")

@@ -45,7 +45,7 @@ class Seen:
 
 @dataclass
 class Fault:
-    """What is done to the next `times` requests of this operation whose key holds `key`.
+    """What is done to the next `times` requests of this operation whose key holds `key`, but for the first `after`.
 
     `kind` is one of: `status` (answer with `status` and `code`), `stall` (say nothing until the client leaves),
     `reset` (break the connection in mid-body), `truncate` (end the connection in good order, half the body missing),
@@ -61,11 +61,15 @@ class Fault:
     times: int = 1
     status: int = 503
     code: str = "SlowDown"
+    after: int = 0
     applied: int = field(default=0)
 
     def takes(self, operation: str, key: str) -> bool:
         """Whether this request is the fault's; counts it where it is."""
         if self.applied >= self.times or operation != self.operation or self.key not in key:
+            return False
+        if self.after:
+            self.after -= 1
             return False
         self.applied += 1
         return True

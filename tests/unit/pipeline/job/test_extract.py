@@ -6,7 +6,6 @@ from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from threading import Barrier, Semaphore
-from typing import NoReturn
 
 import numpy as np
 import pytest
@@ -104,10 +103,14 @@ def test_a_folder_that_goes_in_the_middle_of_a_task_makes_no_picture_vanish(
 def test_a_resumed_task_does_not_take_an_outage_for_a_missing_part(
     job: FeatureJob, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def silent(*_: object) -> NoReturn:
-        raise StorageError("S3 is silent", "s3://runs")
+    read = LocalStorage.read
 
-    monkeypatch.setattr(LocalStorage, "read", silent)
+    def silent_for_parts(storage: LocalStorage, key: str, listed: int | None = None) -> bytes:
+        if storage == job.run:
+            raise StorageError("S3 is silent", "s3://runs")
+        return read(storage, key, listed)
+
+    monkeypatch.setattr(LocalStorage, "read", silent_for_parts)
     with pytest.raises(StorageError, match="S3 is silent"):
         extract(replace(job, resume=True), task_of("0.jpg"))
 

@@ -2,6 +2,7 @@
 
 import errno
 import shutil
+import traceback
 from pickle import PicklingError
 from types import SimpleNamespace
 from typing import NoReturn
@@ -12,27 +13,27 @@ from pipeline.errors import DiskFullError, ExitCode, InputError, OrchardError, O
 from pipeline.job.outage import as_outage, broadcast, outage_in
 from pipeline.job.session import run_job
 
-# As PySpark gives it, shortened.
+# As PySpark gives it, shortened: a worker's traceback as Python prints it, within Java's words.
 ACCOUNT = """An error occurred while calling z:org.apache.spark.api.python.PythonRDD.collectAndServe.
 : org.apache.spark.SparkException: Job aborted due to stage failure: Task 0 in stage 0.0 failed 4 times, most recent \
 failure: Lost task 0.3 in stage 0.0 (TID 3) (10.0.0.5 executor driver): org.apache.spark.api.python.PythonException: \
-Traceback (most recent call last):
-  File "extract.py", line 150, in _read_and_decode
-    return read_failure(error)
-{error}
-
+{traceback}
 \tat org.apache.spark.api.python.BasePythonRunner$ReaderIterator.handlePythonException(PythonRunner.scala:581)
 Driver stacktrace:
 """
 
 
-def account_of(error: Exception) -> str:
-    return ACCOUNT.format(error=f"{type(error).__module__}.{type(error).__qualname__}: {error}")
+def account_of(error: Exception, cause: Exception | None = None) -> str:
+    """Of a task that this error ended."""
+    try:
+        raise error from cause
+    except type(error):
+        return ACCOUNT.format(traceback=traceback.format_exc())
 
 
 @pytest.mark.parametrize("error", [StorageError("S3 is silent", "s3://a/b: odd.jpg"), DiskFullError("/data/part")])
 def test_a_task_s_last_word_on_the_store_is_the_command_s(error: StorageError) -> None:
-    outage = outage_in(account_of(error))
+    outage = outage_in(account_of(error, StorageError("an earlier one", "s3://c")))
     assert outage
     assert (str(outage), outage.exit_code) == (str(error), 22)
 
