@@ -76,8 +76,8 @@ class FaultyApplication:
         service, call = name_of_call(environ, body)
         with self._lock:
             self._calls.append(call)
-            # At a gate first: what is let through may fail all the same.
-            faults = sorted(self._faults, key=lambda f: not f.held)
+            # What fails does not come to a gate; what is only late does.
+            faults = sorted(self._faults, key=lambda f: (not f.code, not f.held))
             fault = next((f for f in faults if f.strikes(call, body)), None)
         if fault and fault.held:
             self._wait_at(self._gate)

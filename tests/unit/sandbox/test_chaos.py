@@ -198,7 +198,7 @@ def test_a_run_that_comes_to_no_end_is_said_to() -> None:
         Trial(Hands(Never()), "torn", [], [], lambda _: None).endure()  # type: ignore[arg-type]
 
 
-def test_a_gate_holds_what_an_earlier_fault_would_have_struck() -> None:
+def test_a_gate_holds_what_is_only_late_and_counts_nothing_that_fails() -> None:
     application = server.FaultyApplication(lambda *_: [b"done"])
     asked = {
         "REQUEST_METHOD": "PUT",
@@ -209,6 +209,9 @@ def test_a_gate_holds_what_an_earlier_fault_would_have_struck() -> None:
     for fault in ({"action": "s3:*"}, {"action": "s3:PUT *", "held": True}):
         application._change_faults("POST", json.dumps(fault | {"times": 9}).encode())
     answered: list[str] = []
+    application._change_faults("POST", json.dumps({"action": "s3:*", "code": "SlowDown", "status": 500}).encode())
+    application(asked, lambda status, _: answered.append(status))
+    assert answered == ["500 Fault"]
     call = threading.Thread(target=lambda: application(asked, lambda status, _: answered.append(status)), daemon=True)
     call.start()
     wait_until(lambda: application._waiting == 1, "the call to stand at the gate")
@@ -216,4 +219,4 @@ def test_a_gate_holds_what_an_earlier_fault_would_have_struck() -> None:
     assert [fault.held for fault in application._faults] == [True], "faults end, gates stay"
     application._change_faults("PATCH", b"")
     call.join(10)
-    assert answered == ["503 Fault"]
+    assert answered == ["500 Fault", "503 Fault"]
