@@ -45,7 +45,7 @@ def compile_graph(network: Network, batch: int, **more: object) -> Any:
 
 def has_bf16() -> bool:
     """Whether this machine's processor computes at bf16."""
-    return "BF16" in import_openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return bool("BF16" in import_openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
 
 
 class OpenVinoEngine:

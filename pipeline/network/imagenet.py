@@ -129,5 +129,4 @@ def answer_of(model: Any) -> NDArray[np.float64]:
 def _pattern() -> NDArray[np.float32]:
     """Stripes of all colours: float32 (224, 224, 3) in -1..1."""
     row, column, channel = np.indices((IMAGENET_PIXELS, IMAGENET_PIXELS, 3))
-    stripes: NDArray[np.float64] = (row * 7 + column * 13 + channel * 101) % 256 / 127.5 - 1
-    return stripes.astype(np.float32)
+    return np.asarray((row * 7 + column * 13 + channel * 101) % 256 / 127.5 - 1, np.float32)

@@ -39,8 +39,8 @@ def read_inputs(run: Storage) -> tuple[pa.Table, dict[str, Any]]:
 
 def processor_of(inputs: pa.Table) -> str:
     """The processor that the run of this list was begun on; empty where it may be any."""
-    known: bytes = (inputs.schema.metadata or {}).get(_PROCESSOR, b"")
-    return known.decode()
+    name: bytes = (inputs.schema.metadata or {}).get(_PROCESSOR, b"")
+    return name.decode()
 
 
 def count_attempt(run: Storage) -> int:

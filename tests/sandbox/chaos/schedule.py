@@ -8,7 +8,7 @@ from random import Random
 # They take others back, which chaos does itself.
 MENDERS = frozenset({"power-on", "link-up"})
 # What AWS takes back is never a master: that one is no spot instance.
-SPOT = frozenset({"spot-loss", "spot-notice"})
+SPOT = frozenset({"rebalance", "spot-loss", "spot-notice"})
 LOST_FOR_GOOD = "spot-loss"
 SECONDS = (5, 15, 30, 60, 90)
 VALUES = {"RATE": ("0.1", "0.3", "0.5"), "+2h": ("+2h", "-30m")}

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -28,7 +29,7 @@ def look(monkeypatch: pytest.MonkeyPatch, *heard: bytes | None) -> list[float | 
     coming = iter(heard)
     now: list[bytes] = []
 
-    def select(*asked: object) -> tuple[list[int], list[int], list[int]]:
+    def select(*asked: Any) -> tuple[list[int], list[int], list[int]]:
         waited.append(asked[3])
         word = next(coming)
         now[:] = [] if word is None else [word]
