@@ -85,8 +85,9 @@ def once(uri: str, request: Callable[[], Result]) -> Result:
     Credentials that were refused are found anew before the next request. Raises InputError where there are none, or no
     bucket.
     """
-    asking = session()
+    asking = None
     try:
+        asking = session()
         return request()
     except StorageError:
         raise

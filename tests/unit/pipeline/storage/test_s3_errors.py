@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import NoReturn
 
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, ProfileNotFound
 from obstore.exceptions import GenericError, PermissionDeniedError
 
 from pipeline.errors import InputError, StorageError
@@ -104,6 +104,15 @@ def test_a_head_that_is_refused_without_a_code_has_credentials_found_anew(renewe
     with pytest.raises(StorageError):
         once(URI, lambda: failing(by_boto3(400, "400")))
     assert len(renewed) == 1
+
+
+def test_a_profile_that_is_nowhere_is_told_in_a_sentence(
+    renewed: list[object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(s3_errors, "session", lambda: failing(ProfileNotFound(profile="nope")))
+    with pytest.raises(InputError, match=r"1\.jpg cannot be reached: The config profile \(nope\) could not be found; check"):
+        once(URI, lambda: None)
+    assert not renewed
 
 
 def test_a_name_cannot_pass_for_an_answer() -> None:
