@@ -29,6 +29,10 @@ class InputError(OrchardError):
     exit_code = ExitCode.INPUT
 
 
+class UnreachableError(InputError):
+    """A store that nobody can ask as things are: there are no credentials, or no such bucket."""
+
+
 class TooManyBadPicturesError(OrchardError):
     """More pictures than `--max-bad` allows could not be read; the run folder is kept."""
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from pipeline.errors import DiskFullError, InputError, OutageError, SparkError, StorageError
+from pipeline.errors import DiskFullError, OutageError, SparkError, StorageError, UnreachableError
 
 _TOLD = re.compile(
     rf"^{StorageError.__module__}\.(?:{StorageError.__name__}|{DiskFullError.__name__}): (.+)$", re.MULTILINE
@@ -20,12 +20,15 @@ ROOM = 64 << 20
 
 @contextmanager
 def as_outage() -> Iterator[None]:
-    """Around a task: whatever of a store leaves it, is no picture's fault, and goes out as a StorageError."""
+    """Around a task: whatever of a store leaves it, is no picture's fault, and goes out as a StorageError.
+
+    Other errors go out as they are.
+    """
     try:
         yield
     except StorageError:
         raise
-    except InputError as error:  # credentials that are no longer to be had
+    except UnreachableError as error:  # credentials, say, that are no longer to be had
         raise StorageError(str(error).rstrip(".")) from error
     except (FileNotFoundError, PermissionError) as error:
         raise StorageError(error.strerror or str(error), error.filename or "") from error

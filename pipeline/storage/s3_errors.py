@@ -21,7 +21,7 @@ from botocore.exceptions import (
 from obstore.exceptions import BaseError
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
-from pipeline.errors import InputError, StorageError
+from pipeline.errors import InputError, StorageError, UnreachableError
 from pipeline.storage import retries
 from pipeline.storage.s3_connection import ATTEMPTS, renew, session
 
@@ -82,8 +82,8 @@ def trying(uri: str, request: Callable[[], Result], turns: int = ATTEMPTS) -> Re
 def once(uri: str, request: Callable[[], Result]) -> Result:
     """The request's result; what boto3 and obstore raise becomes one of the errors that `trying` names.
 
-    Credentials that were refused are found anew before the next request. Raises InputError where there are none, or no
-    bucket.
+    Credentials that were refused are found anew before the next request. Raises UnreachableError where there are
+    none, or no bucket.
     """
     asking = None
     try:
@@ -92,7 +92,7 @@ def once(uri: str, request: Callable[[], Result]) -> Result:
     except StorageError:
         raise
     except (NoCredentialsError, *_NO_USABLE_CREDENTIALS) as error:
-        raise InputError(f"{uri} cannot be reached: {_without_credentials(error)}.") from error
+        raise UnreachableError(f"{uri} cannot be reached: {_without_credentials(error)}.") from error
     except (BaseError, BotoCoreError, ClientError, OSError) as error:
         status, code = _answer(error)
         # The answer to a HEAD has no body, and so no code.
@@ -115,7 +115,7 @@ def _answer(error: Exception) -> tuple[int, str]:
 def _failure(uri: str, status: int, code: str, brief: str) -> Exception:
     """The error of this object alone where it is gone or refused for itself; else the store's."""
     if code == "NoSuchBucket":
-        return InputError(f"{uri} cannot be reached: {_CAUSES[code]}.")
+        return UnreachableError(f"{uri} cannot be reached: {_CAUSES[code]}.")
     if cause := _OF_CREDENTIALS.get(code) or _OF_THE_STORE.get(code):
         return StorageError(f"S3 answered {code}: {cause}", uri)
     if status == 404:

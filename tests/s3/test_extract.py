@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.errors import InputError, StorageError
+from pipeline.errors import StorageError, UnreachableError
 from pipeline.job.extract import FeatureJob, FeatureTask, extract
 from pipeline.network.keras_model import FEATURES
 from pipeline.run_folder.parts import read_features
@@ -89,6 +89,9 @@ def test_a_bucket_that_is_closed_in_the_middle_of_a_task_fails_it(job: FeatureJo
 
 
 def test_a_bucket_that_is_gone_fails_the_task(job: FeatureJob, faulty_s3: FaultyS3) -> None:
-    with faulty_s3.spoiling(refused(".jpg", "NoSuchBucket", 404)), pytest.raises(InputError, match="no such bucket"):
+    with (
+        faulty_s3.spoiling(refused(".jpg", "NoSuchBucket", 404)),
+        pytest.raises(UnreachableError, match="no such bucket"),
+    ):
         extract(job, task_of("0.jpg", "1.jpg"))
     assert not Path(job.run.uri).exists()

@@ -9,7 +9,16 @@ from typing import NoReturn
 
 import pytest
 
-from pipeline.errors import DiskFullError, ExitCode, InputError, OrchardError, OutageError, SparkError, StorageError
+from pipeline.errors import (
+    DiskFullError,
+    ExitCode,
+    InputError,
+    OrchardError,
+    OutageError,
+    SparkError,
+    StorageError,
+    UnreachableError,
+)
 from pipeline.job.outage import as_outage, broadcast, outage_in
 from pipeline.job.session import run_job
 
@@ -64,7 +73,7 @@ def test_another_failure_is_spark_s() -> None:
 @pytest.mark.parametrize(
     ("error", "said"),
     [
-        (InputError("s3://a cannot be reached: there are no AWS credentials here."), "there are no AWS credentials"),
+        (UnreachableError("s3://a cannot be reached: there are no AWS credentials."), "there are no AWS credentials"),
         (PermissionError(errno.EACCES, "access denied by the bucket", "s3://a/part"), "s3://a/part: access denied"),
         (FileNotFoundError(errno.ENOENT, "no such object", "s3://a/part"), "s3://a/part: no such object"),
     ],
@@ -73,6 +82,11 @@ def test_another_failure_is_spark_s() -> None:
 def test_what_a_task_meets_beside_pictures_is_the_store_s(error: Exception, said: str) -> None:
     with pytest.raises(StorageError, match=said), as_outage():
         raise error
+
+
+def test_what_a_worker_cannot_do_is_no_failure_of_the_store() -> None:
+    with pytest.raises(InputError, match="has no bf16 arithmetic"), as_outage():
+        raise InputError("The processor of worker-2 has no bf16 arithmetic; take f32 as precision.")
 
 
 def test_the_host_whose_disk_is_full_is_named_where_spark_names_it() -> None:

@@ -7,7 +7,7 @@ import pytest
 from botocore.exceptions import ClientError, ProfileNotFound
 from obstore.exceptions import GenericError, PermissionDeniedError
 
-from pipeline.errors import InputError, StorageError
+from pipeline.errors import StorageError, UnreachableError
 from pipeline.storage import s3_errors
 from pipeline.storage.s3_errors import once
 
@@ -96,7 +96,7 @@ def test_a_refused_or_a_missing_object_is_that_object_s_own(by: Refusal, renewed
 
 @BOTH
 def test_a_bucket_that_is_gone_is_none_of_its_objects(by: Refusal) -> None:
-    with pytest.raises(InputError, match=r"1\.jpg cannot be reached: there is no such bucket; check the name\."):
+    with pytest.raises(UnreachableError, match=r"1\.jpg cannot be reached: there is no such bucket; check the name\."):
         once(URI, lambda: failing(by(404, "NoSuchBucket")))
 
 
@@ -110,7 +110,9 @@ def test_a_profile_that_is_nowhere_is_told_in_a_sentence(
     renewed: list[object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(s3_errors, "session", lambda: failing(ProfileNotFound(profile="nope")))
-    with pytest.raises(InputError, match=r"1\.jpg cannot be reached: The config profile \(nope\) could not be found; check"):
+    with pytest.raises(
+        UnreachableError, match=r"1\.jpg cannot be reached: The config profile \(nope\) could not be found; check"
+    ):
         once(URI, lambda: None)
     assert not renewed
 
