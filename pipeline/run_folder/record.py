@@ -92,5 +92,9 @@ def cpu_name() -> str:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
         return platform.processor() or platform.machine()
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
+    first: dict[str, str] = {}
+    for name, _, value in (line.partition(":") for line in lines):
+        first.setdefault(name.strip(), value.strip())
+    # Where the kernel gives no name, as on ARM, it gives numbers: without them every Graviton would be the same.
+    numbers = [first[name] for name in ("CPU implementer", "CPU part") if name in first]
+    return first.get("model name") or " ".join([platform.machine(), *numbers])
