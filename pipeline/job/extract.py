@@ -38,7 +38,10 @@ _NOT_READ = {Reason.UNREADABLE, Reason.VANISHED, Reason.TOO_LARGE}
 
 @dataclass(frozen=True)
 class FeatureJob:
-    """What all tasks of a run share. `processor` is the only one that may do them, where that is not all the same."""
+    """What all tasks of a run share. `processor` is the only one that may do them, where that is not all the same.
+
+    `witnesses` are pictures from all over the list, to be tried where none of a task's can be had.
+    """
 
     images: Pictures
     run: Storage
@@ -46,6 +49,7 @@ class FeatureJob:
     resume: bool
     fetches: int = RunOptions.fetches
     processor: str = ""
+    witnesses: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -149,7 +153,7 @@ def _check_store(job: FeatureJob, task: FeatureTask, featured: Featured) -> None
     # What was read and is no picture is as good a witness as one that is.
     read = (row for row, bad in featured.bad.items() if bad.reason not in _NOT_READ)
     witness = next((task.paths[row] for row in (*featured.kept[-1:], *read)), None)
-    check_store(job.images, not_had, witness)
+    check_store(job.images, not_had, witness, job.witnesses)
 
 
 def _read_ahead(job: FeatureJob, task: FeatureTask) -> Iterator[Decoded]:

@@ -22,6 +22,7 @@ from pipeline.job.request import RunRequest, complete_record, open_run_folder, s
 from pipeline.job.session import check_master
 from pipeline.pictures.listing import plan_tasks
 from pipeline.pictures.opening import open_pictures
+from pipeline.pictures.reading import witnesses
 from pipeline.progress import Narrator
 from pipeline.run_folder.layout import ERRORS_KEY
 from pipeline.run_folder.outputs import count_attempt, processor_of, write_inputs
@@ -52,7 +53,9 @@ def run(request: RunRequest, narrator: Narrator) -> RunRecord:
             inputs = stored
             check_same(request.run_id, processor_of(inputs), processor)
         options = request.options
-        job = FeatureJob(images, folder, preparation.network, options.resume, options.fetches, processor)
+        job = FeatureJob(
+            images, folder, preparation.network, options.resume, options.fetches, processor, witnesses(inputs)
+        )
         watch = loss_watch(session.context, inputs, narrator)
         extraction = feature_phase(session.context, job, inputs, narrator, watch)
         if _has_too_many_bad(request, extraction):

@@ -1,7 +1,7 @@
 """Packs pictures into Parquet shards; see `pipeline.pictures.pack_reader` for how they lie there."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import groupby, islice
@@ -16,7 +16,7 @@ from pipeline.parallel import run_ahead
 from pipeline.pictures.decode import BadPictureError, Reason, check_file
 from pipeline.pictures.listing import all_pictures
 from pipeline.pictures.pack_reader import INDEX_KEY, INDEX_SCHEMA, SHARDS, Pack, encode_index, is_shard_key, shard_key
-from pipeline.pictures.reading import NotHadError, check_store, read_failure
+from pipeline.pictures.reading import NotHadError, check_store, read_failure, witnesses
 from pipeline.progress import Narrator
 from pipeline.storage.base import Pictures, Storage
 
@@ -97,6 +97,7 @@ def _write_shards(
     source: Pictures, target: Storage, pictures: pa.Table, packing: Packing, report: Callable[[int], None]
 ) -> None:
     rows = zip(*(column.to_pylist() for column in pictures.select(["path", "label", "bytes"]).columns), strict=True)
+    others = witnesses(pictures)
     reading = run_ahead(partial(_read, source), rows, READERS, 2 * READERS)
     done = 0
     for shard, groups in groupby(_plan(pictures["bytes"].to_numpy()), key=lambda group: group[0]):
@@ -108,7 +109,7 @@ def _write_shards(
             written = 0
             for _, count in groups:
                 group = list(islice(reading, count))
-                _check_store(source, group)
+                _check_store(source, group, others)
                 written += _write_group(writer, group, packing, (shard, written))
                 done += count
                 report(done)
@@ -125,9 +126,10 @@ def _plan(sizes: "np.ndarray[tuple[int], np.dtype[np.int64]]") -> Iterator[tuple
     yield from zip(shards[firsts].tolist(), np.diff(np.r_[firsts, len(sizes)]).tolist(), strict=True)
 
 
-def _check_store(source: Pictures, group: list[Picture]) -> None:
+def _check_store(source: Pictures, group: list[Picture], others: Sequence[str]) -> None:
     not_had = [picture.failure for picture in group if isinstance(picture.failure, NotHadError)]
-    check_store(source, not_had, next((picture.path for picture in group if picture.data is not None), None))
+    witness = next((picture.path for picture in group if picture.data is not None), None)
+    check_store(source, not_had, witness, others)
 
 
 def _write_group(writer: pq.ParquetWriter, group: list[Picture], packing: Packing, place: tuple[int, int]) -> int:

@@ -7,12 +7,19 @@ Whatever else fails, fails the task, and is tried again.
 import errno
 from collections.abc import Sequence
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from pipeline.errors import InputError, StorageError
+from pipeline.pictures.bounds import MAX_FILE_BYTES
 from pipeline.pictures.decode import BadPictureError, Reason
 from pipeline.pictures.pack_reader import NotPackedError
 from pipeline.storage.base import Pictures
 from pipeline.storage.paths import UnsafeKeyError
 
+# So many that a few which are gone or refused for themselves say nothing; one that can be read is enough.
+MOST_WITNESSES = 32
 # What a folder of this machine says of one file. A disk that fails, a server that is silent, too many open files are
 # none of it: they pass, or they are everybody's.
 _OF_ONE_FILE = {
@@ -48,27 +55,56 @@ def read_failure(error: OSError) -> BadPictureError:
     return (BadPictureError if is_known else NotHadError)(Reason.UNREADABLE, error.strerror or str(error))
 
 
-def check_store(pictures: Pictures, not_had: Sequence[NotHadError], witness: str | None) -> None:
+def witnesses(listed: pa.Table) -> tuple[str, ...]:
+    """The paths to try where none of a task's can be had: of each share of the whole list the smallest picture's."""
+    # No more than what a worker would read anyway.
+    listed = listed.filter(pc.less_equal(listed["bytes"], MAX_FILE_BYTES))
+    sizes = listed["bytes"].to_numpy()
+    shares = np.array_split(np.arange(len(sizes)), MOST_WITNESSES)
+    rows = [share[sizes[share].argmin()] for share in shares if share.size]
+    paths: list[str] = listed["path"].take(pa.array(rows, pa.int64())).to_pylist()
+    return tuple(paths)
+
+
+def check_store(
+    pictures: Pictures, not_had: Sequence[NotHadError], witness: str | None, others: Sequence[str] = ()
+) -> None:
     """Raise StorageError where what could not be had of some pictures in a row is said of all of them.
 
-    `witness` is one among them that was read well a moment ago, None where none was: then several that were refused
-    are the store's, as is a place that cannot be listed.
+    `witness` is one among them that was read well a moment ago. Where none was, one of `others` has to be, which stand
+    all over the list; without any, several that were refused are the store's, as is a place that cannot be listed.
     """
     if not not_had:
         return
-    refused = sum(error.is_refused for error in not_had)
     try:
         if witness is not None:
             pictures.read(witness)
-        else:
-            pictures.check_readable()
+            return
+        if any(_is_had(pictures, path) for path in others):
+            return
+        pictures.check_readable()
     except StorageError:
         raise
     except (OSError, InputError) as error:
         raise StorageError(f"pictures could be read there, and now none can ({_brief(error)})", pictures.uri) from error
-    if witness is None and refused > 1:
-        detail = next(error.detail for error in not_had if error.is_refused)
-        raise StorageError(f"not one picture of a task could be read, {refused} were refused ({detail})", pictures.uri)
+    refused = [error.detail for error in not_had if error.is_refused]
+    if others or len(refused) > 1:
+        raise StorageError(f"not one picture of a task could be read, {_told(refused, not_had, others)}", pictures.uri)
+
+
+def _is_had(pictures: Pictures, path: str) -> bool:
+    """Whether that picture can be read. Raises StorageError where it is not the picture's own fault."""
+    try:
+        pictures.read(path)
+    except OSError as error:
+        read_failure(error)
+        return False
+    return True
+
+
+def _told(refused: Sequence[str], not_had: Sequence[NotHadError], others: Sequence[str]) -> str:
+    told = f"{len(refused)} were refused ({refused[0]})" if refused else f"{len(not_had)} are gone"
+    return f"{told}, and none of {len(others)} elsewhere in the list can" if others else told
 
 
 def _brief(error: Exception) -> str:

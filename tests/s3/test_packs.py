@@ -164,6 +164,22 @@ def test_what_vanishes_while_packing_is_left_out_and_what_is_forbidden_stays_an_
     assert pack.read("4.jpg") == pictures.read("4.jpg")
 
 
+def test_neighbours_that_are_refused_and_fill_a_row_group_do_not_end_the_packing(
+    pictures: S3Storage, faulty_s3: FaultyS3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(packing, "ROW_GROUP_BYTES", 2 * len(encoded()))
+    for number in range(6):
+        pictures.write(f"{number}.jpg", encoded())
+    refused = [Fault("status", key=f"{number}.jpg", status=403, code="AccessDenied", times=9) for number in (2, 3)]
+    with faulty_s3.spoiling(*refused):
+        assert main(pack_words(pictures.uri, tmp_path)) == 0
+    pack = open_pictures(str(tmp_path))
+    for number in (2, 3):
+        with pytest.raises(PermissionError, match="could not be read when it was packed"):
+            pack.read(f"{number}.jpg")
+    assert pack.read("4.jpg") == encoded()
+
+
 def test_a_pack_that_was_killed_is_not_taken_for_whole_and_can_be_made_again(
     loose: LocalStorage, pictures: S3Storage, faulty_s3: FaultyS3, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

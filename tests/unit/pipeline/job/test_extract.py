@@ -67,6 +67,16 @@ def test_a_picture_without_permission_becomes_an_error_row(job: FeatureJob, monk
     ]
 
 
+def test_a_task_whose_few_pictures_are_all_refused_has_rows_where_others_of_the_run_can_be_read(
+    job: FeatureJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(LocalStorage, "read", _as_an_ordinary_user)
+    for name in ("1.jpg", "2.jpg"):
+        (Path(job.images.uri) / name).chmod(0)
+    result = extract(replace(job, witnesses=("1.jpg", "7.jpg")), task_of("1.jpg", "2.jpg"))
+    assert [(error.path, error.reason) for error in result.errors] == [("1.jpg", "unreadable"), ("2.jpg", "unreadable")]
+
+
 def _as_an_ordinary_user(storage: LocalStorage, key: str, _listed: int | None = None) -> bytes:
     file = storage.root / key
     if not file.stat().st_mode & 0o444:
@@ -101,8 +111,12 @@ def test_a_folder_that_goes_in_the_middle_of_a_task_makes_no_picture_vanish(
         return read(storage, key, listed)
 
     monkeypatch.setattr(LocalStorage, "read", until_it_is_gone)
+    job, task = replace(job, fetches=1, witnesses=("3.jpg", "15.jpg")), task_of(*(f"{n}.jpg" for n in range(20)))
     with pytest.raises(StorageError, match="pictures could be read there, and now none can"):
-        extract(replace(job, fetches=1), task_of(*(f"{number}.jpg" for number in range(20))))
+        extract(job, task)
+    # At Spark's next attempt nothing was read a moment ago, and the empty folder can be listed.
+    with pytest.raises(StorageError, match="20 are gone, and none of 2 elsewhere in the list can"):
+        extract(job, task)
     assert not Path(job.run.uri).exists()
 
 

@@ -1,5 +1,6 @@
 """pipeline.job.run: a whole run without Spark, its tasks one after the other in this process."""
 
+import errno
 import io
 import json
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from pipeline.job.run import run
 from pipeline.progress import PREFIX, Narrator
 from pipeline.run_folder.check import check_run
 from pipeline.run_folder.record import read_record
+from pipeline.storage.local import LocalStorage
 from pipeline.storage.opening import open_storage
 from tests.unit.pipeline.without_spark import Books, folder_of, request_of, without_spark
 
@@ -99,6 +101,21 @@ def test_too_many_bad_pictures_leave_their_record_and_a_higher_share_goes_on(
     resumed = run(request_of(tmp_path, resume=True, max_bad=0.1), narrator)
     assert (resumed.status, resumed.attempts, resumed.counts["kept"]) == ("complete", 2, 40)
     assert resumed.images_per_second == 0
+
+
+def test_tasks_whose_pictures_are_all_refused_are_rows_in_a_run_that_can_read_others(
+    tmp_path: Path, narrator: Narrator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = LocalStorage.read
+
+    def refusing(storage: LocalStorage, key: str, listed: int | None = None) -> bytes:
+        if key.startswith("Pear/"):
+            raise PermissionError(errno.EACCES, "Permission denied", key)
+        return read(storage, key, listed)
+
+    monkeypatch.setattr(LocalStorage, "read", refusing)
+    record = run(request_of(tmp_path, max_bad=0.5), narrator)
+    assert (record.counts["features"], record.error_reasons) == (20, {"unreadable": 20})
 
 
 def on(patch: pytest.MonkeyPatch, processor: str) -> None:

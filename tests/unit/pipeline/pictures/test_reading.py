@@ -4,12 +4,14 @@ import errno
 import os
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from pipeline.errors import StorageError
+from pipeline.pictures.bounds import MAX_FILE_BYTES
 from pipeline.pictures.decode import Reason
 from pipeline.pictures.pack_reader import NotPackedError
-from pipeline.pictures.reading import NotHadError, check_store, read_failure
+from pipeline.pictures.reading import MOST_WITNESSES, NotHadError, check_store, read_failure, witnesses
 from pipeline.storage.local import LocalStorage
 from pipeline.storage.paths import UnsafeKeyError
 
@@ -57,6 +59,33 @@ def test_several_that_are_refused_and_none_that_can_be_read_are_the_store_s_faul
     check_store(folder, [REFUSED, GONE], None)
     with pytest.raises(StorageError, match=r"not one picture .* could be read, 2 were refused \(Permission denied\)"):
         check_store(folder, [REFUSED, GONE, REFUSED], None)
+
+
+def test_where_one_elsewhere_can_be_read_those_that_are_gone_or_refused_are_so_themselves(
+    folder: LocalStorage,
+) -> None:
+    check_store(folder, [REFUSED, GONE, REFUSED], None, ["gone too.jpg", "there.jpg"])
+
+
+def test_where_none_elsewhere_can_be_read_the_store_is_at_fault_that_can_still_be_listed(folder: LocalStorage) -> None:
+    (folder.root / "there.jpg").unlink()
+    with pytest.raises(StorageError, match=r"2 are gone, and none of 2 elsewhere in the list can; start the same"):
+        check_store(folder, [GONE, GONE], None, ["there.jpg", "gone too.jpg"])
+    with pytest.raises(StorageError, match=r"1 were refused \(Permission denied\), and none of 1 elsewhere"):
+        check_store(folder, [REFUSED], None, ["there.jpg"])
+
+
+def test_the_witnesses_are_the_small_ones_from_all_over_the_list() -> None:
+    rows = MOST_WITNESSES * 3
+    listed = pa.table(
+        {"path": [f"{row}.jpg" for row in range(rows)], "bytes": [(row * 2) % 3 + 1 for row in range(rows)]}
+    )
+    assert witnesses(listed) == tuple(f"{row}.jpg" for row in range(0, rows, 3))
+    assert witnesses(listed.slice(1, 2)) == ("1.jpg", "2.jpg")
+    assert witnesses(pa.table({"path": ["a.jpg", "b.jpg"], "bytes": [MAX_FILE_BYTES + 1, MAX_FILE_BYTES]})) == (
+        "b.jpg",
+    )
+    assert witnesses(pa.table({"path": ["a.jpg"], "bytes": [MAX_FILE_BYTES + 1]})) == ()
 
 
 def test_where_the_folder_itself_is_gone_no_picture_has_vanished(folder: LocalStorage) -> None:
