@@ -6,15 +6,15 @@ Whatever it cannot do is a line, and no reason for the run or its follower to en
 import threading
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 
 from scripts import console, lock, tfvars
 from scripts.cluster import Cluster, Host
-from scripts.errors import InputError, OperatorError, StoppedError
+from scripts.errors import BusyError, InputError, OperatorError, StoppedError
 from scripts.healing import workers
 from scripts.hosts import keeper, spark_master
-from scripts.hosts.keeper import NoKeeperError
+from scripts.hosts.keeper import Ends, NoKeeperError
 from scripts.hosts.ssh import Hosts
 from scripts.repair import instances
 from scripts.runs.progress import span
@@ -25,6 +25,9 @@ LOOK_SECONDS = 15.0
 IDLE_SECONDS = 180.0
 # Between one failure and the next try; after the last failure it is for `make up`.
 PAUSES = (60.0, 120.0, 240.0)
+# Commands that make workers ready, as the keeper is told of them.
+MAKERS = ("up", "start", "scale", "heal")
+HELD_BY = "`make {}`"
 
 
 @contextmanager
@@ -95,15 +98,21 @@ class Healer:
         with lock.changing(self.cluster.name, "run or follow, healing", patience=0):
             # Somebody may have made it another one meanwhile.
             self.cluster = outputs.current()
-            if self._is_ending():
+            ends = self._ends()
+            if ends and (ends.ending or ends.ended):
                 return
-            if gone := workers.lost(self.cluster):
-                began = time.monotonic()
-                self._begin(gone, "lost: another is made in its place while the run goes on")
-                self.cluster = workers.make_anew(self.cluster, gone)
-                self._done(gone, began)
-            if idle := self._idle(now):
-                self._wake(idle)
+            _refuse_another_s(self.cluster, ends.held_by if ends else ())
+            with keeper.held(self.cluster, "heal"):
+                self._mend(now)
+
+    def _mend(self, now: float) -> None:
+        if gone := workers.lost(self.cluster):
+            began = time.monotonic()
+            self._begin(gone, "lost: another is made in its place while the run goes on")
+            self.cluster = workers.make_anew(self.cluster, gone)
+            self._done(gone, began)
+        if idle := self._idle(now):
+            self._wake(idle)
 
     def _wake(self, idle: list[Host]) -> None:
         """Workers that run and are not at work: rebooted where they do not answer, replaced where that did not help.
@@ -154,12 +163,18 @@ class Healer:
         # The master does not answer: its follower says so.
         return []
 
-    def _is_ending(self) -> bool:
-        """Whether the cluster is about to stop by itself, and takes its workers with it."""
+    def _ends(self) -> Ends | None:
+        """A cluster that is about to stop by itself takes its workers with it. None without a keeper."""
         with Hosts(self.cluster) as hosts, suppress(NoKeeperError):
-            ends = keeper.ends(hosts)
-            return bool(ends.ending or ends.ended)
-        return False
+            return keeper.ends(hosts)
+        return None
+
+
+def _refuse_another_s(cluster: Cluster, held_by: Sequence[str]) -> None:
+    """What makes workers from another laptop knows nothing of the lock here. Raises BusyError."""
+    for task in MAKERS:
+        if any(held.startswith(HELD_BY.format(task)) for held in held_by):
+            raise BusyError(f"`make {task}` is at work on cluster {cluster.name} from another laptop.")
 
 
 def _names(hosts: list[Host]) -> str:

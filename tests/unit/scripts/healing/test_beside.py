@@ -2,7 +2,8 @@
 
 import fcntl
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -36,6 +37,7 @@ class World:
     silent: list[str] = field(default_factory=list)
     failing: Exception | None = None
     ending: str | None = None
+    held_by: list[str] = field(default_factory=list)
     done: list[str] = field(default_factory=list)
 
     def named(self, names: Sequence[str]) -> list[Host]:
@@ -74,7 +76,17 @@ def world(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> World:
     monkeypatch.setattr(instances, "reboot", lambda _, hosts: made.does("reboot", hosts))
     monkeypatch.setattr(outputs, "current", lambda: made.cluster)
     monkeypatch.setattr(spark_master, "master_state", lambda *_: made.state())
-    monkeypatch.setattr(keeper, "ends", lambda _: SimpleNamespace(ending=made.ending, ended=None))
+    monkeypatch.setattr(keeper, "ends", lambda _: SimpleNamespace(ending=made.ending, ended=None, held_by=made.held_by))
+
+    @contextmanager
+    def held(_: Cluster, name: str) -> Iterator[None]:
+        made.held_by.append(f"`make {name}` on a laptop")
+        try:
+            yield
+        finally:
+            made.held_by.clear()
+
+    monkeypatch.setattr(keeper, "held", held)
     return made
 
 
@@ -168,6 +180,28 @@ def test_a_cluster_that_ends_by_itself_gets_no_new_workers(world: World, capsys:
     world.lost, world.ending = ["worker-1"], "age: 12 hours are over"
     Healer(CLUSTER).look(0)
     assert (world.done, capsys.readouterr()) == ([], ("", ""))
+
+
+@pytest.mark.parametrize("task", ["up", "start", "scale", "heal"])
+def test_what_makes_workers_from_another_laptop_is_waited_for(
+    world: World, capsys: pytest.CaptureFixture[str], task: str
+) -> None:
+    world.lost, world.held_by = ["worker-1"], ["run r", f"`make {task}` on a laptop"]
+    healer = Healer(CLUSTER)
+    healer.look(0)
+    assert world.done == []
+    assert f"`make {task}` is at work on cluster fruits from another laptop." in capsys.readouterr().err
+    world.held_by = ["run r", "`make upload` on a laptop"]
+    healer.look(60)
+    assert world.done == ["make worker-1"]
+
+
+def test_the_keeper_is_told_that_healing_is_under_way(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    during: list[str] = []
+    monkeypatch.setattr(workers, "make_anew", lambda *_: during.extend(world.held_by) or CLUSTER)
+    world.lost = ["worker-1"]
+    Healer(CLUSTER).look(0)
+    assert (during, world.held_by) == (["`make heal` on a laptop"], [])
 
 
 def test_a_master_without_a_keeper_is_no_obstacle(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
