@@ -11,18 +11,20 @@ from contextlib import contextmanager, suppress
 
 from scripts import console, lock, tfvars
 from scripts.cluster import Cluster, Host
-from scripts.errors import BusyError, InputError, OperatorError, StoppedError
+from scripts.errors import AwsError, BusyError, InputError, OperatorError, StoppedError
 from scripts.healing import workers
-from scripts.hosts import keeper, spark_master
+from scripts.hosts import keeper, readiness, spark_master
 from scripts.hosts.keeper import Ends, NoKeeperError
 from scripts.hosts.ssh import Hosts
 from scripts.repair import instances
 from scripts.runs.progress import span
-from scripts.terraform import outputs
+from scripts.terraform import outputs, workspace
 
 LOOK_SECONDS = 15.0
 # A worker that runs and is not at work so long is not about to be: booting takes less, and so does a spot notice.
 IDLE_SECONDS = 180.0
+# What AWS says of an instance that does nothing by itself to be at work.
+IDLE = ("running", OFF := "stopped")
 # Between one failure and the next try; after the last failure it is for `make up`.
 PAUSES = (60.0, 120.0, 240.0)
 # Commands that make workers ready, as the keeper is told of them.
@@ -75,7 +77,7 @@ class Healer:
 
     def __init__(self, cluster: Cluster) -> None:
         self.cluster, self.busy_with = cluster, ""
-        self._idle_since: dict[str, float] = {}
+        self._idle_since: dict[tuple[str, str], float] = {}
         self._rebooted: set[str] = set()
         self._failures, self._next = 0, 0.0
 
@@ -115,10 +117,27 @@ class Healer:
             self._wake(idle)
 
     def _wake(self, idle: list[Host]) -> None:
-        """Workers that run and are not at work: rebooted where they do not answer, replaced where that did not help.
+        """Workers that are there and not at work: those that are off are started, the others woken."""
+        states = readiness.states(self.cluster)
+        if running := [host for host in idle if states[host.name] == "running"]:
+            self._wake_running(running)
+        if off := [host for host in idle if states[host.name] == OFF]:
+            self._start(off)
+        self._idle_since.clear()
 
-        What answers is given what it lacks.
-        """
+    def _start(self, off: list[Host]) -> None:
+        began = time.monotonic()
+        self._begin(off, "stopped, AWS says; started while the run goes on")
+        if not instances.switch_on(self.cluster, off):
+            raise AwsError(f"{_names(off)} did not come to run.")
+        # They have other addresses now.
+        workspace.Workspace(self.cluster.name).refresh()
+        self.cluster = outputs.current()
+        workers.equip(self.cluster, [self.cluster.host(host.name) for host in off])
+        self._done(off, began)
+
+    def _wake_running(self, idle: list[Host]) -> None:
+        """Rebooted where they do not answer, replaced where that did not help; what answers is given what it lacks."""
         began = time.monotonic()
         silent = workers.silent(self.cluster, idle)
         dead = [host for host in silent if host.id in self._rebooted]
@@ -134,7 +153,6 @@ class Healer:
             self._begin(there, "not at work, and made ready while the run goes on")
             workers.equip(self.cluster, there)
             self._done(there, began)
-        self._idle_since.clear()
 
     def _begin(self, hosts: list[Host], what: str) -> None:
         self.busy_with = _names(hosts)
@@ -154,12 +172,19 @@ class Healer:
         console.warn(f"Lost workers are not replaced yet: {sentence} Tried again in {span(pause)}; the run goes on.")
 
     def _idle(self, now: float) -> list[Host]:
-        """The workers that AWS says run and that the master has not had for a while."""
+        """The workers that AWS says run, or are stopped, and that the master has not had for a while."""
+        missing = self._missing()
+        states = readiness.states(self.cluster) if missing else {}
+        # One on its way up or down is left alone until it is there.
+        idle = {host: (host.id, states[host.name]) for host in missing if states[host.name] in IDLE}
+        self._idle_since = {key: self._idle_since.get(key, now) for key in idle.values()}
+        return [host for host, key in idle.items() if now - self._idle_since[key] >= IDLE_SECONDS]
+
+    def _missing(self) -> list[Host]:
+        """The workers that the master does not have."""
         with Hosts(self.cluster) as hosts, suppress(OperatorError):
             state = spark_master.master_state(hosts, self.cluster)
-            missing = [host for host in self.cluster.workers if state and host.private_ip not in state.alive]
-            self._idle_since = {host.id: self._idle_since.get(host.id, now) for host in missing}
-            return [host for host in missing if now - self._idle_since[host.id] >= IDLE_SECONDS]
+            return [host for host in self.cluster.workers if state and host.private_ip not in state.alive]
         # The master does not answer: its follower says so.
         return []
 

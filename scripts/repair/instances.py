@@ -44,10 +44,13 @@ def switch_off_and_on(cluster: Cluster, hosts: Sequence[Host]) -> bool:
     ids = [host.id for host in hosts]
     with aws_errors_as_sentences("stop the instances"):
         _ec2(cluster).stop_instances(InstanceIds=ids, Force=True)
-    if not _come_to(cluster, hosts, "stopped"):
-        return False
+    return _come_to(cluster, hosts, "stopped") and switch_on(cluster, hosts)
+
+
+def switch_on(cluster: Cluster, hosts: Sequence[Host]) -> bool:
+    """Start those that are stopped; False where they do not come to run."""
     with aws_errors_as_sentences("start the instances"):
-        _ec2(cluster).start_instances(InstanceIds=ids)
+        _ec2(cluster).start_instances(InstanceIds=[host.id for host in hosts])
     return _come_to(cluster, hosts, "running")
 
 

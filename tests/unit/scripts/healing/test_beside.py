@@ -15,11 +15,11 @@ from scripts.cluster import Cluster, Host
 from scripts.errors import AwsError, HostError, InputError, StoppedError
 from scripts.healing import beside, workers
 from scripts.healing.beside import Healer
-from scripts.hosts import keeper, spark_master
+from scripts.hosts import keeper, readiness, spark_master
 from scripts.hosts.keeper import NoKeeperError
 from scripts.hosts.spark_master import MasterState
 from scripts.repair import instances
-from scripts.terraform import outputs
+from scripts.terraform import outputs, workspace
 from tests.doubles.fake_hosts import FakeHosts, cluster_of
 from tests.waiting import wait_until
 
@@ -38,6 +38,7 @@ class World:
     failing: Exception | None = None
     ending: str | None = None
     held_by: list[str] = field(default_factory=list)
+    states: dict[str, str] = field(default_factory=dict)
     done: list[str] = field(default_factory=list)
 
     def named(self, names: Sequence[str]) -> list[Host]:
@@ -51,6 +52,14 @@ class World:
     def equip(self, hosts: Sequence[Host]) -> None:
         self.does("equip", hosts)
         self.idle = []
+
+    def switch_on(self, hosts: Sequence[Host]) -> bool:
+        self.does("start", hosts)
+        self.states = {}
+        return True
+
+    def refresh(self) -> None:
+        self.done.append("refresh")
 
     def does(self, what: str, hosts: Sequence[Host]) -> None:
         self.done.append(f"{what} {' '.join(host.name for host in hosts)}")
@@ -74,6 +83,16 @@ def world(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> World:
     monkeypatch.setattr(workers, "make_anew", lambda _, hosts, is_there=False: made.make_anew(hosts, is_there))
     monkeypatch.setattr(workers, "equip", lambda _, hosts: made.equip(hosts))
     monkeypatch.setattr(instances, "reboot", lambda _, hosts: made.does("reboot", hosts))
+    monkeypatch.setattr(instances, "switch_on", lambda _, hosts: made.switch_on(hosts))
+    monkeypatch.setattr(workspace, "Workspace", lambda _: made)
+    monkeypatch.setattr(
+        readiness,
+        "states",
+        lambda cluster: {
+            host.name: "terminated" if host.name in made.lost else made.states.get(host.name, "running")
+            for host in cluster.hosts
+        },
+    )
     monkeypatch.setattr(outputs, "current", lambda: made.cluster)
     monkeypatch.setattr(spark_master, "master_state", lambda *_: made.state())
     monkeypatch.setattr(keeper, "ends", lambda _: SimpleNamespace(ending=made.ending, ended=None, held_by=made.held_by))
@@ -241,6 +260,30 @@ def test_a_silent_one_is_rebooted_and_replaced_where_that_does_not_help(
         healer.look(now)
     assert world.done == ["reboot worker-2", "replace worker-2"]
     assert "worker-2: runs, AWS says, and does not answer; rebooted while the run goes on.\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("state", ["shutting-down", "stopping", "pending"])
+def test_one_on_its_way_up_or_down_is_left_alone(world: World, state: str) -> None:
+    world.idle, world.silent, world.states = ["worker-2"], ["worker-2"], {"worker-2": state}
+    healer = Healer(CLUSTER)
+    for now in range(0, 600, 15):
+        healer.look(now)
+    assert world.done == []
+    # It has the time of every other as soon as it runs.
+    world.states = {}
+    for now in range(600, 780, 15):
+        healer.look(now)
+    assert world.done == []
+    healer.look(780)
+    assert world.done == ["reboot worker-2"]
+
+
+def test_a_stopped_one_is_started_and_made_ready_at_its_new_address(world: World) -> None:
+    world.idle, world.silent, world.states = ["worker-1", "worker-2"], ["worker-1"], {"worker-2": "stopped"}
+    healer = Healer(CLUSTER)
+    for now in range(0, 195, 15):
+        healer.look(now)
+    assert world.done == ["reboot worker-1", "start worker-2", "refresh", "equip worker-2"]
 
 
 def test_a_master_that_does_not_answer_is_the_follower_s_to_say(
