@@ -79,15 +79,15 @@ class Healer:
         self.cluster, self.busy_with = cluster, ""
         self._idle_since: dict[tuple[str, str], float] = {}
         self._rebooted: set[str] = set()
-        self._failures, self._next = 0, 0.0
+        self._failures, self._next, self._is_told = 0, 0.0, False
 
     def look(self, now: float) -> None:
         """See who is lost or idle at this moment, by a clock of seconds, and do about it what can be done."""
-        if self._failures > len(PAUSES) or now < self._next:
+        if now < self._next:
             return
         try:
-            if workers.lost(self.cluster) or self._idle(now):
-                self._heal(now)
+            self._see(now)
+            self._is_told = False
         except OperatorError as error:
             self._fail(now, str(error))
         except Exception as error:
@@ -95,6 +95,15 @@ class Healer:
             self._fail(now, f"{type(error).__name__}: {error}: see {console.log_file()}.")
         finally:
             self.busy_with = ""
+
+    def _see(self, now: float) -> None:
+        missing = self._missing()
+        if workers.lost(self.cluster) or self._idle(now, missing or []):
+            if self._failures <= len(PAUSES):
+                self._heal(now)
+        elif missing is not None and not missing:
+            # Whole again, whoever made it so.
+            self._failures = 0
 
     def _heal(self, now: float) -> None:
         with lock.changing(self.cluster.name, "run or follow, healing", patience=0):
@@ -113,7 +122,7 @@ class Healer:
             self._begin(gone, "lost: another is made in its place while the run goes on")
             self.cluster = workers.make_anew(self.cluster, gone)
             self._done(gone, began)
-        if idle := self._idle(now):
+        if idle := self._idle(now, self._missing() or []):
             self._wake(idle)
 
     def _wake(self, idle: list[Host]) -> None:
@@ -142,9 +151,9 @@ class Healer:
         silent = workers.silent(self.cluster, idle)
         dead = [host for host in silent if host.id in self._rebooted]
         if fresh := [host for host in silent if host not in dead]:
-            self._rebooted |= {host.id for host in fresh}
-            console.say(f"{_names(fresh)}: runs, AWS says, and does not answer; rebooted while the run goes on.")
+            self._begin(fresh, "runs, AWS says, and does not answer; rebooted while the run goes on")
             instances.reboot(self.cluster, fresh)
+            self._rebooted |= {host.id for host in fresh}
         if dead:
             self._begin(dead, "does not answer after a reboot: another is made in its place while the run goes on")
             self.cluster = workers.make_anew(self.cluster, dead, is_there=True)
@@ -163,6 +172,12 @@ class Healer:
         console.say(f"{_names(hosts)}: at work again after {span(time.monotonic() - began)}.")
 
     def _fail(self, now: float, sentence: str) -> None:
+        """What was begun and did not end well has its number of tries; a look that came to nothing is made again."""
+        if not self.busy_with:
+            if not self._is_told:
+                console.warn(f"Lost workers are not replaced yet: {sentence} Looked at again; the run goes on.")
+            self._is_told = True
+            return
         self._failures += 1
         if self._failures > len(PAUSES):
             console.warn(f"Lost workers are not replaced: {sentence} Not tried again; `make up` mends the cluster.")
@@ -171,22 +186,20 @@ class Healer:
         self._next = now + pause
         console.warn(f"Lost workers are not replaced yet: {sentence} Tried again in {span(pause)}; the run goes on.")
 
-    def _idle(self, now: float) -> list[Host]:
+    def _idle(self, now: float, missing: list[Host]) -> list[Host]:
         """The workers that AWS says run, or are stopped, and that the master has not had for a while."""
-        missing = self._missing()
         states = readiness.states(self.cluster) if missing else {}
         # One on its way up or down is left alone until it is there.
         idle = {host: (host.id, states[host.name]) for host in missing if states[host.name] in IDLE}
         self._idle_since = {key: self._idle_since.get(key, now) for key in idle.values()}
         return [host for host, key in idle.items() if now - self._idle_since[key] >= IDLE_SECONDS]
 
-    def _missing(self) -> list[Host]:
-        """The workers that the master does not have."""
+    def _missing(self) -> list[Host] | None:
+        """The workers that the master does not have; None where it does not answer, which its follower says."""
         with Hosts(self.cluster) as hosts, suppress(OperatorError):
             state = spark_master.master_state(hosts, self.cluster)
-            return [host for host in self.cluster.workers if state and host.private_ip not in state.alive]
-        # The master does not answer: its follower says so.
-        return []
+            return [h for h in self.cluster.workers if h.private_ip not in state.alive] if state else None
+        return None
 
     def _ends(self) -> Ends | None:
         """A cluster that is about to stop by itself takes its workers with it. None without a keeper."""

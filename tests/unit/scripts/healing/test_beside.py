@@ -162,6 +162,51 @@ def test_after_a_success_the_next_loss_has_all_its_tries(world: World) -> None:
     assert len(world.done) == 6
 
 
+def test_after_a_look_at_a_whole_cluster_the_next_loss_has_all_its_tries(world: World) -> None:
+    healer = Healer(CLUSTER)
+    world.lost, world.failing = ["worker-2"], NO_CAPACITY
+    for now in range(0, 600, 15):
+        world.lost = ["worker-2"]
+        healer.look(now)
+    assert len(world.done) == 4
+    # `make up` has mended it, and AWS takes it again.
+    world.lost = []
+    healer.look(600)
+    for now in range(615, 1200, 15):
+        world.lost = ["worker-2"]
+        healer.look(now)
+    assert len(world.done) == 8
+
+
+def test_a_new_worker_that_never_gets_to_work_is_no_whole_cluster(world: World) -> None:
+    healer = Healer(CLUSTER)
+    world.lost, world.failing = ["worker-2"], NO_CAPACITY
+    healer.look(0)
+    # It is there now, and for three minutes nobody would do anything.
+    for now in range(15, 3600, 15):
+        world.lost, world.idle = [], ["worker-2"]
+        healer.look(now)
+    assert world.done == ["make worker-2", *["equip worker-2"] * 3]
+
+
+def test_looks_that_come_to_nothing_are_told_once_and_use_no_try_up(
+    world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(_: object) -> list[Host]:
+        raise AwsError("AWS does not answer.")
+
+    healer = Healer(CLUSTER)
+    with monkeypatch.context() as patch:
+        patch.setattr(workers, "lost", refuse)
+        for now in range(0, 3600, 15):
+            healer.look(now)
+    line = "Lost workers are not replaced yet: AWS does not answer. Looked at again; the run goes on.\n"
+    assert capsys.readouterr().err == line
+    world.lost = ["worker-2"]
+    healer.look(3600)
+    assert world.done == ["make worker-2"]
+
+
 def test_what_orchard_does_not_know_is_a_line_too(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     world.lost, world.failing = ["worker-2"], ZeroDivisionError("of ours")
     Healer(CLUSTER).look(0)
@@ -181,7 +226,7 @@ def test_a_lock_that_another_command_has_is_not_waited_for(world: World, capsys:
     out, err = capsys.readouterr()
     assert (world.done, out) == ([], "")
     assert err.startswith("Lost workers are not replaced yet: `make scale` (process 4711) is still at work on cluster")
-    healer.look(60)
+    healer.look(15)
     assert world.done == ["make worker-2"]
 
 
@@ -211,7 +256,7 @@ def test_what_makes_workers_from_another_laptop_is_waited_for(
     assert world.done == []
     assert f"`make {task}` is at work on cluster fruits from another laptop." in capsys.readouterr().err
     world.held_by = ["run r", "`make upload` on a laptop"]
-    healer.look(60)
+    healer.look(15)
     assert world.done == ["make worker-1"]
 
 
