@@ -98,6 +98,9 @@ class Healer:
 
     def _see(self, now: float) -> None:
         missing = self._missing()
+        if missing is not None:
+            # One that came back by its reboot has another, should it hang again.
+            self._rebooted &= {host.id for host in missing}
         if workers.lost(self.cluster) or self._idle(now, missing or []):
             if self._failures <= len(PAUSES):
                 self._heal(now)
@@ -154,6 +157,8 @@ class Healer:
             self._begin(fresh, "runs, AWS says, and does not answer; rebooted while the run goes on")
             instances.reboot(self.cluster, fresh)
             self._rebooted |= {host.id for host in fresh}
+            # Its time begins now, whatever becomes of the others below.
+            self._idle_since.clear()
         if dead:
             self._begin(dead, "does not answer after a reboot: another is made in its place while the run goes on")
             self.cluster = workers.make_anew(self.cluster, dead, is_there=True)
@@ -192,7 +197,10 @@ class Healer:
         # One on its way up or down is left alone until it is there.
         idle = {host: (host.id, states[host.name]) for host in missing if states[host.name] in IDLE}
         self._idle_since = {key: self._idle_since.get(key, now) for key in idle.values()}
-        return [host for host, key in idle.items() if now - self._idle_since[key] >= IDLE_SECONDS]
+        return [host for host, key in idle.items() if now - self._idle_since[key] >= self._patience(host)]
+
+    def _patience(self, host: Host) -> float:
+        return instances.REBOOT_SECONDS if host.id in self._rebooted else IDLE_SECONDS
 
     def _missing(self) -> list[Host] | None:
         """The workers that the master does not have; None where it does not answer, which its follower says."""

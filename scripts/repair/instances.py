@@ -12,6 +12,8 @@ from scripts.waiting import wait_until
 
 # A host that does not hear it is cut off by AWS within some minutes.
 OFF_SECONDS = 600
+# Four minutes or so after it was asked for, AWS cuts off a host that did not hear it; then that boots.
+REBOOT_SECONDS = 480
 
 
 def impaired(cluster: Cluster, hosts: Sequence[Host]) -> set[str]:

@@ -61,6 +61,10 @@ class World:
     def refresh(self) -> None:
         self.done.append("refresh")
 
+    def fails(self, what: str, hosts: Sequence[Host]) -> None:
+        self.does(what, hosts)
+        raise NO_CAPACITY
+
     def does(self, what: str, hosts: Sequence[Host]) -> None:
         self.done.append(f"{what} {' '.join(host.name for host in hosts)}")
         if self.failing:
@@ -301,8 +305,11 @@ def test_a_silent_one_is_rebooted_and_replaced_where_that_does_not_help(
 ) -> None:
     healer = Healer(CLUSTER)
     world.idle, world.silent = ["worker-2"], ["worker-2"]
-    for now in range(0, 600, 15):
+    # AWS cuts off a host that does not hear it after four minutes, and then that has to boot.
+    for now in range(0, 180 + 15 + 480, 15):
         healer.look(now)
+    assert world.done == ["reboot worker-2"]
+    healer.look(180 + 15 + 480)
     assert world.done == ["reboot worker-2", "replace worker-2"]
     assert "worker-2: runs, AWS says, and does not answer; rebooted while the run goes on.\n" in capsys.readouterr().out
 
@@ -329,6 +336,26 @@ def test_a_stopped_one_is_started_and_made_ready_at_its_new_address(world: World
     for now in range(0, 195, 15):
         healer.look(now)
     assert world.done == ["reboot worker-1", "start worker-2", "refresh", "equip worker-2"]
+
+
+def test_one_that_came_back_and_hangs_again_is_rebooted_again(world: World) -> None:
+    healer = Healer(CLUSTER)
+    world.silent = ["worker-2"]
+    for now in range(0, 600, 15):
+        world.idle = [] if now == 300 else ["worker-2"]
+        healer.look(now)
+    assert world.done == ["reboot worker-2", "reboot worker-2"]
+
+
+def test_what_fails_for_another_does_not_shorten_the_time_of_a_reboot(world: World) -> None:
+    healer = Healer(CLUSTER)
+    world.idle, world.silent = ["worker-1", "worker-2"], ["worker-2"]
+    for now in range(0, 180, 15):
+        healer.look(now)
+    world.equip = lambda hosts: world.fails("equip", hosts)
+    for now in range(180, 600, 15):
+        healer.look(now)
+    assert "replace worker-2" not in world.done
 
 
 def test_a_master_that_does_not_answer_is_the_follower_s_to_say(
