@@ -123,8 +123,7 @@ class Healer:
         if gone := workers.lost(self.cluster):
             began = time.monotonic()
             self._begin(gone, "lost: another is made in its place while the run goes on")
-            self.cluster = workers.make_anew(self.cluster, gone)
-            self._done(gone, began)
+            self._make_anew(gone, began)
         if idle := self._idle(now, self._missing() or []):
             self._wake(idle)
 
@@ -136,6 +135,37 @@ class Healer:
         if off := [host for host in idle if states[host.name] == OFF]:
             self._start(off)
         self._idle_since.clear()
+
+    def _make_anew(self, gone: list[Host], began: float, is_there: bool = False) -> None:
+        try:
+            self.cluster = workers.make_anew(self.cluster, gone, is_there)
+        finally:
+            is_over = self._end_new(gone)
+        if not is_over:
+            self._done(gone, began)
+
+    def _end_new(self, gone: list[Host]) -> bool:
+        """Whether the cluster was ended meanwhile from elsewhere; the new ones, unknown to that, are ended, too."""
+        state = readiness.states(self.cluster)[self.cluster.master.name]
+        if state in readiness.RUNS and not self._is_ending():
+            return False
+        self.cluster = outputs.current()
+        now = readiness.states(self.cluster)
+        named = [self.cluster.host(host.name) for host in gone]
+        new = [host for host in named if host not in gone and now[host.name] in readiness.RUNS]
+        if new:
+            # As `make stop` does; to a master that is no more, none comes back.
+            is_for_good = self.cluster.spot or state in ("terminated", "shutting-down")
+            instances.end(self.cluster, new, is_for_good)
+            console.say(f"{_names(new)}: ended again, for cluster {self.cluster.name} was ended meanwhile.")
+        return True
+
+    def _is_ending(self) -> bool:
+        # A master that does not answer is no end yet.
+        with suppress(OperatorError):
+            ends = self._ends()
+            return bool(ends and (ends.ending or ends.ended))
+        return False
 
     def _start(self, off: list[Host]) -> None:
         began = time.monotonic()
@@ -161,8 +191,7 @@ class Healer:
             self._idle_since.clear()
         if dead:
             self._begin(dead, "does not answer after a reboot: another is made in its place while the run goes on")
-            self.cluster = workers.make_anew(self.cluster, dead, is_there=True)
-            self._done(dead, began)
+            self._make_anew(dead, began, is_there=True)
         if there := [host for host in idle if host not in silent]:
             self._begin(there, "not at work, and made ready while the run goes on")
             workers.equip(self.cluster, there)

@@ -41,6 +41,16 @@ def reboot(cluster: Cluster, hosts: Sequence[Host]) -> None:
         _ec2(cluster).reboot_instances(InstanceIds=[host.id for host in hosts])
 
 
+def end(cluster: Cluster, hosts: Sequence[Host], for_good: bool) -> None:
+    """Stop them, or with `for_good` give them back."""
+    ids = [host.id for host in hosts]
+    with aws_errors_as_sentences("end the instances"):
+        if for_good:
+            _ec2(cluster).terminate_instances(InstanceIds=ids)
+        else:
+            _ec2(cluster).stop_instances(InstanceIds=ids)
+
+
 def switch_off_and_on(cluster: Cluster, hosts: Sequence[Host]) -> bool:
     """Stop them by force and start them, which puts them on other hardware; False where they do not get there."""
     ids = [host.id for host in hosts]

@@ -4,7 +4,7 @@ import fcntl
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -270,6 +270,65 @@ def test_the_keeper_is_told_that_healing_is_under_way(world: World, monkeypatch:
     world.lost = ["worker-1"]
     Healer(CLUSTER).look(0)
     assert (during, world.held_by) == (["`make heal` on a laptop"], [])
+
+
+@pytest.fixture
+def remade(world: World, monkeypatch: pytest.MonkeyPatch) -> Cluster:
+    """What the cluster is once worker-2 was made anew, as another instance; `world.done` says how that was ended."""
+    first, second = CLUSTER.workers
+    monkeypatch.setattr(beside, "Hosts", lambda cluster: FakeHosts(cluster))
+    monkeypatch.setattr(
+        instances,
+        "end",
+        lambda _, hosts, for_good: world.done.append(f"{'terminate' if for_good else 'stop'} {hosts[0].id}"),
+    )
+    world.lost = ["worker-2"]
+    return replace(CLUSTER, workers=(first, replace(second, id="i-new")))
+
+
+@pytest.mark.parametrize("failing", [None, HostError("master cannot be reached")])
+@pytest.mark.parametrize(
+    ("master", "ending", "spot", "ended"),
+    [
+        ("stopping", None, False, ["stop i-new"]),
+        ("stopped", None, True, ["terminate i-new"]),
+        ("terminated", None, False, ["terminate i-new"]),
+        # Its keeper is about to stop it.
+        ("running", "age: 12 hours are over", False, ["stop i-new"]),
+        ("running", None, False, []),
+    ],
+)
+def test_what_was_made_for_a_cluster_that_was_ended_elsewhere_meanwhile_is_ended(
+    world: World,
+    remade: Cluster,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    failing: Exception | None,
+    master: str,
+    ending: str | None,
+    spot: bool,
+    ended: list[str],
+) -> None:
+    def make_anew(*_: object) -> Cluster:
+        world.lost, world.cluster = [], replace(remade, spot=spot)
+        world.states, world.ending = {"master": master}, ending
+        if failing:
+            raise failing
+        return world.cluster
+
+    monkeypatch.setattr(workers, "make_anew", make_anew)
+    Healer(CLUSTER).look(0)
+    assert world.done == ended
+    assert ("at work again" in capsys.readouterr().out) == (not failing and not ended)
+
+
+def test_what_could_not_be_made_for_a_cluster_that_was_ended_is_not_looked_for(
+    world: World, remade: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del remade
+    monkeypatch.setattr(workers, "make_anew", lambda *_: world.states.update(master="stopping") or CLUSTER)
+    Healer(CLUSTER).look(0)
+    assert world.done == []
 
 
 def test_a_master_without_a_keeper_is_no_obstacle(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
