@@ -52,12 +52,18 @@ def beside(cluster: Cluster, heal: str) -> Iterator[None]:
         raise
     finally:
         over.set()
-        if is_left and healer.busy_with:
-            console.warn(f"{healer.busy_with} is not at work yet: `make up` goes on with it, `make follow` does, too.")
-        elif not is_left:
-            if healer.busy_with:
-                console.say(f"Waiting for {healer.busy_with} to be ready for work.")
-            thread.join()
+        try:
+            if not is_left:
+                if healer.busy_with:
+                    console.say(f"Waiting for {healer.busy_with} to be ready for work.")
+                thread.join()
+        except (KeyboardInterrupt, StoppedError):
+            is_left = True
+            raise
+        finally:
+            if is_left and healer.busy_with:
+                goes_on = "`make up` goes on with it, `make follow` does, too"
+                console.warn(f"{healer.busy_with} is not at work yet: {goes_on}.")
 
 
 def _is_wished(heal: str) -> bool:

@@ -430,6 +430,8 @@ def test_a_master_that_does_not_answer_is_the_follower_s_to_say(
 
 # Beside
 
+NOT_AT_WORK = "worker-2 is not at work yet: `make up` goes on with it, `make follow` does, too.\n"
+
 
 @pytest.fixture
 def held(world: World, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
@@ -472,9 +474,27 @@ def test_ctrl_c_does_not_wait_and_says_what_goes_on_with_it(
     with pytest.raises(StoppedError):
         attached()
     assert world.done == []
-    assert capsys.readouterr().err == (
-        "worker-2 is not at work yet: `make up` goes on with it, `make follow` does, too.\n"
-    )
+    assert capsys.readouterr().err == NOT_AT_WORK
+    held.ready.set()
+    wait_until(lambda: world.done, "the thread to end")
+
+
+def test_ctrl_c_while_it_is_waited_for_says_so_too(
+    world: World, held: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(_: threading.Thread) -> None:
+        raise KeyboardInterrupt
+
+    def attached() -> None:
+        with beside.beside(CLUSTER, "yes"):
+            assert held.begun.wait(20)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "join", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            attached()
+    assert world.done == []
+    assert capsys.readouterr().err == NOT_AT_WORK
     held.ready.set()
     wait_until(lambda: world.done, "the thread to end")
 
