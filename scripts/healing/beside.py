@@ -208,7 +208,7 @@ class Healer:
         console.say(f"{self.busy_with}: {what}.")
 
     def _done(self, hosts: list[Host], began: float) -> None:
-        self._failures = 0
+        self._failures, self.busy_with = 0, ""
         console.say(f"{_names(hosts)}: at work again after {span(time.monotonic() - began)}.")
 
     def _fail(self, now: float, sentence: str) -> None:
@@ -255,7 +255,8 @@ def _refuse_another_s(cluster: Cluster, held_by: Sequence[str]) -> None:
     """What makes workers from another laptop knows nothing of the lock here. Raises BusyError."""
     for task in MAKERS:
         if any(held.startswith(HELD_BY.format(task)) for held in held_by):
-            raise BusyError(f"`make {task}` is at work on cluster {cluster.name} from another laptop.")
+            # The keeper believes one that was cut off for some minutes yet.
+            raise BusyError(f"`make {task}` is at work on cluster {cluster.name} from elsewhere, or was just cut off.")
 
 
 def _names(hosts: list[Host]) -> str:

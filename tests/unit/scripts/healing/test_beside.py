@@ -258,7 +258,7 @@ def test_what_makes_workers_from_another_laptop_is_waited_for(
     healer = Healer(CLUSTER)
     healer.look(0)
     assert world.done == []
-    assert f"`make {task}` is at work on cluster fruits from another laptop." in capsys.readouterr().err
+    assert f"`make {task}` is at work on cluster fruits from elsewhere, or was just cut off." in capsys.readouterr().err
     world.held_by = ["run r", "`make upload` on a laptop"]
     healer.look(15)
     assert world.done == ["make worker-1"]
