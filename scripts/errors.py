@@ -52,6 +52,10 @@ class HostKeyError(HostError):
     """Whoever answers there shows another host key than the pinned one."""
 
 
+class UnpinnedError(HostError):
+    """Whoever answers there has no pinned host key yet."""
+
+
 class ConfigurationError(OperatorError):
     """Ansible did not end well, or a command on a host failed."""
 

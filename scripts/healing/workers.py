@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from scripts import console
 from scripts.cluster import Cluster, Host
-from scripts.errors import BusyError
+from scripts.errors import BusyError, UnpinnedError
 from scripts.hosts import ansible, host_keys, readiness
 from scripts.hosts.ssh import Hosts
 from scripts.lifecycle import plan, up
@@ -60,9 +60,9 @@ def equip(cluster: Cluster, workers: Sequence[Host]) -> None:
 
 
 def silent(cluster: Cluster, workers: Sequence[Host]) -> list[Host]:
-    """Those of these workers that do not answer now."""
+    """Those of these workers that do not answer now; one that shows a key which nobody has pinned yet does."""
     failed = readiness.silent(cluster, workers, Unseen(), seconds=0)
-    return [host for host in workers if host.name in failed]
+    return [host for host in workers if host.name in failed and not isinstance(failed[host.name], UnpinnedError)]
 
 
 def _refuse_anything_else(planned: Plan, gone: Sequence[Host]) -> None:

@@ -27,7 +27,15 @@ from paramiko.ssh_exception import (
 
 from scripts import console, processes
 from scripts.cluster import Cluster, Host
-from scripts.errors import ConfigurationError, HostError, HostKeyError, InputError, MissingError, OperatorError
+from scripts.errors import (
+    ConfigurationError,
+    HostError,
+    HostKeyError,
+    InputError,
+    MissingError,
+    OperatorError,
+    UnpinnedError,
+)
 
 # What OpenSSH and Ansible obey in place of the person's own settings; Fabric reads no such file, and is told below.
 SSH_CONFIG = console.CHECKOUT / "ansible" / "ssh_config"
@@ -234,7 +242,9 @@ def _explain(cluster: Cluster, host: Host, error: Exception) -> OperatorError:
     if isinstance(error, SSHException) and "private key file" in str(error):
         return MissingError(f"{key} is no private key that SSH takes ({error}): put the cluster's own there.")
     if isinstance(error, SSHException) and "not found in known_hosts" in str(error):
-        return HostError(f"{host.name}'s host key is not pinned yet: `make up` reads it from the console and pins it.")
+        return UnpinnedError(
+            f"{host.name}'s host key is not pinned yet: `make up` reads it from the console and pins it."
+        )
     why = reason(error)
     # A host's own failures come without a file's name.
     if isinstance(error, OSError) and error.filename in (str(key), str(cluster.known_hosts)):

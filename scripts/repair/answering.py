@@ -9,7 +9,7 @@ from scripts import console
 from scripts.cluster import Cluster, Host
 from scripts.errors import BusyError, HostError, MissingError
 from scripts.hosts import host_keys, readiness
-from scripts.repair import instances
+from scripts.repair import boots, instances
 from scripts.terraform import outputs, workspace
 
 # For a host that is up to answer; one that was just launched has the time of a first boot.
@@ -83,8 +83,10 @@ def _reboot(cluster: Cluster, hosts: Sequence[Host]) -> list[Host]:
     if not hosts:
         return []
     with console.phase("Reboot") as under_way:
+        before = boots.ids(cluster, hosts)
         instances.reboot(cluster, hosts)
-        left = _those(cluster, readiness.silent(cluster, hosts, under_way, readiness.SSH_SECONDS))
+        boots.wait_for_others(cluster, before, instances.REBOOT_SECONDS)
+        left = _those(cluster, readiness.silent(cluster, hosts, under_way, instances.REBOOT_SECONDS))
         under_way.result = _came_back(hosts, left)
     return left
 

@@ -12,6 +12,8 @@ from scripts.waiting import wait_until
 
 # A host that does not hear it is cut off by AWS within some minutes.
 OFF_SECONDS = 600
+# Four minutes or so after it was asked for, AWS cuts off a host that did not hear it; then that boots.
+REBOOT_SECONDS = 480
 
 
 def impaired(cluster: Cluster, hosts: Sequence[Host]) -> set[str]:
@@ -39,15 +41,28 @@ def reboot(cluster: Cluster, hosts: Sequence[Host]) -> None:
         _ec2(cluster).reboot_instances(InstanceIds=[host.id for host in hosts])
 
 
+def end(cluster: Cluster, hosts: Sequence[Host], for_good: bool) -> None:
+    """Stop them, or with `for_good` give them back."""
+    ids = [host.id for host in hosts]
+    with aws_errors_as_sentences("end the instances"):
+        if for_good:
+            _ec2(cluster).terminate_instances(InstanceIds=ids)
+        else:
+            _ec2(cluster).stop_instances(InstanceIds=ids)
+
+
 def switch_off_and_on(cluster: Cluster, hosts: Sequence[Host]) -> bool:
     """Stop them by force and start them, which puts them on other hardware; False where they do not get there."""
     ids = [host.id for host in hosts]
     with aws_errors_as_sentences("stop the instances"):
         _ec2(cluster).stop_instances(InstanceIds=ids, Force=True)
-    if not _come_to(cluster, hosts, "stopped"):
-        return False
+    return _come_to(cluster, hosts, "stopped") and switch_on(cluster, hosts)
+
+
+def switch_on(cluster: Cluster, hosts: Sequence[Host]) -> bool:
+    """Start those that are stopped; False where they do not come to run."""
     with aws_errors_as_sentences("start the instances"):
-        _ec2(cluster).start_instances(InstanceIds=ids)
+        _ec2(cluster).start_instances(InstanceIds=[host.id for host in hosts])
     return _come_to(cluster, hosts, "running")
 
 

@@ -45,6 +45,7 @@ from scripts import console
 from scripts import errors as operator_errors
 from scripts.aws import bucket
 from scripts.handin import links, pictures, run_facts, share
+from scripts.healing import beside
 from scripts.hosts.keeper import Ends
 from scripts.kept import history, notebooks
 from scripts.money import bounds, ledger
@@ -266,6 +267,11 @@ def test_a_kernel_that_computes_is_known_by_the_keepers_word(monkeypatch: pytest
     monkeypatch.setattr(work, "from_jupyter", lambda _, path: [kernel] if path == "kernels" else [])
     [activity] = work.of_kernels({"units": {"jupyter": "jupyter"}}, 1.0)
     assert activity.what.startswith(at_work.KERNEL)
+
+
+def test_a_command_on_a_laptop_is_known_by_the_keepers_word() -> None:
+    for activity, task in zip(work.of_holds(dict.fromkeys(beside.MAKERS, 2.0), 1.0), beside.MAKERS, strict=True):
+        assert activity.what.startswith(beside.HELD_BY.format(task))
 
 
 def test_what_the_keeper_tells_the_laptop_and_the_laptop_the_keeper(tmp_path: Path) -> None:

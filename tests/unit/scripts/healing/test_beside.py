@@ -2,8 +2,9 @@
 
 import fcntl
 import threading
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,11 +15,11 @@ from scripts.cluster import Cluster, Host
 from scripts.errors import AwsError, HostError, InputError, StoppedError
 from scripts.healing import beside, workers
 from scripts.healing.beside import Healer
-from scripts.hosts import keeper, spark_master
+from scripts.hosts import keeper, readiness, spark_master
 from scripts.hosts.keeper import NoKeeperError
 from scripts.hosts.spark_master import MasterState
 from scripts.repair import instances
-from scripts.terraform import outputs
+from scripts.terraform import outputs, workspace
 from tests.doubles.fake_hosts import FakeHosts, cluster_of
 from tests.waiting import wait_until
 
@@ -36,6 +37,8 @@ class World:
     silent: list[str] = field(default_factory=list)
     failing: Exception | None = None
     ending: str | None = None
+    held_by: list[str] = field(default_factory=list)
+    states: dict[str, str] = field(default_factory=dict)
     done: list[str] = field(default_factory=list)
 
     def named(self, names: Sequence[str]) -> list[Host]:
@@ -49,6 +52,18 @@ class World:
     def equip(self, hosts: Sequence[Host]) -> None:
         self.does("equip", hosts)
         self.idle = []
+
+    def switch_on(self, hosts: Sequence[Host]) -> bool:
+        self.does("start", hosts)
+        self.states = {}
+        return True
+
+    def refresh(self) -> None:
+        self.done.append("refresh")
+
+    def fails(self, what: str, hosts: Sequence[Host]) -> None:
+        self.does(what, hosts)
+        raise NO_CAPACITY
 
     def does(self, what: str, hosts: Sequence[Host]) -> None:
         self.done.append(f"{what} {' '.join(host.name for host in hosts)}")
@@ -72,9 +87,29 @@ def world(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> World:
     monkeypatch.setattr(workers, "make_anew", lambda _, hosts, is_there=False: made.make_anew(hosts, is_there))
     monkeypatch.setattr(workers, "equip", lambda _, hosts: made.equip(hosts))
     monkeypatch.setattr(instances, "reboot", lambda _, hosts: made.does("reboot", hosts))
+    monkeypatch.setattr(instances, "switch_on", lambda _, hosts: made.switch_on(hosts))
+    monkeypatch.setattr(workspace, "Workspace", lambda _: made)
+    monkeypatch.setattr(
+        readiness,
+        "states",
+        lambda cluster: {
+            host.name: "terminated" if host.name in made.lost else made.states.get(host.name, "running")
+            for host in cluster.hosts
+        },
+    )
     monkeypatch.setattr(outputs, "current", lambda: made.cluster)
     monkeypatch.setattr(spark_master, "master_state", lambda *_: made.state())
-    monkeypatch.setattr(keeper, "ends", lambda _: SimpleNamespace(ending=made.ending, ended=None))
+    monkeypatch.setattr(keeper, "ends", lambda _: SimpleNamespace(ending=made.ending, ended=None, held_by=made.held_by))
+
+    @contextmanager
+    def held(_: Cluster, name: str) -> Iterator[None]:
+        made.held_by.append(f"`make {name}` on a laptop")
+        try:
+            yield
+        finally:
+            made.held_by.clear()
+
+    monkeypatch.setattr(keeper, "held", held)
     return made
 
 
@@ -131,6 +166,51 @@ def test_after_a_success_the_next_loss_has_all_its_tries(world: World) -> None:
     assert len(world.done) == 6
 
 
+def test_after_a_look_at_a_whole_cluster_the_next_loss_has_all_its_tries(world: World) -> None:
+    healer = Healer(CLUSTER)
+    world.lost, world.failing = ["worker-2"], NO_CAPACITY
+    for now in range(0, 600, 15):
+        world.lost = ["worker-2"]
+        healer.look(now)
+    assert len(world.done) == 4
+    # `make up` has mended it, and AWS takes it again.
+    world.lost = []
+    healer.look(600)
+    for now in range(615, 1200, 15):
+        world.lost = ["worker-2"]
+        healer.look(now)
+    assert len(world.done) == 8
+
+
+def test_a_new_worker_that_never_gets_to_work_is_no_whole_cluster(world: World) -> None:
+    healer = Healer(CLUSTER)
+    world.lost, world.failing = ["worker-2"], NO_CAPACITY
+    healer.look(0)
+    # It is there now, and for three minutes nobody would do anything.
+    for now in range(15, 3600, 15):
+        world.lost, world.idle = [], ["worker-2"]
+        healer.look(now)
+    assert world.done == ["make worker-2", *["equip worker-2"] * 3]
+
+
+def test_looks_that_come_to_nothing_are_told_once_and_use_no_try_up(
+    world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(_: object) -> list[Host]:
+        raise AwsError("AWS does not answer.")
+
+    healer = Healer(CLUSTER)
+    with monkeypatch.context() as patch:
+        patch.setattr(workers, "lost", refuse)
+        for now in range(0, 3600, 15):
+            healer.look(now)
+    line = "Lost workers are not replaced yet: AWS does not answer. Looked at again; the run goes on.\n"
+    assert capsys.readouterr().err == line
+    world.lost = ["worker-2"]
+    healer.look(3600)
+    assert world.done == ["make worker-2"]
+
+
 def test_what_orchard_does_not_know_is_a_line_too(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     world.lost, world.failing = ["worker-2"], ZeroDivisionError("of ours")
     Healer(CLUSTER).look(0)
@@ -150,7 +230,7 @@ def test_a_lock_that_another_command_has_is_not_waited_for(world: World, capsys:
     out, err = capsys.readouterr()
     assert (world.done, out) == ([], "")
     assert err.startswith("Lost workers are not replaced yet: `make scale` (process 4711) is still at work on cluster")
-    healer.look(60)
+    healer.look(15)
     assert world.done == ["make worker-2"]
 
 
@@ -168,6 +248,87 @@ def test_a_cluster_that_ends_by_itself_gets_no_new_workers(world: World, capsys:
     world.lost, world.ending = ["worker-1"], "age: 12 hours are over"
     Healer(CLUSTER).look(0)
     assert (world.done, capsys.readouterr()) == ([], ("", ""))
+
+
+@pytest.mark.parametrize("task", ["up", "start", "scale", "heal"])
+def test_what_makes_workers_from_another_laptop_is_waited_for(
+    world: World, capsys: pytest.CaptureFixture[str], task: str
+) -> None:
+    world.lost, world.held_by = ["worker-1"], ["run r", f"`make {task}` on a laptop"]
+    healer = Healer(CLUSTER)
+    healer.look(0)
+    assert world.done == []
+    assert f"`make {task}` is at work on cluster fruits from elsewhere, or was just cut off." in capsys.readouterr().err
+    world.held_by = ["run r", "`make upload` on a laptop"]
+    healer.look(15)
+    assert world.done == ["make worker-1"]
+
+
+def test_the_keeper_is_told_that_healing_is_under_way(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    during: list[str] = []
+    monkeypatch.setattr(workers, "make_anew", lambda *_: during.extend(world.held_by) or CLUSTER)
+    world.lost = ["worker-1"]
+    Healer(CLUSTER).look(0)
+    assert (during, world.held_by) == (["`make heal` on a laptop"], [])
+
+
+@pytest.fixture
+def remade(world: World, monkeypatch: pytest.MonkeyPatch) -> Cluster:
+    """What the cluster is once worker-2 was made anew, as another instance; `world.done` says how that was ended."""
+    first, second = CLUSTER.workers
+    monkeypatch.setattr(beside, "Hosts", lambda cluster: FakeHosts(cluster))
+    monkeypatch.setattr(
+        instances,
+        "end",
+        lambda _, hosts, for_good: world.done.append(f"{'terminate' if for_good else 'stop'} {hosts[0].id}"),
+    )
+    world.lost = ["worker-2"]
+    return replace(CLUSTER, workers=(first, replace(second, id="i-new")))
+
+
+@pytest.mark.parametrize("failing", [None, HostError("master cannot be reached")])
+@pytest.mark.parametrize(
+    ("master", "ending", "spot", "ended"),
+    [
+        ("stopping", None, False, ["stop i-new"]),
+        ("stopped", None, True, ["terminate i-new"]),
+        ("terminated", None, False, ["terminate i-new"]),
+        # Its keeper is about to stop it.
+        ("running", "age: 12 hours are over", False, ["stop i-new"]),
+        ("running", None, False, []),
+    ],
+)
+def test_what_was_made_for_a_cluster_that_was_ended_elsewhere_meanwhile_is_ended(
+    world: World,
+    remade: Cluster,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    failing: Exception | None,
+    master: str,
+    ending: str | None,
+    spot: bool,
+    ended: list[str],
+) -> None:
+    def make_anew(*_: object) -> Cluster:
+        world.lost, world.cluster = [], replace(remade, spot=spot)
+        world.states, world.ending = {"master": master}, ending
+        if failing:
+            raise failing
+        return world.cluster
+
+    monkeypatch.setattr(workers, "make_anew", make_anew)
+    Healer(CLUSTER).look(0)
+    assert world.done == ended
+    assert ("at work again" in capsys.readouterr().out) == (not failing and not ended)
+
+
+def test_what_could_not_be_made_for_a_cluster_that_was_ended_is_not_looked_for(
+    world: World, remade: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del remade
+    monkeypatch.setattr(workers, "make_anew", lambda *_: world.states.update(master="stopping") or CLUSTER)
+    Healer(CLUSTER).look(0)
+    assert world.done == []
 
 
 def test_a_master_without_a_keeper_is_no_obstacle(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -203,10 +364,57 @@ def test_a_silent_one_is_rebooted_and_replaced_where_that_does_not_help(
 ) -> None:
     healer = Healer(CLUSTER)
     world.idle, world.silent = ["worker-2"], ["worker-2"]
-    for now in range(0, 600, 15):
+    # AWS cuts off a host that does not hear it after four minutes, and then that has to boot.
+    for now in range(0, 180 + 15 + 480, 15):
         healer.look(now)
+    assert world.done == ["reboot worker-2"]
+    healer.look(180 + 15 + 480)
     assert world.done == ["reboot worker-2", "replace worker-2"]
     assert "worker-2: runs, AWS says, and does not answer; rebooted while the run goes on.\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("state", ["shutting-down", "stopping", "pending"])
+def test_one_on_its_way_up_or_down_is_left_alone(world: World, state: str) -> None:
+    world.idle, world.silent, world.states = ["worker-2"], ["worker-2"], {"worker-2": state}
+    healer = Healer(CLUSTER)
+    for now in range(0, 600, 15):
+        healer.look(now)
+    assert world.done == []
+    # It has the time of every other as soon as it runs.
+    world.states = {}
+    for now in range(600, 780, 15):
+        healer.look(now)
+    assert world.done == []
+    healer.look(780)
+    assert world.done == ["reboot worker-2"]
+
+
+def test_a_stopped_one_is_started_and_made_ready_at_its_new_address(world: World) -> None:
+    world.idle, world.silent, world.states = ["worker-1", "worker-2"], ["worker-1"], {"worker-2": "stopped"}
+    healer = Healer(CLUSTER)
+    for now in range(0, 195, 15):
+        healer.look(now)
+    assert world.done == ["reboot worker-1", "start worker-2", "refresh", "equip worker-2"]
+
+
+def test_one_that_came_back_and_hangs_again_is_rebooted_again(world: World) -> None:
+    healer = Healer(CLUSTER)
+    world.silent = ["worker-2"]
+    for now in range(0, 600, 15):
+        world.idle = [] if now == 300 else ["worker-2"]
+        healer.look(now)
+    assert world.done == ["reboot worker-2", "reboot worker-2"]
+
+
+def test_what_fails_for_another_does_not_shorten_the_time_of_a_reboot(world: World) -> None:
+    healer = Healer(CLUSTER)
+    world.idle, world.silent = ["worker-1", "worker-2"], ["worker-2"]
+    for now in range(0, 180, 15):
+        healer.look(now)
+    world.equip = lambda hosts: world.fails("equip", hosts)
+    for now in range(180, 600, 15):
+        healer.look(now)
+    assert "replace worker-2" not in world.done
 
 
 def test_a_master_that_does_not_answer_is_the_follower_s_to_say(
@@ -221,6 +429,8 @@ def test_a_master_that_does_not_answer_is_the_follower_s_to_say(
 
 
 # Beside
+
+NOT_AT_WORK = "worker-2 is not at work yet: `make up` goes on with it, `make follow` does, too.\n"
 
 
 @pytest.fixture
@@ -264,9 +474,27 @@ def test_ctrl_c_does_not_wait_and_says_what_goes_on_with_it(
     with pytest.raises(StoppedError):
         attached()
     assert world.done == []
-    assert capsys.readouterr().err == (
-        "worker-2 is not at work yet: `make up` goes on with it, `make follow` does, too.\n"
-    )
+    assert capsys.readouterr().err == NOT_AT_WORK
+    held.ready.set()
+    wait_until(lambda: world.done, "the thread to end")
+
+
+def test_ctrl_c_while_it_is_waited_for_says_so_too(
+    world: World, held: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(_: threading.Thread) -> None:
+        raise KeyboardInterrupt
+
+    def attached() -> None:
+        with beside.beside(CLUSTER, "yes"):
+            assert held.begun.wait(20)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "join", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            attached()
+    assert world.done == []
+    assert capsys.readouterr().err == NOT_AT_WORK
     held.ready.set()
     wait_until(lambda: world.done, "the thread to end")
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from scripts.cluster import Host
-from scripts.errors import BusyError
+from scripts.errors import BusyError, HostError, UnpinnedError
 from scripts.healing import workers
 from scripts.hosts import ansible, host_keys, readiness
 from scripts.lifecycle import plan, up
@@ -113,6 +113,13 @@ def test_what_would_do_more_or_less_is_not_applied(steps: Steps, changes: dict[s
     with pytest.raises(BusyError, match=r"^Terraform would do something else than make them anew .*`make up` makes it"):
         workers.make_anew(CLUSTER, [SECOND])
     assert steps == ["plan worker-2"]
+
+
+def test_one_whose_host_key_nobody_has_pinned_here_yet_is_not_silent(monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = CLUSTER.workers
+    failed = {first.name: UnpinnedError("it is not pinned yet"), second.name: HostError("no answer")}
+    monkeypatch.setattr(readiness, "silent", lambda *_, **__: failed)
+    assert workers.silent(CLUSTER, CLUSTER.workers) == [second]
 
 
 def test_a_host_s_own_resources_are_called_as_terraform_calls_them() -> None:

@@ -19,7 +19,7 @@ from paramiko.ssh_exception import (
 
 from scripts import processes
 from scripts.cluster import Cluster
-from scripts.errors import HostError, InputError, MissingError, OperatorError
+from scripts.errors import HostError, InputError, MissingError, OperatorError, UnpinnedError
 from scripts.hosts import ssh
 from tests.doubles.fake_hosts import cluster_of
 
@@ -83,7 +83,7 @@ def known_hosts(monkeypatch: pytest.MonkeyPatch) -> None:
         ),
         (
             SSHException("Server '198.51.100.5' not found in known_hosts"),
-            HostError,
+            UnpinnedError,
             "master's host key is not pinned yet: `make up` reads it from the console and pins it.",
         ),
         (

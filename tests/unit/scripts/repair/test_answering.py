@@ -9,7 +9,7 @@ from scripts import console
 from scripts.cluster import Cluster, Host
 from scripts.errors import BusyError, HostError, MissingError
 from scripts.hosts import host_keys, readiness
-from scripts.repair import answering, instances
+from scripts.repair import answering, boots, instances
 from scripts.terraform import outputs, workspace
 from tests.doubles.fake_hosts import cluster_of
 
@@ -62,6 +62,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
     monkeypatch.setattr(
         instances, "launched_within", lambda _, hosts, __: [host for host in hosts if host.name in made.young]
     )
+    monkeypatch.setattr(boots, "ids", lambda *_: {})
     monkeypatch.setattr(instances, "reboot", lambda _, hosts: made.heal("reboot", hosts))
     monkeypatch.setattr(instances, "switch_off_and_on", lambda _, hosts: made.off_and_on(hosts))
     monkeypatch.setattr(host_keys, "pin", lambda *_: made.steps.append("pin addresses"))
@@ -96,11 +97,26 @@ def test_one_that_does_not_answer_for_a_minute_is_told_and_rebooted(
     world.deaf = {"worker-2": "reboot"}
     world.connect()
     assert world.steps == ["pin", "reboot worker-2"]
-    assert world.waited[0] == 60
+    # AWS cuts off a host that does not hear it after four minutes, and then that has to boot.
+    assert (world.waited[0], world.waited[-1]) == (60, 480)
     said = capsys.readouterr().out
     assert "worker-2 runs, AWS says, and has not answered for 60 s (no answer).\n" in said
     assert " s  2 of 3 hosts answer\n" in said
     assert " s  worker-2 came back\n" in said
+
+
+def test_one_that_answers_before_it_went_down_has_not_come_back_yet(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its SSH lets in, and cloud-init is in the way: a new boot is what it is waited for."""
+    world.deaf = {"worker-2": "reboot"}
+    [hung] = world.cluster.workers[1:]
+    said = [{hung: "old"}, {hung: "old"}, {}, {hung: "new"}]
+    monkeypatch.setattr(boots, "ids", lambda *_: world.steps.append("boot id") or said.pop(0))
+    monkeypatch.setattr(boots, "PAUSE_SECONDS", 0.0)
+    world.connect()
+    assert world.steps == ["pin", "boot id", "reboot worker-2", "boot id", "boot id", "boot id"]
+    assert (world.waited[0], world.waited[-1]) == (60, 480)
 
 
 def test_one_that_a_reboot_does_not_bring_back_is_switched_off_and_on_at_another_address(world: World) -> None:

@@ -35,6 +35,12 @@ def test_off_and_on_a_worker_runs_again_and_the_master_was_left_alone(cluster: C
     assert launch_times(cluster)[cluster.master.id] == launched[cluster.master.id]
 
 
+@pytest.mark.parametrize(("for_good", "state"), [(True, "terminated"), (False, "stopped")])
+def test_an_ended_worker_is_stopped_or_given_back(cluster: Cluster, for_good: bool, state: str) -> None:
+    instances.end(cluster, cluster.workers, for_good)
+    assert instances.readiness.states(cluster) == {"master": "running", "worker-1": state}
+
+
 def test_one_that_does_not_stop_in_time_is_given_up(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(instances, "OFF_SECONDS", 0)
     monkeypatch.setattr(instances.readiness, "states", lambda _: {"master": "running", "worker-1": "stopping"})
