@@ -23,9 +23,13 @@ POLL_SECONDS = 0.2
 PYTHON_DAEMON = "pipeline.process.daemon"
 # One lost worker costs a task one attempt; locally, too, a task may be tried again.
 TASK_ATTEMPTS = 4
-# Spark's own words for a Python worker that is gone, and for the task whose last attempt ended the job.
+# Spark's own words for a Python worker that is gone, and for the task whose last attempt ended the job: at the last of
+# all that it may have, or where no host is left that may have another (ELSEWHERE).
 _CRASHED = "Python worker exited unexpectedly"
-_LOST = re.compile(r"failed (\d+) times, most recent failure: Lost task \S+ in stage \S+ \(TID \d+\) \((\S+) ")
+_LOST = re.compile(
+    r"(?:failed (\d+) times, m|cannot run anywhere .*\nM)ost recent failure:\s+"
+    r"Lost task \S+ in stage \S+ \(TID \d+\) \((\S+) "
+)
 # A host that fails whatever it is given, as one with a full disk does, is free at once and would have every attempt:
 # one of them is kept for another host. Stages are not kept from a host, for an outage of S3 is no host's fault.
 ELSEWHERE = {
@@ -140,8 +144,9 @@ def _cause(error: Exception) -> str:
     """The Python error of the task that failed last, where the JVM's account names one; else its first line."""
     if _CRASHED in str(error) and (lost := _LOST.search(str(error))):
         # What ends a process from outside says nothing to Spark; Orchard's watchman does so to the worker's log.
+        times = lost[1] or TASK_ATTEMPTS - 1
         return (
-            f"a Python worker on {lost[2]} was ended from outside {lost[1]} times, as by the kernel where the host's "
+            f"a Python worker on {lost[2]} was ended from outside {times} times, as by the kernel where the host's "
             "memory is at an end"
         )
     named = re.findall(r"^(?:\w+\.)*(\w*(?:Error|Exception): .+)$", str(error), re.MULTILINE)

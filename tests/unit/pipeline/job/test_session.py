@@ -15,6 +15,17 @@ failure: Lost task 1.3 in stage 0.0 (TID 9) (10.0.0.7 executor 1): org.apache.sp
 exited unexpectedly (crashed)
 Caused by: java.io.EOFException
 """
+# The same where no other worker may have the fourth attempt.
+ALONE = """An error occurred while calling z:org.apache.spark.api.python.PythonRDD.collectAndServe.
+: org.apache.spark.SparkException: Job aborted due to stage failure: \
+
+Aborting TaskSet 0.0 because task 1 (partition 1)
+cannot run anywhere due to node and executor excludeOnFailure.
+Most recent failure:
+Lost task 1.2 in stage 0.0 (TID 5) (10.0.0.7 executor 1): org.apache.spark.SparkException: Python worker exited \
+unexpectedly (crashed)
+Caused by: java.io.EOFException
+"""
 RAISED = """An error occurred while calling z:org.apache.spark.api.python.PythonRDD.collectAndServe.
 : org.apache.spark.SparkException: Job aborted due to stage failure: Task 1 in stage 0.0 failed 4 times, most recent \
 failure: Lost task 1.3 in stage 0.0 (TID 9) (10.0.0.7 executor 1): org.apache.spark.api.python.PythonException:
@@ -28,6 +39,11 @@ pipeline.errors.InputError: there is another processor.
         (
             KILLED,
             "a Python worker on 10.0.0.7 was ended from outside 4 times, as by the kernel where the host's memory is "
+            "at an end",
+        ),
+        (
+            ALONE,
+            "a Python worker on 10.0.0.7 was ended from outside 3 times, as by the kernel where the host's memory is "
             "at an end",
         ),
         (RAISED, "InputError: there is another processor"),
