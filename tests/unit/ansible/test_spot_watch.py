@@ -222,6 +222,15 @@ def test_the_master_s_keeper_understands_what_it_is_told(monkeypatch: pytest.Mon
     ]
 
 
+@pytest.mark.parametrize(("told", "has"), [(0, False), (2, True), (None, True)])
+def test_a_worker_whose_page_does_not_answer_may_have_executors_yet(
+    monkeypatch: pytest.MonkeyPatch, told: int | None, has: bool
+) -> None:
+    monkeypatch.setattr(orchard_run, "executors", lambda *_: told)
+    facts = {"host": "worker-1", "private_address": "10.0.0.6", "master_address": "m", "ports": {"keeper": 1}}
+    assert RealSpotHost(facts).has_executors() is has
+
+
 def test_logs_lie_where_those_of_every_end_do(monkeypatch: pytest.MonkeyPatch) -> None:
     saved: list[tuple[str, str]] = []
     monkeypatch.setattr(orchard_run, "save_logs", lambda _, bucket, prefix: saved.append((bucket, prefix)))

@@ -54,7 +54,7 @@ class SpotHost(Protocol):
         """Have the worker take no more tasks and finish those that it has; again is fine."""
 
     def has_executors(self) -> bool:
-        """Whether the worker still has any."""
+        """Whether the worker still has any, or does not say."""
 
     def tell_master(self, kind: str, at: float) -> None:
         """Have the master's keeper know. Raises nothing."""
@@ -176,7 +176,7 @@ class RealSpotHost:
         orchard_run.decommission(self._facts)
 
     def has_executors(self) -> bool:
-        return bool(orchard_run.executors(self._facts, self._facts["private_address"]))
+        return orchard_run.executors(self._facts, self._facts["private_address"]) != 0
 
     def tell_master(self, kind: str, at: float) -> None:
         orchard_run.asked(f"{self._master}/{kind}/{int(at)}", TELL_SECONDS)
