@@ -12,7 +12,7 @@ from pipeline.job.extract import FeatureJob, TaskResult
 from pipeline.job.losses import LossWatch, SparkBooks
 from pipeline.job.processors import ask_processors, one_for_bf16
 from pipeline.job.request import RunRequest
-from pipeline.job.session import spark_context
+from pipeline.job.session import BF16_ATTEMPTS, TASK_ATTEMPTS, spark_context
 from pipeline.job.spark_jobs import FEATURES_GROUP, extract_features, project_features, sum_moments
 from pipeline.network.keras_model import Network, prepare_network
 from pipeline.pca import spark_ml
@@ -125,8 +125,9 @@ def application_name(run_id: str) -> str:
 
 def spark_phase(request: RunRequest, stack: ExitStack, narrator: Narrator) -> Session:
     """Start Spark, which the stack will stop. Raises InputError without Java, SparkError without Spark."""
+    attempts = BF16_ATTEMPTS if request.settings.precision == "bf16" else TASK_ATTEMPTS
     with narrator.phase("spark", "Starting Spark") as phase:
-        context = stack.enter_context(spark_context(request.master, application_name(request.run_id)))
+        context = stack.enter_context(spark_context(request.master, application_name(request.run_id), attempts))
         cores = context.defaultParallelism
         phase.text = f"Started Spark on {request.master} with {cores} cores"
     return Session(context, cores, phase.seconds)

@@ -23,6 +23,8 @@ POLL_SECONDS = 0.2
 PYTHON_DAEMON = "pipeline.process.daemon"
 # One lost worker costs a task one attempt; locally, too, a task may be tried again.
 TASK_ATTEMPTS = 4
+# At bf16 two hosts with another processor may join, which refuse each task as often as they may have it (ELSEWHERE).
+BF16_ATTEMPTS = TASK_ATTEMPTS + 2 * (TASK_ATTEMPTS - 1)
 # Spark's own words for a Python worker that is gone, and for the task whose last attempt ended the job: at the last of
 # all that it may have, or where no host is left that may have another (ELSEWHERE).
 _CRASHED = "Python worker exited unexpectedly"
@@ -61,8 +63,11 @@ def check_master(master: str, uris: dict[str, str]) -> None:
 
 
 @contextmanager
-def spark_context(master: str, name: str) -> Iterator[Any]:
-    """A SparkContext on this master, stopped at the end. Raises InputError without Java, SparkError without Spark."""
+def spark_context(master: str, name: str, attempts: int = TASK_ATTEMPTS) -> Iterator[Any]:
+    """A SparkContext on this master, stopped at the end. Raises InputError without Java, SparkError without Spark.
+
+    On a cluster a task has so many attempts before the job is given up.
+    """
     os.environ["JAVA_HOME"] = find_java_home()
     os.environ["PYSPARK_PYTHON"] = os.environ.get("PYSPARK_PYTHON", sys.executable)
     # Meant for a person's own sessions (`make connect`): with it, Spark starts no driver.
@@ -71,7 +76,7 @@ def spark_context(master: str, name: str) -> Iterator[Any]:
     from pyspark.java_gateway import launch_gateway
 
     conf = SparkConf().setMaster(master).setAppName(name)
-    for key, value in _settings(master).items():
+    for key, value in _settings(master, attempts).items():
         conf.setIfMissing(key, value)
     try:
         # On a laptop the JVM's warnings are nothing to act on; on a cluster they belong to the journal.
@@ -90,7 +95,7 @@ def spark_context(master: str, name: str) -> Iterator[Any]:
         context.stop()
 
 
-def _settings(master: str) -> dict[str, str]:
+def _settings(master: str, attempts: int) -> dict[str, str]:
     room = Path(__file__).parent
     settings = {
         "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile=file:{room / 'log4j2.properties'}",
@@ -99,7 +104,7 @@ def _settings(master: str) -> dict[str, str]:
         "spark.python.worker.reuse": "true",
         # Where a host's memory ends, Python goes before the JVM that has all its tasks.
         "spark.python.daemon.module": PYTHON_DAEMON,
-        "spark.task.maxFailures": str(TASK_ATTEMPTS),
+        "spark.task.maxFailures": str(attempts),
     }
     if master.startswith("local"):
         # From a checkout the package lies beside the caller's folder, not in site-packages.

@@ -5,7 +5,8 @@ import re
 import pytest
 
 from pipeline.errors import SparkError
-from pipeline.job.session import run_job
+from pipeline.job import session
+from pipeline.job.session import TASK_ATTEMPTS, run_job
 from tests.unit.pipeline.without_spark import Context
 
 # As Spark 4.3 tells it by way of py4j, a Python worker having been killed at each of four attempts.
@@ -56,3 +57,9 @@ def test_a_job_that_was_given_up_names_its_cause(told: str, cause: str) -> None:
     sentence = f"Spark gave the job up ({cause}); the finished parts are kept, go on with --resume."
     with pytest.raises(SparkError, match=f"^{re.escape(sentence)}$"):
         run_job(Context(), collect)
+
+
+def test_at_bf16_two_hosts_that_refuse_every_task_leave_it_as_many_attempts_as_it_has_without_them() -> None:
+    settings = session._settings("spark://m:7077", session.BF16_ATTEMPTS)
+    refused = 2 * int(settings["spark.excludeOnFailure.task.maxTaskAttemptsPerNode"])
+    assert int(settings["spark.task.maxFailures"]) - refused == TASK_ATTEMPTS
