@@ -4,6 +4,7 @@ from collections import Counter
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 import pyarrow as pa
@@ -78,15 +79,23 @@ class Extraction:
     @property
     def oom_kills(self) -> dict[str, int]:
         """On which hosts the kernel has ended how many processes for want of memory, meanwhile."""
-        killed: dict[str, list[int]] = {}
+        seen: dict[str, list[tuple[float, int]]] = {}
         for result in self.computed:
-            killed.setdefault(result.host, []).extend(result.oom_kills)
-        return {host: max(counts) - min(counts) for host, counts in sorted(killed.items()) if max(counts) > min(counts)}
+            began_at = result.first_picture_at - result.seconds.get("engine", 0.0)
+            times = (began_at, result.ended_at)
+            seen.setdefault(result.host, []).extend(zip(times, result.oom_kills, strict=True))
+        killed = {host: _rises([count for _, count in sorted(counts)]) for host, counts in sorted(seen.items())}
+        return {host: kills for host, kills in killed.items() if kills}
 
     @property
     def error_reasons(self) -> dict[str, int]:
         """How many pictures could not be read for which reason, the most frequent first."""
         return dict(Counter(error.reason for result in self.results for error in result.errors).most_common())
+
+
+def _rises(counts: list[int]) -> int:
+    """By how much a counter has gone up that begins anew with its unit: what it falls by is nothing that it counted."""
+    return sum(max(0, after - before) for before, after in pairwise(counts))
 
 
 @dataclass(frozen=True)
