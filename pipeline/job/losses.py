@@ -55,10 +55,14 @@ class Loss:
     def text(self) -> str:
         """A sentence for people."""
         clock = f"{datetime.fromtimestamp(self.at, UTC):%H:%M:%S} UTC"
+        again = f"{self.pictures_redone:,} pictures are done again."
         if self.how == TOLD:
-            return f"{self.host} was told to go at {clock}: it finishes its tasks, and gets no more."
+            told = f"{self.host} was told to go at {clock}"
+            if self.pictures_redone:
+                return f"{told}, and went before it had finished its tasks: {again}"
+            return f"{told}: it finishes its tasks, and gets no more."
         why = f" ({self.reason})" if self.reason else ""
-        return f"{self.host} was lost at {clock}{why}: {self.pictures_redone:,} pictures are done again."
+        return f"{self.host} was lost at {clock}{why}: {again}"
 
     def as_json(self) -> dict[str, Any]:
         """As run.json has it."""

@@ -4,6 +4,7 @@ from collections import Counter
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 import pyarrow as pa
@@ -12,7 +13,7 @@ from pipeline.job.extract import FeatureJob, TaskResult
 from pipeline.job.losses import LossWatch, SparkBooks
 from pipeline.job.processors import ask_processors, one_for_bf16
 from pipeline.job.request import RunRequest
-from pipeline.job.session import spark_context
+from pipeline.job.session import BF16_ATTEMPTS, TASK_ATTEMPTS, spark_context
 from pipeline.job.spark_jobs import FEATURES_GROUP, extract_features, project_features, sum_moments
 from pipeline.network.keras_model import Network, prepare_network
 from pipeline.pca import spark_ml
@@ -78,15 +79,23 @@ class Extraction:
     @property
     def oom_kills(self) -> dict[str, int]:
         """On which hosts the kernel has ended how many processes for want of memory, meanwhile."""
-        killed: dict[str, list[int]] = {}
+        seen: dict[str, list[tuple[float, int]]] = {}
         for result in self.computed:
-            killed.setdefault(result.host, []).extend(result.oom_kills)
-        return {host: max(counts) - min(counts) for host, counts in sorted(killed.items()) if max(counts) > min(counts)}
+            began_at = result.first_picture_at - result.seconds.get("engine", 0.0)
+            times = (began_at, result.ended_at)
+            seen.setdefault(result.host, []).extend(zip(times, result.oom_kills, strict=True))
+        killed = {host: _rises([count for _, count in sorted(counts)]) for host, counts in sorted(seen.items())}
+        return {host: kills for host, kills in killed.items() if kills}
 
     @property
     def error_reasons(self) -> dict[str, int]:
         """How many pictures could not be read for which reason, the most frequent first."""
         return dict(Counter(error.reason for result in self.results for error in result.errors).most_common())
+
+
+def _rises(counts: list[int]) -> int:
+    """By how much a counter has gone up that begins anew with its unit: what it falls by is nothing that it counted."""
+    return sum(max(0, after - before) for before, after in pairwise(counts))
 
 
 @dataclass(frozen=True)
@@ -125,8 +134,9 @@ def application_name(run_id: str) -> str:
 
 def spark_phase(request: RunRequest, stack: ExitStack, narrator: Narrator) -> Session:
     """Start Spark, which the stack will stop. Raises InputError without Java, SparkError without Spark."""
+    attempts = BF16_ATTEMPTS if request.settings.precision == "bf16" else TASK_ATTEMPTS
     with narrator.phase("spark", "Starting Spark") as phase:
-        context = stack.enter_context(spark_context(request.master, application_name(request.run_id)))
+        context = stack.enter_context(spark_context(request.master, application_name(request.run_id), attempts))
         cores = context.defaultParallelism
         phase.text = f"Started Spark on {request.master} with {cores} cores"
     return Session(context, cores, phase.seconds)

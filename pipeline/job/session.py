@@ -23,9 +23,15 @@ POLL_SECONDS = 0.2
 PYTHON_DAEMON = "pipeline.process.daemon"
 # One lost worker costs a task one attempt; locally, too, a task may be tried again.
 TASK_ATTEMPTS = 4
-# Spark's own words for a Python worker that is gone, and for the task whose last attempt ended the job.
+# At bf16 two hosts with another processor may join, which refuse each task as often as they may have it (ELSEWHERE).
+BF16_ATTEMPTS = TASK_ATTEMPTS + 2 * (TASK_ATTEMPTS - 1)
+# Spark's own words for a Python worker that is gone, and for the task whose last attempt ended the job: at the last of
+# all that it may have, or where no host is left that may have another (ELSEWHERE).
 _CRASHED = "Python worker exited unexpectedly"
-_LOST = re.compile(r"failed (\d+) times, most recent failure: Lost task \S+ in stage \S+ \(TID \d+\) \((\S+) ")
+_LOST = re.compile(
+    r"(?:failed (\d+) times, m|cannot run anywhere .*\nM)ost recent failure:\s+"
+    r"Lost task \S+ in stage \S+ \(TID \d+\) \((\S+) "
+)
 # A host that fails whatever it is given, as one with a full disk does, is free at once and would have every attempt:
 # one of them is kept for another host. Stages are not kept from a host, for an outage of S3 is no host's fault.
 ELSEWHERE = {
@@ -57,8 +63,11 @@ def check_master(master: str, uris: dict[str, str]) -> None:
 
 
 @contextmanager
-def spark_context(master: str, name: str) -> Iterator[Any]:
-    """A SparkContext on this master, stopped at the end. Raises InputError without Java, SparkError without Spark."""
+def spark_context(master: str, name: str, attempts: int = TASK_ATTEMPTS) -> Iterator[Any]:
+    """A SparkContext on this master, stopped at the end. Raises InputError without Java, SparkError without Spark.
+
+    On a cluster a task has so many attempts before the job is given up.
+    """
     os.environ["JAVA_HOME"] = find_java_home()
     os.environ["PYSPARK_PYTHON"] = os.environ.get("PYSPARK_PYTHON", sys.executable)
     # Meant for a person's own sessions (`make connect`): with it, Spark starts no driver.
@@ -67,7 +76,7 @@ def spark_context(master: str, name: str) -> Iterator[Any]:
     from pyspark.java_gateway import launch_gateway
 
     conf = SparkConf().setMaster(master).setAppName(name)
-    for key, value in _settings(master).items():
+    for key, value in _settings(master, attempts).items():
         conf.setIfMissing(key, value)
     try:
         # On a laptop the JVM's warnings are nothing to act on; on a cluster they belong to the journal.
@@ -86,7 +95,7 @@ def spark_context(master: str, name: str) -> Iterator[Any]:
         context.stop()
 
 
-def _settings(master: str) -> dict[str, str]:
+def _settings(master: str, attempts: int) -> dict[str, str]:
     room = Path(__file__).parent
     settings = {
         "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile=file:{room / 'log4j2.properties'}",
@@ -95,7 +104,7 @@ def _settings(master: str) -> dict[str, str]:
         "spark.python.worker.reuse": "true",
         # Where a host's memory ends, Python goes before the JVM that has all its tasks.
         "spark.python.daemon.module": PYTHON_DAEMON,
-        "spark.task.maxFailures": str(TASK_ATTEMPTS),
+        "spark.task.maxFailures": str(attempts),
     }
     if master.startswith("local"):
         # From a checkout the package lies beside the caller's folder, not in site-packages.
@@ -140,8 +149,9 @@ def _cause(error: Exception) -> str:
     """The Python error of the task that failed last, where the JVM's account names one; else its first line."""
     if _CRASHED in str(error) and (lost := _LOST.search(str(error))):
         # What ends a process from outside says nothing to Spark; Orchard's watchman does so to the worker's log.
+        times = lost[1] or TASK_ATTEMPTS - 1
         return (
-            f"a Python worker on {lost[2]} was ended from outside {lost[1]} times, as by the kernel where the host's "
+            f"a Python worker on {lost[2]} was ended from outside {times} times, as by the kernel where the host's "
             "memory is at an end"
         )
     named = re.findall(r"^(?:\w+\.)*(\w*(?:Error|Exception): .+)$", str(error), re.MULTILINE)

@@ -23,7 +23,10 @@ TYPES = ("m6i.large", "c6i.2xlarge")
 
 
 def chaos(seed: int | None, seeds: int, data: str, weights: str) -> int:
-    """0 where each run of each seed from that one on, or from one by chance, left what the calm run did, else 1."""
+    """0 where each run of each seed from that one on, or from one by chance, left what the calm run did, else 1.
+
+    A run that one of its blows did not strike counts as one that did not.
+    """
     first = random.randrange(10_000) if seed is None else seed
     story.end_as_with_ctrl_c()
     words = [*WORDS, f"--weights={weights or 'random'}"]
@@ -45,18 +48,20 @@ def chaos(seed: int | None, seeds: int, data: str, weights: str) -> int:
 
 
 def _seed(hands: Hands, seed: int, words: Sequence[str], calm: invariant.Outcome) -> list[str]:
-    """Its runs; gives what was lost by them."""
+    """Its runs; gives what was lost by them, and what did not strike them."""
     field = schedule.Field({name: fault.words for name, fault in FAULTS.items()}, HOSTS, TYPES)
     drawn = schedule.draw(seed, field, RUNS, len(hands.written(CALM)))
     lost = []
     for number, blows in enumerate(drawn, 1):
         run, began = f"seed-{seed}-{number}", time.monotonic()
         _say(f"{run}: {'; '.join(map(str, blows))}")
+        trial = Trial(hands, run, words, blows, _say)
         try:
-            Trial(hands, run, words, blows, _say).endure()
+            trial.endure()
             wrong = [*invariant.differences(invariant.outcome(hands, run), calm), *invariant.not_whole(hands, run)]
         except SandboxError as error:
             wrong = [str(error)]
+        wrong += trial.missed
         lost += [f"{run} (seed {seed}): {sentence}" for sentence in wrong]
         _say(f"  {'whole' if not wrong else ' '.join(wrong)} after {time.monotonic() - began:.0f} s")
         hands.mend()

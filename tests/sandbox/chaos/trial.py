@@ -30,7 +30,10 @@ class Struck:
 
 @dataclass
 class Trial:
-    """A run by its name, and what it is to endure. `words` are `fab run`'s own beside its name."""
+    """A run by its name, and what it is to endure. `words` are `fab run`'s own beside its name.
+
+    `missed` has a sentence for each blow that did not fall: a run that was not struck has proved nothing.
+    """
 
     hands: Hands
     run: str
@@ -38,6 +41,7 @@ class Trial:
     blows: Sequence[Blow]
     say: Say = print
     struck: list[Struck] = field(default_factory=list)
+    missed: list[str] = field(default_factory=list)
 
     def endure(self) -> list[Struck]:
         """Let it run to its end; gives the blows that fell. Raises SandboxError where it comes to none."""
@@ -48,7 +52,7 @@ class Trial:
             self._arm(written=0)
             self._go_on_until_complete()
         for blow in self._todo:
-            self.say(f"  {blow}: never reached")
+            self._miss(f"{blow}: never reached.")
         for struck in self.struck:
             self.say(f"  {struck.blow}: the next part after {struck.recovered or 0:.0f} s")
         return self.struck
@@ -103,9 +107,13 @@ class Trial:
             self._faults.strike(*blow.words)
             self.struck.append(Struck(blow, self._last, written))
         except SandboxError as error:
-            self.say(f"  {blow}: not struck, {error}")
+            self._miss(f"{blow}: not struck, {error}")
         self._gates.close()
         self._arm(written)
+
+    def _miss(self, sentence: str) -> None:
+        self.missed.append(sentence)
+        self.say(f"  {sentence}")
 
     def _take_back(self) -> None:
         if self.struck and not self.struck[-1].is_over:

@@ -28,6 +28,7 @@ class World:
         self.now = 0.0
         self.said: Notices | Exception = {}
         self.executors = 1
+        self.marked = False
         self.fails: set[str] = set()
         self.done: list[tuple[float, str]] = []
         self.watch = Watch(self, lambda: self.now)
@@ -46,6 +47,15 @@ class World:
         if isinstance(self.said, Exception):
             raise self.said
         return self.said
+
+    def is_marked(self) -> bool:
+        return self.marked
+
+    def mark(self, is_leaving: bool) -> None:
+        self.marked = is_leaving
+
+    def restart_watch(self) -> None:
+        self.watch = Watch(self, lambda: self.now)
 
     def decommission(self) -> None:
         self._do("decommission")
@@ -149,6 +159,21 @@ def test_a_notice_that_is_taken_back_has_the_worker_begin_anew_once(world: World
     assert world.times("save logs") == 2
 
 
+def test_a_notice_that_is_taken_back_while_the_watch_is_started_again_is_not_forgotten(world: World) -> None:
+    world.said = {LEAVING: 120.0}
+    world.passes(10)
+    world.restart_watch()
+    world.passes(10)
+    world.said = {}
+    world.restart_watch()
+    world.passes(60)
+    assert [step for _, step in world.done[-2:]] == ["rejoin", f"{STAYING} 0"]
+    assert world.times("rejoin") == 1
+    world.restart_watch()
+    world.passes(60)
+    assert world.times("rejoin") == 1
+
+
 # The metadata service, as the sandbox has it
 
 
@@ -220,6 +245,23 @@ def test_the_master_s_keeper_understands_what_it_is_told(monkeypatch: pytest.Mon
     assert [match and match.groups() for match in found] == [
         ("worker-12", kind, f"{NOW:.0f}") for kind in (LEAVING, REBALANCE, STAYING)
     ]
+
+
+def test_a_mark_outlives_the_watch(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path))
+    facts = {"host": "worker-1", "master_address": "m", "ports": {"keeper": 1}}
+    for is_leaving in (False, True, True, False):
+        RealSpotHost(facts).mark(is_leaving)
+        assert RealSpotHost(facts).is_marked() is is_leaving
+
+
+@pytest.mark.parametrize(("told", "has"), [(0, False), (2, True), (None, True)])
+def test_a_worker_whose_page_does_not_answer_may_have_executors_yet(
+    monkeypatch: pytest.MonkeyPatch, told: int | None, has: bool
+) -> None:
+    monkeypatch.setattr(orchard_run, "executors", lambda *_: told)
+    facts = {"host": "worker-1", "private_address": "10.0.0.6", "master_address": "m", "ports": {"keeper": 1}}
+    assert RealSpotHost(facts).has_executors() is has
 
 
 def test_logs_lie_where_those_of_every_end_do(monkeypatch: pytest.MonkeyPatch) -> None:

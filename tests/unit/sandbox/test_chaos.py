@@ -17,7 +17,7 @@ if sys.platform != "linux":
     pytest.skip("the sandbox is Linux's", allow_module_level=True)
 
 from tests.doubles.aws import server
-from tests.sandbox.chaos import invariant, schedule, trial
+from tests.sandbox.chaos import invariant, schedule, session, trial
 from tests.sandbox.chaos.invariant import Outcome
 from tests.sandbox.chaos.schedule import Blow, Field, draw
 from tests.sandbox.chaos.trial import Trial
@@ -196,6 +196,26 @@ def test_a_run_that_comes_to_no_end_is_said_to() -> None:
 
     with pytest.raises(SandboxError, match=r"^torn was not complete after 5 tries: chaos\.log says why\.$"):
         Trial(Hands(Never()), "torn", [], [], lambda _: None).endure()  # type: ignore[arg-type]
+
+
+def test_a_run_that_was_not_struck_as_it_was_drawn_has_not_passed(monkeypatch: pytest.MonkeyPatch) -> None:
+    blows = [Blow(("s3-errors", "often"), 2, 90), Blow(("s3-slow",), 6, 90), Blow(("s3-slow",), TASKS + 1, 90)]
+    monkeypatch.setattr(schedule, "draw", lambda *_: [blows[1:2], blows])
+    monkeypatch.setattr(invariant, "outcome", lambda *_: CALM)
+    monkeypatch.setattr(invariant, "not_whole", lambda *_: [])
+    tried = iter([Run(), Run()])
+    hands = Hands(Run(parts=TASKS))
+
+    def next_run(made: Trial) -> list[trial.Struck]:
+        made.hands = Hands(next(tried))  # type: ignore[assignment]
+        return endure(made)
+
+    endure = Trial.endure
+    monkeypatch.setattr(Trial, "endure", next_run)
+    assert session._seed(hands, 7, [], CALM) == [  # type: ignore[arg-type]
+        "seed-7-2 (seed 7): s3-errors often at part 2: not struck, often is no number.",
+        "seed-7-2 (seed 7): s3-slow at part 11: never reached.",
+    ]
 
 
 def test_a_gate_holds_what_is_only_late_and_counts_nothing_that_fails() -> None:

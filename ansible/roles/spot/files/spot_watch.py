@@ -9,6 +9,7 @@ told and nothing else: it may never come to an interruption, and these cores are
 import http.client
 import json
 import logging
+import os
 import shutil
 import sys
 import tempfile
@@ -50,11 +51,17 @@ class SpotHost(Protocol):
     def notices(self) -> Notices:
         """What AWS says now, each with its time (seconds of the epoch). Raises OSError or HTTPException."""
 
+    def is_marked(self) -> bool:
+        """Whether a notice was heard that nothing has been heard against yet, maybe by a watch before this one."""
+
+    def mark(self, is_leaving: bool) -> None:
+        """Keep that, also for a watch after this one."""
+
     def decommission(self) -> None:
         """Have the worker take no more tasks and finish those that it has; again is fine."""
 
     def has_executors(self) -> bool:
-        """Whether the worker still has any."""
+        """Whether the worker still has any, or does not say."""
 
     def tell_master(self, kind: str, at: float) -> None:
         """Have the master's keeper know. Raises nothing."""
@@ -71,7 +78,8 @@ class Watch:
 
     def __init__(self, host: SpotHost, steady: Callable[[], float]) -> None:
         self._host, self._steady = host, steady
-        self._leaving_since: float | None = None
+        # A notice that was heard before this watch was started again may be taken back, too.
+        self._leaving_since = steady() if host.is_marked() else None
         self._is_saved = False
         self._is_mute = False
         self._is_rebalance_said = False
@@ -101,6 +109,7 @@ class Watch:
         if self._leaving_since is None:
             log.warning("AWS takes this host at %s: its worker hands over", datetime.fromtimestamp(at, UTC))
             self._leaving_since = self._steady()
+            self._surely(lambda: self._host.mark(True))
         # At each look: who restarts the worker meanwhile, or an executor that was just starting, is told, too.
         self._surely(self._host.decommission)
         self._host.tell_master(LEAVING, at)
@@ -115,6 +124,7 @@ class Watch:
         log.warning("AWS does not take this host after all: its worker begins anew")
         if self._surely(self._host.rejoin):
             self._leaving_since, self._is_saved = None, False
+            self._surely(lambda: self._host.mark(False))
             self._host.tell_master(STAYING, 0.0)
 
     def _surely(self, do: Callable[[], None]) -> bool:
@@ -172,11 +182,24 @@ class RealSpotHost:
     def notices(self) -> Notices:
         return notices_of(metadata({kind: path for kind, (path, _) in SAID.items()}), time.time())
 
+    def is_marked(self) -> bool:
+        return self._mark().exists()
+
+    def mark(self, is_leaving: bool) -> None:
+        if is_leaving:
+            self._mark().touch()
+        else:
+            self._mark().unlink(missing_ok=True)
+
+    def _mark(self) -> Path:
+        # systemd's word for the folder that outlives the watch.
+        return Path(os.environ["STATE_DIRECTORY"]) / LEAVING
+
     def decommission(self) -> None:
         orchard_run.decommission(self._facts)
 
     def has_executors(self) -> bool:
-        return bool(orchard_run.executors(self._facts, self._facts["private_address"]))
+        return orchard_run.executors(self._facts, self._facts["private_address"]) != 0
 
     def tell_master(self, kind: str, at: float) -> None:
         orchard_run.asked(f"{self._master}/{kind}/{int(at)}", TELL_SECONDS)

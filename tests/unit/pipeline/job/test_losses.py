@@ -64,6 +64,16 @@ def test_a_host_that_was_told_to_go_is_said_at_once_and_once(world: World) -> No
     assert world.watch.losses() == (Loss("worker-1", NOON, "told", "decommissioned", 0),)
 
 
+def test_a_host_that_was_told_to_go_and_went_too_soon_is_recorded_with_what_is_done_again(world: World) -> None:
+    world.books.lost = [Executor("0", "10.0.0.6", told_at=NOON)]
+    world.passes(10)
+    world.books.lost = [Executor("0", "10.0.0.6", told_at=NOON, gone_at=NOON + 9, reason="decommissioned")]
+    world.books.tasks = {"0": {1}}
+    [loss] = world.watch.losses()
+    sentence = "worker-1 was told to go at 12:00:00 UTC, and went before it had finished its tasks: 100 pictures are "
+    assert loss.text == f"{sentence}done again."
+
+
 def test_the_last_look_waits_for_no_other(world: World) -> None:
     world.books.lost = [Executor("1", "10.0.0.7", gone_at=NOON + 1), Executor("0", "10.0.0.6", told_at=NOON)]
     assert [loss.host for loss in world.watch.losses()] == ["worker-1", "worker-2"]

@@ -4,6 +4,7 @@ import errno
 import io
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from pipeline.run_folder.check import check_run
 from pipeline.run_folder.record import read_record
 from pipeline.storage.local import LocalStorage
 from pipeline.storage.opening import open_storage
-from tests.unit.pipeline.without_spark import Books, folder_of, request_of, without_spark
+from tests.unit.pipeline.without_spark import Books, Context, folder_of, request_of, without_spark
 
 
 @pytest.fixture(autouse=True)
@@ -144,6 +145,24 @@ def test_a_run_at_bf16_is_done_on_one_kind_of_processor_whoever_comes_later(
         run(asked(resume=True), narrator)
     on(monkeypatch, "Xeon")
     assert list(run(asked(resume=True), narrator).processors) == ["Xeon"]
+
+
+@pytest.mark.parametrize(("precision", "attempts"), [("f32", 4), ("bf16", 10)])
+def test_a_task_of_a_run_at_bf16_may_be_refused_by_two_late_hosts(
+    tmp_path: Path, narrator: Narrator, monkeypatch: pytest.MonkeyPatch, precision: str, attempts: int
+) -> None:
+    asked: list[int] = []
+
+    @contextmanager
+    def spark_context(_master: str, _name: str, given: int) -> Iterator[Context]:
+        asked.append(given)
+        yield Context()
+
+    monkeypatch.setattr("pipeline.job.phases.spark_context", spark_context)
+    on(monkeypatch, "Xeon")
+    request = request_of(tmp_path)
+    run(replace(request, settings=replace(request.settings, precision=precision)), narrator)
+    assert asked == [attempts]
 
 
 def test_memory_that_ran_out_on_a_worker_is_said_and_kept(
