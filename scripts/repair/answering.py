@@ -63,16 +63,19 @@ def _silent(cluster: Cluster) -> list[Host]:
 def _ask_before_restart(cluster: Cluster, silent: Sequence[Host], sick: set[str]) -> None:
     """Ask where it may not be the hosts that fail, or where work would end that perhaps goes on."""
     well = [host for host in silent if host.name not in sick]
+    found = f"AWS finds {', '.join(sorted(sick))} impaired. " if sick else ""
     question = ""
     if well and len(silent) == len(cluster.hosts):
         question = (
             f"No host of cluster {cluster.name} answers from here, and AWS finds nothing wrong with {_names(well)}: it "
-            "may be this machine's network that lets no SSH through. Reboot them all the same?"
+            f"may be this machine's network that lets no SSH through. {found}Reboot them all the same?"
         )
-    elif cluster.master in well:
+    elif cluster.master in silent:
+        # AWS calls a host impaired, too, that a heavy load keeps from an answer: a run may go on there.
+        does = "Switch the master off and on" if cluster.master.name in sick else "Reboot the master"
         question = (
-            "What is at work on the master would end with it: a run goes on later, by `make run RUN=name`. Reboot the "
-            "master?"
+            f"{found}What is at work on the master would end with it: a run goes on later, by `make run RUN=name`. "
+            f"{does}?"
         )
     if question and not console.ask(question):
         raise BusyError(f"Nothing was rebooted: {_names(silent)} may be on their way. `make up` looks again.")

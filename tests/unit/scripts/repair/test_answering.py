@@ -187,13 +187,29 @@ def test_with_a_yes_it_is_and_a_master_is_replaced_with_another_only(
     assert "The bucket stays, with pictures, runs, event logs and notebooks" in another
 
 
-def test_a_master_that_aws_finds_dead_is_restarted_unasked_and_not_replaced(world: World) -> None:
-    world.deaf, world.sick = {"master": "never"}, {"master"}
-    with pytest.raises(BusyError, match=r"^The master of cluster fruits does not come back\. Put a new one") as refused:
+def test_a_master_that_aws_finds_dead_is_restarted_with_a_yes_only(world: World) -> None:
+    world.deaf, world.sick = {"master": "off"}, {"master"}
+    with pytest.raises(BusyError, match=r"^AWS finds master impaired\. What is at work on the master") as refused:
         world.connect()
-    assert refused.value.code == 8
+    assert (refused.value.code, world.steps) == (8, ["pin"])
+
+
+def test_a_master_that_aws_finds_dead_is_switched_off_and_on_and_replaced_with_a_yes_only(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.deaf, world.sick = {"master": "never"}, {"master"}
+    monkeypatch.setattr(console, "ask", lambda question: question.endswith("Switch the master off and on?"))
+    with pytest.raises(BusyError, match=r"^The master was not replaced"):
+        world.connect()
     assert world.steps[1] == "off master"
     assert not [step for step in world.steps if step.startswith("replace")]
+
+
+def test_where_none_answers_the_question_tells_what_aws_finds(world: World) -> None:
+    world.deaf, world.sick = dict.fromkeys(("master", "worker-1", "worker-2"), "off"), {"master"}
+    with pytest.raises(BusyError, match=r"nothing wrong with worker-1, worker-2: .* master impaired\. Reboot"):
+        world.connect()
+    assert world.steps == ["pin"]
 
 
 def test_a_no_leaves_everything_as_it_is(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
