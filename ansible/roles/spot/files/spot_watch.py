@@ -56,8 +56,8 @@ class SpotHost(Protocol):
     def has_executors(self) -> bool:
         """Whether the worker still has any."""
 
-    def tell_master(self, kind: str, at: float) -> None:
-        """Have the master's keeper know. Raises nothing."""
+    def tell_master(self, kind: str, at: float) -> bool:
+        """Have the master's keeper know; says whether it heard. Raises nothing."""
 
     def save_logs(self) -> None:
         """Save this host's logs in the bucket."""
@@ -75,6 +75,8 @@ class Watch:
         self._is_saved = False
         self._is_mute = False
         self._is_rebalance_said = False
+        # At its start the master may know of a notice yet that another host of this name had.
+        self._is_staying_told = False
 
     def look(self) -> None:
         """Look once."""
@@ -94,13 +96,15 @@ class Watch:
         if (at := notices.get(REBALANCE)) is not None:
             if not self._is_rebalance_said:
                 log.warning("AWS recommends to rebalance: it may take this host soon")
-            self._is_rebalance_said = True
+            self._is_rebalance_said, self._is_staying_told = True, False
             self._host.tell_master(REBALANCE, at)
+        elif self._leaving_since is None and not self._is_staying_told:
+            self._is_staying_told = self._host.tell_master(STAYING, 0.0)
 
     def _leave(self, at: float) -> None:
         if self._leaving_since is None:
             log.warning("AWS takes this host at %s: its worker hands over", datetime.fromtimestamp(at, UTC))
-            self._leaving_since = self._steady()
+            self._leaving_since, self._is_staying_told = self._steady(), False
         # At each look: who restarts the worker meanwhile, or an executor that was just starting, is told, too.
         self._surely(self._host.decommission)
         self._host.tell_master(LEAVING, at)
@@ -115,7 +119,6 @@ class Watch:
         log.warning("AWS does not take this host after all: its worker begins anew")
         if self._surely(self._host.rejoin):
             self._leaving_since, self._is_saved = None, False
-            self._host.tell_master(STAYING, 0.0)
 
     def _surely(self, do: Callable[[], None]) -> bool:
         """Do it, and say whether that went well; what did not is tried again at the next look."""
@@ -127,16 +130,20 @@ class Watch:
         return True
 
 
-def notices_of(bodies: dict[str, bytes | None], now: float) -> Notices:
-    """What AWS says, by kind; that it says something counts even where it cannot be read."""
-    return {kind: _time(body, SAID[kind][1], now) for kind, body in bodies.items() if body is not None}
+def notices_of(bodies: dict[str, bytes | None], now: float, earlier: Notices) -> Notices:
+    """What AWS says, by kind; that it says something counts even where it cannot be read.
+
+    Its time is what the look before gave (`earlier`) then, so that it is the same notice.
+    """
+    otherwise = {kind: earlier.get(kind, now + NOTICE_SECONDS) for kind in bodies}
+    return {kind: _time(body, SAID[kind][1], otherwise[kind]) for kind, body in bodies.items() if body is not None}
 
 
-def _time(body: bytes, word: str, now: float) -> float:
+def _time(body: bytes, word: str, otherwise: float) -> float:
     try:
         return datetime.fromisoformat(json.loads(body)[word]).astimezone(UTC).timestamp()
     except (ValueError, KeyError, TypeError, OverflowError):
-        return now + NOTICE_SECONDS
+        return otherwise
 
 
 def metadata(paths: dict[str, str], address: str = METADATA, port: int = 80) -> dict[str, bytes | None]:
@@ -167,10 +174,13 @@ class RealSpotHost:
 
     def __init__(self, facts: Facts) -> None:
         self._facts = facts
+        self._said: Notices = {}
         self._master = f"http://{facts['master_address']}:{facts['ports']['keeper']}/{facts['host']}"
 
     def notices(self) -> Notices:
-        return notices_of(metadata({kind: path for kind, (path, _) in SAID.items()}), time.time())
+        bodies = metadata({kind: path for kind, (path, _) in SAID.items()})
+        self._said = notices_of(bodies, time.time(), self._said)
+        return self._said
 
     def decommission(self) -> None:
         orchard_run.decommission(self._facts)
@@ -178,8 +188,8 @@ class RealSpotHost:
     def has_executors(self) -> bool:
         return bool(orchard_run.executors(self._facts, self._facts["private_address"]))
 
-    def tell_master(self, kind: str, at: float) -> None:
-        orchard_run.asked(f"{self._master}/{kind}/{int(at)}", TELL_SECONDS)
+    def tell_master(self, kind: str, at: float) -> bool:
+        return orchard_run.asked(f"{self._master}/{kind}/{int(at)}", TELL_SECONDS) is not None
 
     def save_logs(self) -> None:
         prefix = f"logs/{datetime.now(UTC):%Y%m%dT%H%M%SZ}/{self._facts['host']}"
