@@ -107,7 +107,7 @@ def _reboot(cluster: Cluster, hosts: Sequence[Host]) -> list[Host]:
         return []
     with console.phase("Reboot") as under_way:
         instances.reboot(cluster, hosts)
-        left = _left(cluster, hosts, under_way)
+        left = _left(cluster, hosts, under_way, readiness.SSH_SECONDS)
         under_way.result = _came_back(hosts, left)
     return left
 
@@ -126,7 +126,7 @@ def _switch_off_and_on(cluster: Cluster, hosts: Sequence[Host]) -> tuple[Cluster
         workspace.Workspace(cluster.name).refresh()
         cluster = outputs.current()
         hosts, stoppable = _again(cluster, hosts), _again(cluster, stoppable)
-        left = _left(cluster, stoppable, under_way)
+        left = _left(cluster, stoppable, under_way, readiness.SSH_SECONDS)
         under_way.result = _came_back(stoppable, left)
     return cluster, [host for host in hosts if host in left or host not in stoppable]
 
@@ -144,11 +144,11 @@ def _ask_before_replacing(cluster: Cluster, hosts: Sequence[Host]) -> None:
         raise BusyError("The master was not replaced: `make up` tries again, `make down` takes the cluster away.")
 
 
-def _left(cluster: Cluster, hosts: Sequence[Host], under_way: console.Phase) -> list[Host]:
-    """Those of these hosts, just restarted, that do not answer; what host key is new by then is pinned."""
+def _left(cluster: Cluster, hosts: Sequence[Host], under_way: console.Phase, seconds: float) -> list[Host]:
+    """Those of these hosts, just restarted, that do not answer in time; what host key is new by then is pinned."""
     new = [host for host in host_keys.unpinned(cluster) if host in hosts]
     mute = host_keys.pin_shown(cluster, new, under_way, host_keys.CONSOLE_SECONDS)
-    failed = readiness.silent(cluster, _without(hosts, mute), under_way, readiness.SSH_SECONDS)
+    failed = readiness.silent(cluster, _without(hosts, mute), under_way, seconds)
     return [host for host in hosts if host in mute or host.name in failed]
 
 

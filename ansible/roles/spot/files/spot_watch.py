@@ -89,6 +89,7 @@ class Watch:
             return
         self._is_mute = False
         if (at := notices.get(LEAVING)) is not None:
+            self._is_staying_told = False
             self._leave(at)
             return
         if self._leaving_since is not None:
@@ -104,7 +105,7 @@ class Watch:
     def _leave(self, at: float) -> None:
         if self._leaving_since is None:
             log.warning("AWS takes this host at %s: its worker hands over", datetime.fromtimestamp(at, UTC))
-            self._leaving_since, self._is_staying_told = self._steady(), False
+            self._leaving_since = self._steady()
         # At each look: who restarts the worker meanwhile, or an executor that was just starting, is told, too.
         self._surely(self._host.decommission)
         self._host.tell_master(LEAVING, at)
