@@ -108,9 +108,32 @@ def _require_private_key(private: Path) -> str:
 
 
 def pin(cluster: Cluster, under_way: console.Phase) -> int:
-    """Have each host's key in known_hosts under its id and present address; gives how many were new."""
+    """Have each host's key in known_hosts under its id and present address; gives how many were new.
+
+    Raises HostError where one does not show its key; the others' are pinned all the same.
+    """
+    new = unpinned(cluster)
+    if waiting := pin_shown(cluster, new, under_way, CONSOLE_SECONDS):
+        raise HostError(
+            f"{waiting[0].name} has not shown its host key on its console within {CONSOLE_SECONDS // 60} minutes: look "
+            "at its console in AWS (system log); `make up` again tries again."
+        )
+    return len(new)
+
+
+def unpinned(cluster: Cluster) -> list[Host]:
+    """The hosts whose keys are not known here."""
     known = _pinned(cluster.known_hosts)
-    new = waiting = [host for host in cluster.hosts if host.id not in known]
+    return [host for host in cluster.hosts if host.id not in known]
+
+
+def pin_shown(cluster: Cluster, new: Iterable[Host], under_way: console.Phase, seconds: float) -> list[Host]:
+    """Pin what keys these hosts show within so long, and the other hosts' present addresses; gives those without one.
+
+    Raises HostKeyError for a key that is not to be trusted, and pins nothing then.
+    """
+    known = _pinned(cluster.known_hosts)
+    waiting = list(new)
 
     def all_shown() -> bool:
         nonlocal waiting
@@ -123,13 +146,9 @@ def pin(cluster: Cluster, under_way: console.Phase) -> int:
             under_way.note(f"waiting for {names} to show the host key on the console")
         return not waiting
 
-    if not wait_until(all_shown, seconds=CONSOLE_SECONDS, every=PAUSE_SECONDS):
-        raise HostError(
-            f"{waiting[0].name} has not shown its host key on its console within {CONSOLE_SECONDS // 60} minutes: look "
-            "at its console in AWS (system log); `make up` again tries again."
-        )
-    write(cluster.known_hosts, cluster.hosts, known)
-    return len(new)
+    wait_until(all_shown, seconds=seconds, every=PAUSE_SECONDS)
+    write(cluster.known_hosts, cluster.hosts, {host.id: known.get(host.id, []) for host in cluster.hosts})
+    return waiting
 
 
 def console_of(region: str, host: Host) -> str:

@@ -2,7 +2,7 @@
 
 from scripts import console, lock, tfvars
 from scripts.cluster import Cluster, Host
-from scripts.errors import BusyError, ConfigurationError, OperatorError
+from scripts.errors import ConfigurationError, OperatorError
 from scripts.hosts import host_keys, orchard_run, readiness, spark_master
 from scripts.hosts.spark_master import MasterState
 from scripts.hosts.ssh import Hosts
@@ -15,7 +15,9 @@ DECOMMISSION_SECONDS = 300
 
 
 def scale(workers: str, admin_cidr: str = "") -> None:
-    """Have so many workers; terraform.tfvars keeps the number. Raises InputError when Terraform refuses it.
+    """Have so many workers; terraform.tfvars keeps the number, as it was where nothing was begun.
+
+    Raises InputError when Terraform refuses it.
 
     Raises BusyError where hosts would go while something is at work, and nobody says that they may.
     """
@@ -29,22 +31,11 @@ def scale(workers: str, admin_cidr: str = "") -> None:
         with ends.put_off(cluster, "scale"):
             # A cluster that has stopped has nothing to hand over, and is started for its new number.
             if wanted > len(cluster.workers) or not readiness.runs(cluster):
-                cluster = _by_up(cluster, wanted, admin_cidr)
+                cluster = up.converge(name, admin_cidr, worker_count=wanted)
             else:
                 cluster = _shrink(cluster, leaving, admin_cidr)
         host_keys.forget(cluster.known_hosts, leaving)
     summary.say(cluster)
-
-
-def _by_up(cluster: Cluster, wanted: int, admin_cidr: str) -> Cluster:
-    """As `make up` does it. Where it is refused, the number stays as it was."""
-    before = tfvars.text()
-    _write(wanted)
-    try:
-        return up.converge(cluster.name, admin_cidr)
-    except BusyError:
-        tfvars.write(before)
-        raise
 
 
 def _shrink(cluster: Cluster, leaving: tuple[Host, ...], admin_cidr: str) -> Cluster:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import nullcontext
+from typing import Any
 
 from scripts import console, lock, tfvars
 from scripts.cluster import Cluster, Host
@@ -13,6 +14,8 @@ from scripts.repair import answering
 from scripts.terraform import outputs, placement, workspace
 from scripts.terraform.diagnostics import Event
 from scripts.terraform.workspace import KIND, Placement, Plan
+
+Settings = dict[str, Any]
 
 
 def up(admin_cidr: str = "") -> None:
@@ -52,28 +55,29 @@ def _switch_on(cluster: Cluster) -> Cluster:
     return cluster
 
 
-def converge(name: str, admin_cidr: str = "", *, is_asked: bool = False) -> Cluster:
+def converge(name: str, admin_cidr: str = "", *, is_asked: bool = False, **wished: Any) -> Cluster:
     """Make the cluster as the settings say, whatever is there of it. The lock is held.
 
-    A host that is at work is stopped, replaced or deleted when somebody says so, or has been asked already. Whatever
+    `wished` are other values of settings; they are written into terraform.tfvars just before machines are made so. A
+    host that is at work is stopped, replaced or deleted when somebody says so, or has been asked already. Whatever
     ends it early says what runs by then, and is paid for.
     """
     try:
-        return _converge(name, admin_cidr, is_asked)
+        return _converge(name, admin_cidr, is_asked, wished)
     except BaseException as error:
         for line in bounds.of_what_runs(name):
             error.add_note(line)
         raise
 
 
-def _converge(name: str, admin_cidr: str, is_asked: bool) -> Cluster:
+def _converge(name: str, admin_cidr: str, is_asked: bool, wished: Settings) -> Cluster:
     before = _before()
     if before:
         power.say_how_it_stopped(before)
     # What Terraform changes of a schedule whose hour is past might stop the hosts at once, half a cluster's, too.
     ends.move_aws(str(tfvars.setting("region")), name, float(tfvars.setting("max_age_hours")))
     with ends.put_off(before, "up") if before and readiness.runs(before) else nullcontext():
-        return _make_and_configure(name, admin_cidr, None if is_asked else before)
+        return _make_and_configure(name, admin_cidr, None if is_asked else before, wished)
 
 
 def _before() -> Cluster | None:
@@ -83,12 +87,12 @@ def _before() -> Cluster | None:
         return None
 
 
-def _make_and_configure(name: str, admin_cidr: str, at_work: Cluster | None) -> Cluster:
+def _make_and_configure(name: str, admin_cidr: str, at_work: Cluster | None, wished: Settings) -> Cluster:
     with console.phase("Plan") as under_way:
         key = plan.ensure_key(name)
-        planned = plan.plan_for(name, admin_cidr)
+        planned = plan.plan_for(name, admin_cidr, **wished)
         under_way.result = f"{plan.counts(planned)}; {key}"
-    cluster = machines(name, admin_cidr, planned, at_work)
+    cluster = machines(name, admin_cidr, planned, at_work, **wished)
     cluster = answering.connect(cluster, lambda hosts: _replace(name, admin_cidr, hosts))
     with ends.put_off(cluster, "up"):
         with console.phase("Software") as under_way:
@@ -99,26 +103,29 @@ def _make_and_configure(name: str, admin_cidr: str, at_work: Cluster | None) -> 
     return cluster
 
 
-def machines(name: str, admin_cidr: str, planned: Plan, at_work: Cluster | None) -> Cluster:
+def machines(name: str, admin_cidr: str, planned: Plan, at_work: Cluster | None, **wished: Any) -> Cluster:
     """The machines of a plan, or of what the settings allow in its place where AWS has no room."""
     said = [planned.variables[setting] for setting in KIND]
 
     def again(wanted: Placement, replacing: Sequence[str]) -> Plan:
         with console.phase("Plan") as under_way:
-            other = plan.plan_for(name, admin_cidr, wanted, replacing)
+            other = plan.plan_for(name, admin_cidr, wanted, replacing, **wished)
             under_way.result = plan.counts(other)
         if said != (kind := [other.variables[setting] for setting in KIND]):
             console.say(bounds.before(other.variables)[0])
             said[:] = kind
         return other
 
-    return placement.walk(planned, lambda tried: _make(name, tried, at_work), again, console.say)
+    return placement.walk(planned, lambda tried: _make(name, tried, at_work, wished), again, console.say)
 
 
-def _make(name: str, planned: Plan, at_work: Cluster | None) -> Cluster:
+def _make(name: str, planned: Plan, at_work: Cluster | None, wished: Settings) -> Cluster:
     preflight.check(planned.variables)
     if at_work:
         plan.ask_before_hosts_go(at_work, planned)
+    # Not before, for it may be refused; nor back afterwards, for the machines are there.
+    for setting, value in wished.items():
+        tfvars.write(tfvars.with_setting(tfvars.text(), setting, value))
     with console.phase("Machines") as under_way:
         under_way.result = apply(name, planned, under_way)
         cluster = outputs.current()

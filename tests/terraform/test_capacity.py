@@ -16,7 +16,7 @@ UP = f"""
 from scripts.lifecycle import plan, up
 from scripts.terraform import placement
 planned = plan.plan_for("{NAME}", "203.0.113.7/32")
-up.machines("{NAME}", "203.0.113.7/32", planned)
+up.machines("{NAME}", "203.0.113.7/32", planned, None)
 after = plan.plan_for("{NAME}", "203.0.113.7/32")
 print(after.changes, placement.of(after))
 """

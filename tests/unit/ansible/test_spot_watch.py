@@ -30,6 +30,7 @@ class World:
         self.executors = 1
         self.marked = False
         self.fails: set[str] = set()
+        self.master_hears = True
         self.done: list[tuple[float, str]] = []
         self.watch = Watch(self, lambda: self.now)
 
@@ -63,8 +64,9 @@ class World:
     def has_executors(self) -> bool:
         return self.executors > 0
 
-    def tell_master(self, kind: str, at: float) -> None:
+    def tell_master(self, kind: str, at: float) -> bool:
         self._do(f"{kind} {at:.0f}")
+        return self.master_hears
 
     def save_logs(self) -> None:
         self._do("save logs")
@@ -83,9 +85,26 @@ def world() -> World:
     return World()
 
 
-def test_while_aws_says_nothing_nothing_is_done(world: World) -> None:
+def test_while_aws_says_nothing_nothing_is_done_but_that_the_host_stays_is_told_once(world: World) -> None:
+    # Another host of its name may have been taken: what the master was told of that one is over.
     world.passes(600)
-    assert world.done == []
+    assert world.done == [(5.0, "staying 0")]
+
+
+def test_that_it_stays_is_told_until_the_master_hears_it(world: World) -> None:
+    world.master_hears = False
+    world.passes(15)
+    world.master_hears = True
+    world.passes(60)
+    assert world.times("staying 0") == 4
+
+
+def test_a_host_that_begins_with_a_notice_does_not_say_that_it_stays(world: World) -> None:
+    world.said = {REBALANCE: 7.0}
+    world.passes(10)
+    world.said = {LEAVING: 120.0}
+    world.passes(10)
+    assert not world.times("staying 0")
 
 
 def test_at_a_notice_the_worker_hands_over_within_five_seconds_and_the_master_is_told(world: World) -> None:
@@ -93,7 +112,7 @@ def test_at_a_notice_the_worker_hands_over_within_five_seconds_and_the_master_is
     world.said = {LEAVING: 180.0}
     noticed_at = world.now
     world.passes(5)
-    assert world.done == [(65.0, "decommission"), (65.0, "leaving 180")]
+    assert world.done[1:] == [(65.0, "decommission"), (65.0, "leaving 180")]
     assert world.now - noticed_at <= 5
 
 
@@ -187,7 +206,7 @@ class Metadata:
 
     def notices(self) -> Notices:
         paths = {kind: path for kind, (path, _) in SAID.items()}
-        return spot_watch.notices_of(spot_watch.metadata(paths, "127.0.0.1", self.server.server_port), NOW)
+        return spot_watch.notices_of(spot_watch.metadata(paths, "127.0.0.1", self.server.server_port), NOW, {})
 
 
 @pytest.fixture
@@ -221,24 +240,44 @@ def test_an_answer_that_is_no_answer_is_no_word_on_the_host_s_end(
 
 @pytest.mark.parametrize("body", [b"", b"{}", b"[]", b'{"time": 7}', b'{"time": "soon"}', b'{"time": null}'])
 def test_a_notice_that_cannot_be_read_is_one_all_the_same(body: bytes) -> None:
-    assert spot_watch.notices_of({LEAVING: body, REBALANCE: None}, NOW) == {LEAVING: NOW + 120}
+    heard = spot_watch.notices_of({LEAVING: body, REBALANCE: None}, NOW, {})
+    assert heard == {LEAVING: NOW + 120}
+    # A minute later it is the same notice, not one of another time.
+    assert spot_watch.notices_of({LEAVING: body, REBALANCE: None}, NOW + 60, heard) == heard
 
 
 def test_the_time_is_aws_s_own() -> None:
     said = json.dumps({"action": "terminate", "time": "2026-11-26T18:22:00Z"}).encode()
     expected = datetime(2026, 11, 26, 18, 22, tzinfo=UTC).timestamp()
-    assert spot_watch.notices_of({LEAVING: said}, NOW) == {LEAVING: expected}
+    assert spot_watch.notices_of({LEAVING: said}, NOW, {LEAVING: NOW}) == {LEAVING: expected}
 
 
 # The host
 
 
+def test_a_notice_without_a_time_keeps_the_one_that_it_was_given_first_until_it_is_withdrawn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    said: dict[str, bytes | None] = {LEAVING: b"{}", REBALANCE: None}
+    now = NOW
+    monkeypatch.setattr(spot_watch, "metadata", lambda _: said)
+    monkeypatch.setattr(spot_watch.time, "time", lambda: now)
+    host = RealSpotHost({"host": "worker-1", "master_address": "m", "ports": {"keeper": 1}})
+    assert host.notices() == {LEAVING: NOW + 120}
+    now += 5
+    assert host.notices() == {LEAVING: NOW + 120}
+    said[LEAVING] = None
+    assert host.notices() == {}
+    said[LEAVING] = b"{}"
+    assert host.notices() == {LEAVING: NOW + 125}
+
+
 def test_the_master_s_keeper_understands_what_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
-    monkeypatch.setattr(orchard_run, "asked", lambda url, _: asked.append(url))
+    monkeypatch.setattr(orchard_run, "asked", lambda url, _: asked.append(url) or ({} if STAYING in url else None))
     host = RealSpotHost({"host": "worker-12", "master_address": "10.0.0.5", "ports": {"keeper": 707}})
-    for kind in (LEAVING, REBALANCE, STAYING):
-        host.tell_master(kind, NOW + 0.5)
+    heard = [host.tell_master(kind, NOW + 0.5) for kind in (LEAVING, REBALANCE, STAYING)]
+    assert heard == [False, False, True]
     base = "http://10.0.0.5:707"
     assert [url.startswith(f"{base}/") for url in asked] == [True] * 3
     found = [NOTICED.fullmatch(url.removeprefix(base)) for url in asked]

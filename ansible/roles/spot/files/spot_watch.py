@@ -63,8 +63,8 @@ class SpotHost(Protocol):
     def has_executors(self) -> bool:
         """Whether the worker still has any, or does not say."""
 
-    def tell_master(self, kind: str, at: float) -> None:
-        """Have the master's keeper know. Raises nothing."""
+    def tell_master(self, kind: str, at: float) -> bool:
+        """Have the master's keeper know; says whether it heard. Raises nothing."""
 
     def save_logs(self) -> None:
         """Save this host's logs in the bucket."""
@@ -83,6 +83,8 @@ class Watch:
         self._is_saved = False
         self._is_mute = False
         self._is_rebalance_said = False
+        # At its start the master may know of a notice yet that another host of this name had.
+        self._is_staying_told = False
 
     def look(self) -> None:
         """Look once."""
@@ -95,6 +97,7 @@ class Watch:
             return
         self._is_mute = False
         if (at := notices.get(LEAVING)) is not None:
+            self._is_staying_told = False
             self._leave(at)
             return
         if self._leaving_since is not None:
@@ -102,8 +105,10 @@ class Watch:
         if (at := notices.get(REBALANCE)) is not None:
             if not self._is_rebalance_said:
                 log.warning("AWS recommends to rebalance: it may take this host soon")
-            self._is_rebalance_said = True
+            self._is_rebalance_said, self._is_staying_told = True, False
             self._host.tell_master(REBALANCE, at)
+        elif self._leaving_since is None and not self._is_staying_told:
+            self._is_staying_told = self._host.tell_master(STAYING, 0.0)
 
     def _leave(self, at: float) -> None:
         if self._leaving_since is None:
@@ -125,7 +130,6 @@ class Watch:
         if self._surely(self._host.rejoin):
             self._leaving_since, self._is_saved = None, False
             self._surely(lambda: self._host.mark(False))
-            self._host.tell_master(STAYING, 0.0)
 
     def _surely(self, do: Callable[[], None]) -> bool:
         """Do it, and say whether that went well; what did not is tried again at the next look."""
@@ -137,16 +141,20 @@ class Watch:
         return True
 
 
-def notices_of(bodies: dict[str, bytes | None], now: float) -> Notices:
-    """What AWS says, by kind; that it says something counts even where it cannot be read."""
-    return {kind: _time(body, SAID[kind][1], now) for kind, body in bodies.items() if body is not None}
+def notices_of(bodies: dict[str, bytes | None], now: float, earlier: Notices) -> Notices:
+    """What AWS says, by kind; that it says something counts even where it cannot be read.
+
+    Its time is what the look before gave (`earlier`) then, so that it is the same notice.
+    """
+    otherwise = {kind: earlier.get(kind, now + NOTICE_SECONDS) for kind in bodies}
+    return {kind: _time(body, SAID[kind][1], otherwise[kind]) for kind, body in bodies.items() if body is not None}
 
 
-def _time(body: bytes, word: str, now: float) -> float:
+def _time(body: bytes, word: str, otherwise: float) -> float:
     try:
         return datetime.fromisoformat(json.loads(body)[word]).astimezone(UTC).timestamp()
     except (ValueError, KeyError, TypeError, OverflowError):
-        return now + NOTICE_SECONDS
+        return otherwise
 
 
 def metadata(paths: dict[str, str], address: str = METADATA, port: int = 80) -> dict[str, bytes | None]:
@@ -177,10 +185,13 @@ class RealSpotHost:
 
     def __init__(self, facts: Facts) -> None:
         self._facts = facts
+        self._said: Notices = {}
         self._master = f"http://{facts['master_address']}:{facts['ports']['keeper']}/{facts['host']}"
 
     def notices(self) -> Notices:
-        return notices_of(metadata({kind: path for kind, (path, _) in SAID.items()}), time.time())
+        bodies = metadata({kind: path for kind, (path, _) in SAID.items()})
+        self._said = notices_of(bodies, time.time(), self._said)
+        return self._said
 
     def is_marked(self) -> bool:
         return self._mark().exists()
@@ -201,8 +212,8 @@ class RealSpotHost:
     def has_executors(self) -> bool:
         return orchard_run.executors(self._facts, self._facts["private_address"]) != 0
 
-    def tell_master(self, kind: str, at: float) -> None:
-        orchard_run.asked(f"{self._master}/{kind}/{int(at)}", TELL_SECONDS)
+    def tell_master(self, kind: str, at: float) -> bool:
+        return orchard_run.asked(f"{self._master}/{kind}/{int(at)}", TELL_SECONDS) is not None
 
     def save_logs(self) -> None:
         prefix = f"logs/{datetime.now(UTC):%Y%m%dT%H%M%SZ}/{self._facts['host']}"

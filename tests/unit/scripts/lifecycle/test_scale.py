@@ -7,12 +7,14 @@ from typing import Any
 import pytest
 
 from scripts import console, tfvars
+from scripts.aws.quotas import QuotaError
 from scripts.cluster import Cluster, Host
 from scripts.errors import BusyError, ConfigurationError, HostError, InputError
 from scripts.hosts import readiness
 from scripts.hosts.spark_master import MasterState
-from scripts.lifecycle import scale
+from scripts.lifecycle import preflight, scale
 from scripts.terraform import validation
+from scripts.terraform.workspace import Placement
 from tests.doubles.fake_terraform import FakeTerraform
 from tests.unit.scripts.lifecycle.conftest import WISHED, FakeHosts
 
@@ -192,6 +194,51 @@ def test_a_growing_cluster_keeps_its_number_where_a_host_at_work_would_be_replac
     with pytest.raises(BusyError, match=r"^At work on the cluster: notebook. This would replace worker-1\. "):
         scale.scale("2")
     assert (terraform.calls, tfvars.text()) == (["plan"], before)
+
+
+def test_a_question_that_is_left_with_ctrl_c_leaves_the_number_as_it_was(
+    cluster: Cluster, terraform: FakeTerraform, hosts: FakeHosts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(_: str) -> bool:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(console, "ask", interrupted)
+    terraform.wished.append("aws_instance.worker[1]")
+    terraform.changed, hosts.at_work, before = {"aws_instance.worker[0]": "replace"}, ["notebook"], tfvars.text()
+    with pytest.raises(KeyboardInterrupt):
+        scale.scale("2")
+    assert (terraform.calls, tfvars.text()) == (["plan"], before)
+
+
+def test_a_question_after_the_machines_were_made_leaves_their_number_in_the_settings(
+    cluster: Cluster, terraform: FakeTerraform, hosts: FakeHosts
+) -> None:
+    terraform.wished.append("aws_instance.worker[1]")
+    hosts.failing["connect"] = BusyError("Nothing was rebooted.")
+    with pytest.raises(BusyError):
+        scale.scale("2")
+    assert "aws_instance.worker[1]" in terraform.state
+    assert tfvars.read()["worker_count"] == 2
+
+
+def test_a_quota_that_refuses_it_leaves_the_number_and_another_place_is_planned_for_the_new_one(
+    cluster: Cluster, terraform: FakeTerraform, aws: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    terraform.placements = (Placement("eu-west-3a", "m6i.large", True), Placement("eu-west-3a", "m6i.large", False))
+    aws("ec2").terminate_instances(InstanceIds=[terraform.state.pop("aws_instance.worker[0]")])
+    terraform.cluster_outputs["workers"] = []
+    seen: list[object] = []
+
+    def no_spot(settings: dict[str, Any]) -> None:
+        seen.append(tfvars.read()["worker_count"])
+        if settings["worker_spot"]:
+            raise QuotaError("16 spot vCPUs are needed and your quota is 0.", "spot")
+
+    monkeypatch.setattr(preflight, "check", no_spot)
+    scale.scale("2")
+    assert seen == [1, 1]
+    assert [settings["worker_count"] for settings in terraform.planned_with] == [2, 2]
+    assert tfvars.read()["worker_count"] == 2
 
 
 def test_who_has_said_yes_is_not_asked_again_for_what_comes_with_it(

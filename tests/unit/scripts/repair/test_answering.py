@@ -19,15 +19,20 @@ REFUSED = MissingError("worker-2 does not take the key", "it does not take the k
 
 @dataclass
 class World:
-    """A cluster whose `deaf` hosts answer again after the step that each of them needs: reboot, off, replace."""
+    """A cluster whose `deaf` hosts answer again after the step that each of them needs: reboot, off, replace.
+
+    The keys of `unknown` ones are not pinned, and while they are deaf, their consoles show none.
+    """
 
     cluster: Cluster = field(default_factory=lambda: cluster_of(workers=2))
     deaf: dict[str, str] = field(default_factory=dict)
+    unknown: set[str] = field(default_factory=set)
     sick: set[str] = field(default_factory=set)
     young: set[str] = field(default_factory=set)
     errors: dict[str, HostError | MissingError] = field(default_factory=dict)
     steps: list[str] = field(default_factory=list)
     waited: list[float] = field(default_factory=list)
+    watched: list[tuple[str, float]] = field(default_factory=list)
 
     def heal(self, step: str, hosts: Sequence[Host]) -> None:
         self.steps.append(f"{step} {' '.join(host.name for host in hosts)}")
@@ -38,6 +43,18 @@ class World:
     def silent(self, of: Sequence[Host], seconds: float) -> dict[str, HostError | MissingError]:
         self.waited.append(seconds)
         return {host.name: self.errors.get(host.name, NO_ANSWER) for host in of if host.name in self.deaf}
+
+    def unpinned(self) -> list[Host]:
+        return [host for host in self.cluster.hosts if host.name in self.unknown]
+
+    def pin_shown(self, new: Sequence[Host], seconds: float) -> list[Host]:
+        if not self.steps:
+            self.steps.append("pin")
+        if self.steps[-1] == "refresh":
+            self.steps.append("pin addresses")
+        self.watched += [(host.name, seconds) for host in new]
+        self.unknown -= {host.name for host in new if host.name not in self.deaf}
+        return [host for host in new if host.name in self.unknown]
 
     def off_and_on(self, hosts: Sequence[Host]) -> bool:
         self.heal("off", hosts)
@@ -55,7 +72,6 @@ class World:
 def world(monkeypatch: pytest.MonkeyPatch) -> World:
     made = World()
     monkeypatch.delenv("YES", raising=False)
-    monkeypatch.setattr(readiness, "pin", lambda _: made.steps.append("pin"))
     monkeypatch.setattr(readiness, "connect", lambda _: made.steps.append("connect"))
     monkeypatch.setattr(readiness, "silent", lambda _, of, __, seconds: made.silent(of, seconds))
     monkeypatch.setattr(instances, "impaired", lambda *_: made.sick)
@@ -65,7 +81,8 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
     monkeypatch.setattr(boots, "ids", lambda *_: {})
     monkeypatch.setattr(instances, "reboot", lambda _, hosts: made.heal("reboot", hosts))
     monkeypatch.setattr(instances, "switch_off_and_on", lambda _, hosts: made.off_and_on(hosts))
-    monkeypatch.setattr(host_keys, "pin", lambda *_: made.steps.append("pin addresses"))
+    monkeypatch.setattr(host_keys, "unpinned", lambda _: made.unpinned())
+    monkeypatch.setattr(host_keys, "pin_shown", lambda _, new, __, seconds: made.pin_shown(new, seconds))
     monkeypatch.setattr(host_keys, "forget", lambda *_: None)
     monkeypatch.setattr(outputs, "current", lambda: made.cluster)
     monkeypatch.setattr(workspace, "Workspace", lambda _: made)
@@ -164,6 +181,40 @@ def test_a_host_that_has_just_been_launched_has_the_time_of_a_first_boot(
     assert "worker-2 runs" not in capsys.readouterr().out
 
 
+def test_one_whose_console_shows_no_key_is_mended_like_one_that_does_not_answer(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world.deaf, world.unknown = {"worker-1": "reboot", "worker-2": "off"}, {"worker-2"}
+    world.connect()
+    assert world.steps == ["pin", "reboot worker-1 worker-2", "off worker-2", "refresh", "pin addresses"]
+    assert (world.deaf, world.unknown) == ({}, set())
+    # Nobody waits for it as for a first boot, nor tries to reach it by SSH without a key.
+    assert world.watched[0] == ("worker-2", 60)
+    said = capsys.readouterr().out
+    assert "worker-2 runs, AWS says, and shows no host key on its console.\n" in said
+    assert "worker-2 runs, AWS says, and has not" not in said
+    assert " s  1 of 3 hosts answer\n" in said
+
+
+def test_a_new_host_has_the_time_of_a_first_boot_to_show_its_key_and_is_mended_then(world: World) -> None:
+    world.cluster = replace(world.cluster, spot=True)
+    world.deaf, world.young, world.unknown = {"worker-2": "replace"}, {"worker-2"}, {"worker-1", "worker-2"}
+    world.connect()
+    assert world.steps == ["pin", "reboot worker-2", "replace worker-2", "connect"]
+    assert world.watched[:3] == [("worker-1", 60), ("worker-2", 60), ("worker-2", 540)]
+
+
+def test_a_host_is_forgotten_once_another_is_in_its_place_and_not_before(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        host_keys, "forget", lambda _, hosts: world.steps.append(f"forget {' '.join(host.name for host in hosts)}")
+    )
+    world.deaf = {"worker-2": "replace"}
+    world.connect()
+    assert world.steps[-3:] == ["replace worker-2", "forget worker-2", "connect"]
+
+
 def test_one_that_answers_and_does_not_take_the_key_is_not_rebooted(world: World) -> None:
     world.deaf, world.errors = {"worker-2": "reboot"}, {"worker-2": REFUSED}
     with pytest.raises(MissingError, match="does not take the key"):
@@ -203,13 +254,29 @@ def test_with_a_yes_it_is_and_a_master_is_replaced_with_another_only(
     assert "The bucket stays, with pictures, runs, event logs and notebooks" in another
 
 
-def test_a_master_that_aws_finds_dead_is_restarted_unasked_and_not_replaced(world: World) -> None:
-    world.deaf, world.sick = {"master": "never"}, {"master"}
-    with pytest.raises(BusyError, match=r"^The master of cluster fruits does not come back\. Put a new one") as refused:
+def test_a_master_that_aws_finds_dead_is_restarted_with_a_yes_only(world: World) -> None:
+    world.deaf, world.sick = {"master": "off"}, {"master"}
+    with pytest.raises(BusyError, match=r"^AWS finds master impaired\. What is at work on the master") as refused:
         world.connect()
-    assert refused.value.code == 8
+    assert (refused.value.code, world.steps) == (8, ["pin"])
+
+
+def test_a_master_that_aws_finds_dead_is_switched_off_and_on_and_replaced_with_a_yes_only(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.deaf, world.sick = {"master": "never"}, {"master"}
+    monkeypatch.setattr(console, "ask", lambda question: question.endswith("Switch the master off and on?"))
+    with pytest.raises(BusyError, match=r"^The master was not replaced"):
+        world.connect()
     assert world.steps[1] == "off master"
     assert not [step for step in world.steps if step.startswith("replace")]
+
+
+def test_where_none_answers_the_question_tells_what_aws_finds(world: World) -> None:
+    world.deaf, world.sick = dict.fromkeys(("master", "worker-1", "worker-2"), "off"), {"master"}
+    with pytest.raises(BusyError, match=r"nothing wrong with worker-1, worker-2: .* master impaired\. Reboot"):
+        world.connect()
+    assert world.steps == ["pin"]
 
 
 def test_a_no_leaves_everything_as_it_is(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

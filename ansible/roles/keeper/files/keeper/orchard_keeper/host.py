@@ -175,7 +175,7 @@ class Served:
         return [Activity(f"input at a terminal of {name}", at) for name, at in self._inputs.copy().items() if at]
 
     def notices(self, now: float) -> list[str]:
-        """A sentence on each worker that AWS takes back, or did within the hour."""
+        """A sentence on each worker that AWS takes back, or did within the hour; the next host of its name ends it."""
         told = sorted(self._notices.copy().items())
         return [each.sentence(host, now) for host, each in told if now - each.heard_at <= NOTICE_KEPT_SECONDS]
 
