@@ -17,6 +17,7 @@ from pipeline.network.keras_model import Network
 from pipeline.parallel import run_ahead
 from pipeline.pictures import memory
 from pipeline.pictures.decode import BadPictureError, Reason, check_file, decode
+from pipeline.pictures.pack_reader import bytes_to_read
 from pipeline.pictures.reading import NotHadError, check_store, read_failure
 from pipeline.process.memory import oom_kills
 from pipeline.run_folder.layout import feature_key
@@ -168,7 +169,7 @@ def _telling(decoded: Iterator[Decoded], alive: Callable[[], None]) -> Iterator[
 def _read_and_decode(job: FeatureJob, path: str, size: int, alive: Callable[[], None]) -> Decoded:
     try:
         check_file(size)
-        with memory.files.taken(size):
+        with memory.files.taken(bytes_to_read(job.images, path, size)):
             return decode(job.images.read(path, size), job.network.image_size, alive=alive)
     except BadPictureError as error:
         return error.kept()
