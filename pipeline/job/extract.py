@@ -17,6 +17,7 @@ from pipeline.network.keras_model import Network
 from pipeline.parallel import run_ahead
 from pipeline.pictures import memory
 from pipeline.pictures.decode import BadPictureError, Reason, check_file, decode
+from pipeline.pictures.pack_reader import bytes_to_read
 from pipeline.pictures.reading import NotHadError, check_store, read_failure
 from pipeline.process.memory import oom_kills
 from pipeline.run_folder.layout import feature_key
@@ -95,8 +96,9 @@ def check_processor(job: FeatureJob) -> None:
         raise InputError(other_processor(job.processor, socket.gethostname(), found))
 
 
-def extract(job: FeatureJob, task: FeatureTask, alive: Callable[[], None] = lambda: None) -> TaskResult:
-    """Write the task's part, or find it there already when resuming; `alive` is called after each picture.
+def extract(job: FeatureJob, task: FeatureTask, alive: Callable[[], None] = memory.nothing) -> TaskResult:
+    """Write the task's part, or find it there already when resuming; `alive` is called after each picture,
+    and while a large one waits for others of the host.
 
     Raises StorageError, OSError.
     """
@@ -140,7 +142,7 @@ def _kept_part(job: FeatureJob, task: FeatureTask) -> TaskResult | None:
 def _features_of(
     job: FeatureJob, task: FeatureTask, engine: Engine, seconds: dict[str, float], alive: Callable[[], None]
 ) -> FeaturePart:
-    decoded = _telling(_read_ahead(job, task), alive)
+    decoded = _telling(_read_ahead(job, task, alive), alive)
     featured = run_through(engine, decoded, len(task.paths), seconds)
     _check_store(job, task, featured)
     errors = [PictureError(task.paths[row], bad.reason.value, bad.detail) for row, bad in featured.bad.items()]
@@ -156,10 +158,10 @@ def _check_store(job: FeatureJob, task: FeatureTask, featured: Featured) -> None
     check_store(job.images, not_had, witness, job.witnesses)
 
 
-def _read_ahead(job: FeatureJob, task: FeatureTask) -> Iterator[Decoded]:
+def _read_ahead(job: FeatureJob, task: FeatureTask, alive: Callable[[], None] = memory.nothing) -> Iterator[Decoded]:
     """The decoded pictures in the list's order, at most LOOKAHEAD of them waiting, or as many as are read at once."""
     listed = zip(task.paths, task.sizes, strict=True)
-    return run_ahead(lambda one: _read_and_decode(job, *one), listed, job.fetches, max(LOOKAHEAD, job.fetches))
+    return run_ahead(lambda one: _read_and_decode(job, *one, alive), listed, job.fetches, max(LOOKAHEAD, job.fetches))
 
 
 def _telling(decoded: Iterator[Decoded], alive: Callable[[], None]) -> Iterator[Decoded]:
@@ -168,11 +170,11 @@ def _telling(decoded: Iterator[Decoded], alive: Callable[[], None]) -> Iterator[
         yield one
 
 
-def _read_and_decode(job: FeatureJob, path: str, size: int) -> Decoded:
+def _read_and_decode(job: FeatureJob, path: str, size: int, alive: Callable[[], None]) -> Decoded:
     try:
         check_file(size)
-        with memory.files.taken(size):
-            return decode(job.images.read(path, size), job.network.image_size)
+        with memory.files.taken(bytes_to_read(job.images, path, size)):
+            return decode(job.images.read(path, size), job.network.image_size, alive=alive)
     except BadPictureError as error:
         return error.kept()
     except OSError as error:

@@ -1,7 +1,7 @@
 """Keras's own ImageNet weights: downloaded once, known by what they answer, and kept in the cluster's bucket.
 
 Keras checks no hash of them and names none. So they are known by what the network answers with them, which is pinned
-here, and the copy in the bucket by the SHA-256 that is its name.
+here, the copy in the bucket by the SHA-256 that is its name, and the file in the cache by the one noted beside it.
 """
 
 import hashlib
@@ -40,18 +40,39 @@ def imagenet_file() -> Path:
     Raises InputError where they are not to be had, or are not ImageNet's.
     """
     cached = Path(os.environ.get("KERAS_HOME", Path.home() / ".keras")) / "models" / KERAS_FILE
-    if cached.is_file():
+    if _is_known(cached):
         return cached
     copies = open_storage(join(address, IMAGENET)) if (address := os.environ.get(KEPT)) else None
     if copies and (kept := _kept(copies)):
         _place(kept, cached)
         return cached
-    _download(cached)
+    data = _downloaded(cached)
+    _place(data, cached)
     if copies:
         # Without the right to write there, or without S3, the next host downloads them again.
         with suppress(OSError, InputError):
-            _keep(cached, copies)
+            copies.write(f"{_sha256(data)}.h5", data)
     return cached
+
+
+def _is_known(cached: Path) -> bool:
+    """Whether ImageNet's weights lie there whole: as is noted beside them, or by their answer, which is noted then.
+
+    Keras itself leaves half a file where it is killed, and takes one that another process is at.
+    """
+    try:
+        digest = _sha256(cached.read_bytes())
+    except OSError:
+        return False
+    with suppress(OSError):
+        if _note(cached).read_text("ascii", "replace") == digest:
+            return True
+    if not _answers(cached):
+        return False
+    # Where nothing can be noted, the network is asked each time.
+    with suppress(OSError):
+        _note(cached).write_text(digest)
+    return True
 
 
 def _kept(copies: Storage) -> bytes | None:
@@ -65,7 +86,7 @@ def _kept(copies: Storage) -> bytes | None:
         data = copies.read(name)
     except (OSError, InputError):
         return None
-    if hashlib.sha256(data).hexdigest() != digest:
+    if _sha256(data) != digest:
         raise InputError(f"{join(copies.uri, name)} is not what its name tells; delete it, and start again.")
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / KERAS_FILE
@@ -75,37 +96,47 @@ def _kept(copies: Storage) -> bytes | None:
     return data
 
 
-def _keep(cached: Path, copies: Storage) -> None:
-    data = cached.read_bytes()
-    copies.write(f"{hashlib.sha256(data).hexdigest()}.h5", data)
-
-
 def _place(data: bytes, cached: Path) -> None:
-    """Have the file there, whole or not at all."""
+    """Have the file there, whole or not at all, and its SHA-256 beside it."""
     cached.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=cached.parent, delete=False) as part:
         part.write(data)
     Path(part.name).rename(cached)
+    _note(cached).write_text(_sha256(data))
 
 
-def _download(cached: Path) -> None:
-    """Have Keras download them. Raises InputError where it cannot, or where something else came."""
+def _note(cached: Path) -> Path:
+    return cached.with_name(f"{cached.name}.sha256")
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _downloaded(cached: Path) -> bytes:
+    """What Keras's server has. Raises InputError where it cannot be had, or is something else."""
     keras = import_keras()
-    try:
-        keras.applications.MobileNetV2(
-            include_top=False, weights=IMAGENET, input_shape=(IMAGENET_PIXELS, IMAGENET_PIXELS, 3)
-        )
-    except Exception as error:  # Keras raises a bare Exception for a failed download
-        raise InputError(
-            "Keras's ImageNet weights are neither in its cache nor to be downloaded from here; "
-            f"give a file as weights, or put it at {cached}."
-        ) from error
-    if not _answers(cached):
-        cached.unlink(missing_ok=True)
-        raise InputError(
-            "What came as Keras's ImageNet weights is something else, and is deleted; start again, or give a file as "
-            "weights."
-        )
+    # Keras writes its files in place: in its own cache a half one would be found there.
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            file = Path(keras.utils.get_file(KERAS_FILE, _origin(), cache_dir=folder))
+        except Exception as error:  # Keras raises a bare Exception for a failed download
+            raise InputError(
+                "Keras's ImageNet weights are neither in its cache nor to be downloaded from here; "
+                f"give a file as weights, or put it at {cached}."
+            ) from error
+        if not _answers(file):
+            raise InputError(
+                "What came as Keras's ImageNet weights is something else, and is not kept; start again, or give a file "
+                "as weights."
+            )
+        return file.read_bytes()
+
+
+def _origin() -> str:
+    from keras.src.applications.mobilenet_v2 import BASE_WEIGHT_PATH
+
+    return f"{BASE_WEIGHT_PATH}{KERAS_FILE}"
 
 
 def _answers(file: Path) -> bool:

@@ -3,6 +3,7 @@
 import io
 import warnings
 import zlib
+from collections.abc import Callable
 from enum import StrEnum
 
 import numpy as np
@@ -51,11 +52,14 @@ def check_file(size: int) -> None:
         raise BadPictureError(Reason.TOO_LARGE, f"{size} bytes, {MAX_FILE_BYTES} are allowed")
 
 
-def decode(data: bytes, size: int, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
+def decode(
+    data: bytes, size: int, max_pixels: int = MAX_PIXELS, alive: Callable[[], None] = memory.nothing
+) -> NDArray[np.uint8]:
     """RGB pixels of shape (size, size, 3), 0..255, resized as Pillow does by default (bicubic).
 
     Scaling to -1..1 is left to the network. EXIF rotation is not applied, as in the reference, but to TIFFs, which
-    Pillow turns itself; of several frames or pages the first counts. Raises BadPictureError, whatever is in the data.
+    Pillow turns itself; of several frames or pages the first counts. `alive` is called again and again while a large
+    picture waits for others of the host. Raises BadPictureError, whatever is in the data.
     """
     if not data:
         raise BadPictureError(Reason.EMPTY, "0 bytes")
@@ -64,7 +68,7 @@ def decode(data: bytes, size: int, max_pixels: int = MAX_PIXELS) -> NDArray[np.u
             needed = bounds.check(picture, data, size, max_pixels)
         except TooLargeError as error:
             raise BadPictureError(Reason.TOO_LARGE, str(error)) from None
-        with memory.room_to_decode(needed, len(data)):
+        with memory.room_to_decode(needed, len(data), alive):
             try:
                 return _pixels(picture, size)
             finally:

@@ -12,7 +12,7 @@ from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from threading import Lock
 
@@ -22,13 +22,15 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.errors import InputError, StorageError
-from pipeline.storage.base import LISTING_SCHEMA, Storage, join
+from pipeline.pictures.memory import FILES_BYTES
+from pipeline.storage.base import LISTING_SCHEMA, Pictures, Storage, join
 from pipeline.storage.parquet import parquet_bytes, parquet_table
 from pipeline.storage.paths import check_key
 
 INDEX_KEY = "pack-index.parquet"
 SHARDS = "shards/"
-# Readers of one task stand in one row group or the next; a group is about 1 MiB, or ends with a larger picture.
+# Readers of one task stand in one row group or the next. A group is about 1 MiB, or one large picture; in packs of
+# earlier versions it may end with one.
 GROUPS_KEPT = 4
 LARGE_PICTURE = 1024 * 1024
 INDEX_SCHEMA = pa.schema([*LISTING_SCHEMA, ("label", pa.string()), ("shard", pa.int32()), ("row_group", pa.int32())])
@@ -49,11 +51,12 @@ class NotPackedError(PermissionError):
 
 @dataclass(frozen=True)
 class RowGroup:
-    """Where a row group lies and which path it begins with; paths are sorted all through the pack."""
+    """Where a row group lies, which path it begins with, its pictures' bytes. Paths are sorted all through the pack."""
 
     first_path: str
     shard: int
     number: int
+    bytes: int
 
 
 def shard_key(shard: int) -> str:
@@ -92,7 +95,8 @@ class PackedPictures:
         places = np.stack([index["shard"].to_numpy(), index["row_group"].to_numpy()])
         firsts = np.flatnonzero(np.r_[True, (np.diff(places) != 0).any(axis=0)])
         paths = index["path"].take(pa.array(firsts)).to_pylist()
-        groups = zip(paths, *places[:, firsts].tolist(), strict=True)
+        sizes = np.add.reduceat(index["bytes"].to_numpy(), firsts).tolist()
+        groups = zip(paths, *places[:, firsts].tolist(), sizes, strict=True)
         return cls(storage, pack, tuple(RowGroup(*group) for group in groups))
 
     @property
@@ -119,21 +123,25 @@ class PackedPictures:
         """A picture, from the row group that holds it. Raises as `Pictures.read`, and NotPackedError."""
         del listed  # a range is as long as was asked, or tried again
         check_key(key)
-        place = bisect_right(self.groups, key, key=lambda group: group.first_path) - 1
-        if place < 0:
+        group = self.group_of(key)
+        if group is None:
             raise FileNotFoundError(2, "no such picture in the pack", key)
-        group = self.groups[place]
         name = self.uri, group.shard, group.number
-        pictures = _kept_groups.get(name, lambda: self._read_group(group))
+        pictures = _kept_groups.get(name, group.bytes, lambda: self._read_group(group))
         if key not in pictures:
             raise FileNotFoundError(2, "no such picture in the pack", key)
         data = pictures[key]
         if data is None:
             raise NotPackedError(errno.EACCES, "could not be read when it was packed", key)
         if len(data) > LARGE_PICTURE:
-            # The last of its group: kept, four such groups would be a worker's memory.
+            # The last of its group, or all of it: nobody comes for it again.
             _kept_groups.forget(name)
         return data
+
+    def group_of(self, key: str) -> RowGroup | None:
+        """The row group that would hold this picture; None before the first."""
+        place = bisect_right(self.groups, key, key=lambda group: group.first_path) - 1
+        return self.groups[place] if place >= 0 else None
 
     def _read_group(self, group: RowGroup) -> dict[str, bytes | None]:
         key, size = shard_key(group.shard), self.pack.shard_bytes[group.shard]
@@ -148,7 +156,18 @@ class PackedPictures:
             # A shard is many pictures: gone, refused or broken, it is no single one's fault.
             why = getattr(error, "strerror", None) or str(error)
             raise StorageError(f"the pack's shard cannot be read ({why})", join(self.uri, key)) from error
-        return dict(zip(table["path"].to_pylist(), table["bytes"].to_pylist(), strict=True))
+        pictures = dict(zip(table["path"].to_pylist(), table["bytes"].to_pylist(), strict=True))
+        del table, file
+        if group.bytes > LARGE_PICTURE:
+            # Arrow keeps what is freed, for each thread that has read.
+            pa.default_memory_pool().release_unused()
+        return pictures
+
+
+def bytes_to_read(pictures: Pictures, key: str, listed: int) -> int:
+    """What of memory reading a picture of `listed` bytes takes: a packed one comes with its row group."""
+    group = pictures.group_of(key) if isinstance(pictures, PackedPictures) else None
+    return group.bytes if group else listed
 
 
 def _read_index(storage: Storage) -> pa.Table:
@@ -209,24 +228,37 @@ def _footer(storage: Storage, key: str, size: int) -> pq.FileMetaData:
     return pq.read_metadata(pa.PythonFile(_Ranges(storage, key, size), "r"))
 
 
+@dataclass(frozen=True)
+class _Group:
+    """A row group that is kept, or is being read, and its pictures' bytes."""
+
+    size: int
+    pictures: Future[dict[str, bytes | None]] = field(default_factory=Future)
+
+
 class _GroupCache:
-    """The row groups that were read last. Readers that want the same one wait for the first of them to read it."""
+    """The row groups that were read last, so many and of so many bytes, or one that is larger.
 
-    def __init__(self, kept: int) -> None:
-        self._kept = kept
+    Readers that want the same one wait for the first of them to read it.
+    """
+
+    def __init__(self, kept: int, kept_bytes: int = FILES_BYTES) -> None:
+        self._kept, self._kept_bytes = kept, kept_bytes
         self._lock = Lock()
-        self._groups: OrderedDict[tuple[str, int, int], Future[dict[str, bytes | None]]] = OrderedDict()
+        self._groups: OrderedDict[tuple[str, int, int], _Group] = OrderedDict()
 
-    def get(self, name: tuple[str, int, int], read: Callable[[], dict[str, bytes | None]]) -> dict[str, bytes | None]:
-        """The group of this name, read where it is not kept. A failed reading is not kept."""
+    def get(
+        self, name: tuple[str, int, int], size: int, read: Callable[[], dict[str, bytes | None]]
+    ) -> dict[str, bytes | None]:
+        """The group of this name and size, read where it is not kept. A failed reading is not kept."""
         with self._lock:
-            future = self._groups.get(name)
-            mine = future is None
-            if future is None:
-                future = self._groups[name] = Future()
-                if len(self._groups) > self._kept:
-                    self._groups.popitem(last=False)
+            group = self._groups.get(name)
+            mine = group is None
+            if group is None:
+                group = self._groups[name] = _Group(size)
             self._groups.move_to_end(name)
+            self._make_room()
+        future = group.pictures
         if mine:
             try:
                 future.set_result(read())
@@ -234,6 +266,12 @@ class _GroupCache:
                 self.forget(name)
                 future.set_exception(error)
         return future.result()
+
+    def _make_room(self) -> None:
+        while len(self._groups) > self._kept or (
+            len(self._groups) > 1 and sum(group.size for group in self._groups.values()) > self._kept_bytes
+        ):
+            self._groups.popitem(last=False)
 
     def forget(self, name: tuple[str, int, int]) -> None:
         """Keep that group no longer."""

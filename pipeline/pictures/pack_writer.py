@@ -15,7 +15,16 @@ from pipeline.errors import InputError
 from pipeline.parallel import run_ahead
 from pipeline.pictures.decode import BadPictureError, Reason, check_file
 from pipeline.pictures.listing import all_pictures
-from pipeline.pictures.pack_reader import INDEX_KEY, INDEX_SCHEMA, SHARDS, Pack, encode_index, is_shard_key, shard_key
+from pipeline.pictures.pack_reader import (
+    INDEX_KEY,
+    INDEX_SCHEMA,
+    LARGE_PICTURE,
+    SHARDS,
+    Pack,
+    encode_index,
+    is_shard_key,
+    shard_key,
+)
 from pipeline.pictures.reading import NotHadError, check_store, read_failure, witnesses
 from pipeline.progress import Narrator
 from pipeline.storage.base import Pictures, Storage
@@ -121,7 +130,8 @@ def _plan(sizes: "np.ndarray[tuple[int], np.dtype[np.int64]]") -> Iterator[tuple
     starts = sizes.cumsum() - sizes
     total = int(sizes.sum())
     shards = starts * max(ceil(total / LARGEST_SHARD), 1) // max(total, 1)
-    changes = (np.diff(shards) != 0) | (np.diff(starts // ROW_GROUP_BYTES) != 0)
+    is_large = sizes > LARGE_PICTURE  # alone in its group: nobody has to fetch it for a small one
+    changes = (np.diff(shards) != 0) | (np.diff(starts // ROW_GROUP_BYTES) != 0) | is_large[1:] | is_large[:-1]
     firsts = np.flatnonzero(np.r_[True, changes])
     yield from zip(shards[firsts].tolist(), np.diff(np.r_[firsts, len(sizes)]).tolist(), strict=True)
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
+from threading import Lock
 
 # More than a request to S3 takes with all its attempts, and far more than any picture.
 SILENT_SECONDS = 600.0
@@ -24,17 +25,26 @@ AT_WORK, AT_REST = b"w", b"r"
 def watched() -> Iterator[Callable[[], None]]:
     """In the block this process is ended where it does not call what it is given for SILENT_SECONDS."""
     target, _ = _watchman(os.getpid())
+    lock, is_over = Lock(), False
 
     def say(word: bytes) -> None:
         # A watchman who is gone, or who hangs himself, keeps nobody from working.
         with suppress(OSError):
             os.write(target, word)
 
+    def alive() -> None:
+        # A thread that outlives the block, after an error, does not say that the process is at work.
+        with lock:
+            if not is_over:
+                say(AT_WORK)
+
     say(AT_WORK)
     try:
-        yield lambda: say(AT_WORK)
+        yield alive
     finally:
-        say(AT_REST)
+        with lock:
+            is_over = True
+            say(AT_REST)
 
 
 @lru_cache(maxsize=1)

@@ -68,6 +68,25 @@ def test_imagenet_s_weights_are_known_by_their_answer_and_no_others_are(imagenet
     assert [imagenet._answers(file) for file in (imagenet_weights, other, tmp_path / "no.h5")] == [True, False, False]
 
 
+def test_keras_downloads_imagenet_s_weights_elsewhere_and_they_lie_in_its_cache_once_they_are_known(
+    imagenet_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from keras.src.applications import mobilenet_v2
+
+    served, home = tmp_path / "server" / imagenet.KERAS_FILE, tmp_path / "home"
+    served.parent.mkdir()
+    monkeypatch.setattr(mobilenet_v2, "BASE_WEIGHT_PATH", f"{served.parent.as_uri()}/")
+    monkeypatch.setenv("KERAS_HOME", str(home))
+    monkeypatch.delenv(imagenet.KEPT, raising=False)
+    served.write_bytes(imagenet_weights.read_bytes()[:100_000])
+    with pytest.raises(InputError, match=r"^What came as Keras's ImageNet weights is something else"):
+        imagenet.imagenet_file()
+    assert not home.exists()
+    served.write_bytes(imagenet_weights.read_bytes())
+    assert imagenet.imagenet_file().read_bytes() == imagenet_weights.read_bytes()
+    assert imagenet.imagenet_file().is_relative_to(home)
+
+
 def test_random_weights_are_the_same_each_time() -> None:
     first, second = (build_keras_model(64).get_weights() for _ in range(2))
     assert all(np.array_equal(one, other) for one, other in zip(first, second, strict=True))

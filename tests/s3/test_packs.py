@@ -16,16 +16,19 @@ from pipeline.errors import InputError
 from pipeline.job.extract import FeatureJob, FeatureTask, extract
 from pipeline.network.keras_model import prepare_network
 from pipeline.network.weights import find_weights
-from pipeline.pictures import pack_reader
+from pipeline.pictures import memory, pack_reader
 from pipeline.pictures import pack_writer as packing
 from pipeline.pictures.listing import all_pictures
 from pipeline.pictures.opening import open_pictures
 from pipeline.run_folder.parts import read_features
 from pipeline.storage import retries
+from pipeline.storage.base import Pictures
 from pipeline.storage.local import LocalStorage
 from pipeline.storage.s3 import S3Storage
 from tests.doubles.s3.faulty import Fault, FaultyS3
 from tests.pictures import BROKEN, NOT_LISTED, ODD, encoded
+from tests.unit.pipeline.pictures.test_memory import waiting
+from tests.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 BAD = {name: data for name, (data, _) in BROKEN.items()}
@@ -224,31 +227,83 @@ def test_a_failed_reading_of_a_group_is_not_kept() -> None:
         raise OSError
 
     with pytest.raises(OSError):  # noqa: PT011  # bare on purpose
-        cache.get(("a", 0, 0), fail)
-    assert cache.get(("a", 0, 0), lambda: {"x": b"1"}) == {"x": b"1"}
+        cache.get(("a", 0, 0), 1, fail)
+    assert cache.get(("a", 0, 0), 1, lambda: {"x": b"1"}) == {"x": b"1"}
     for number in (1, 2):
-        cache.get(("a", 0, number), dict)
-    assert cache.get(("a", 0, 0), lambda: {"x": b"again"}) == {"x": b"again"}
+        cache.get(("a", 0, number), 1, dict)
+    assert cache.get(("a", 0, 0), 1, lambda: {"x": b"again"}) == {"x": b"again"}
 
 
-def test_a_large_picture_of_a_pack_is_not_kept_once_it_was_read(tmp_path: Path) -> None:
-    loose = LocalStorage.at(str(tmp_path / "loose"))
-    large = bytes(pack_reader.LARGE_PICTURE + 1)
-    for key, data in (("a.jpg", b"small"), ("b.jpg", large), ("c.jpg", b"another")):
-        loose.write(key, data)
-    main(pack_words(loose.uri, tmp_path / "pack"))
+def test_what_is_kept_of_large_groups_goes_before_another_is_read() -> None:
+    cache, there = pack_reader._GroupCache(4, kept_bytes=100), dict[int, list[int]]()
+    for number, size in enumerate((60, 40, 1, 1000, 100)):
+
+        def read(number: int = number) -> dict[str, bytes | None]:
+            there[number] = [name[2] for name in cache._groups]
+            return {}
+
+        cache.get(("a", 0, number), size, read)
+    assert there == {0: [0], 1: [0, 1], 2: [1, 2], 3: [3], 4: [4]}
+
+
+@pytest.fixture
+def with_a_large_one(tmp_path: Path) -> LocalStorage:
+    """A large picture between two small ones."""
+    storage = LocalStorage.at(str(tmp_path / "large"))
+    for key, data in (("a.jpg", b"small"), ("b.jpg", bytes(pack_reader.LARGE_PICTURE + 1)), ("c.jpg", b"another")):
+        storage.write(key, data)
+    return storage
+
+
+@pytest.fixture
+def of_an_earlier_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pack's large pictures are in one row group with the small ones before them."""
+    monkeypatch.setattr(packing, "LARGE_PICTURE", 2**40)
+
+
+def kept(pack: Pictures) -> list[str]:
+    """The pictures of a pack that are kept."""
+    groups = [group for name, group in pack_reader._kept_groups._groups.items() if name[0] == pack.uri]
+    return sorted(path for group in groups for path in group.pictures.result())
+
+
+def test_nobody_fetches_a_large_picture_for_a_small_one(with_a_large_one: LocalStorage, tmp_path: Path) -> None:
+    main(pack_words(with_a_large_one.uri, tmp_path / "pack"))
     pack = open_pictures(str(tmp_path / "pack"))
+    assert [pack.read(key) for key in ("a.jpg", "c.jpg")] == [b"small", b"another"]
+    assert kept(pack) == ["a.jpg", "c.jpg"]
+    assert pack.read("b.jpg") == with_a_large_one.read("b.jpg")
+    assert kept(pack) == ["a.jpg", "c.jpg"]
 
-    def kept() -> list[str]:
-        futures = [future for name, future in pack_reader._kept_groups._groups.items() if name[0] == pack.uri]
-        return sorted(path for future in futures for path in future.result())
 
+@pytest.mark.usefixtures("of_an_earlier_version")
+def test_a_large_picture_of_a_pack_is_not_kept_once_it_was_read(with_a_large_one: LocalStorage, tmp_path: Path) -> None:
+    main(pack_words(with_a_large_one.uri, tmp_path / "pack"))
+    pack, large = open_pictures(str(tmp_path / "pack")), with_a_large_one.read("b.jpg")
     assert pack.read("a.jpg") == b"small"
-    assert kept() == ["a.jpg", "b.jpg"]
+    assert kept(pack) == ["a.jpg", "b.jpg"]
     assert pack.read("b.jpg") == large
     assert pack.read("c.jpg") == b"another"
-    assert kept() == ["c.jpg"]
+    assert kept(pack) == ["c.jpg"]
     assert pack.read("b.jpg") == large
+
+
+@pytest.mark.usefixtures("of_an_earlier_version")
+def test_a_packed_picture_is_read_once_there_is_room_for_all_that_comes_with_it(
+    with_a_large_one: LocalStorage, tmp_path: Path
+) -> None:
+    main(pack_words(with_a_large_one.uri, tmp_path / "pack"))
+    pack, room = open_pictures(str(tmp_path / "pack")), memory.files
+    network = prepare_network(find_weights("random"), "openvino", "f32", 32)
+    job = FeatureJob(pack, LocalStorage.at(str(tmp_path / "run")), network, resume=False)
+    task = FeatureTask(0, ["a.jpg"], ["fruit"], [5])
+    with ThreadPoolExecutor(1) as pool:
+        with room.taken(memory.FILES_BYTES - pack_reader.LARGE_PICTURE):
+            reading = pool.submit(extract, job, task)
+            wait_until(lambda: reading.done() or waiting(room), "a reader who ends or waits")
+            assert kept(pack) == []
+        assert reading.result().listed == 1
+        assert kept(pack) == ["a.jpg", "b.jpg"]
 
 
 def test_places_that_cannot_be_are_refused(

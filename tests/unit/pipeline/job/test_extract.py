@@ -2,6 +2,7 @@
 
 import errno
 import os
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import count
@@ -159,7 +160,7 @@ def test_no_more_pictures_than_the_lookahead_wait_in_memory(job: FeatureJob, mon
     monkeypatch.setattr(extracting, "LOOKAHEAD", 5)
     job = replace(job, fetches=4)
     read: list[str] = []
-    monkeypatch.setattr(extracting, "_read_and_decode", lambda _, path, _size: read.append(path))
+    monkeypatch.setattr(extracting, "_read_and_decode", lambda _, path, *_rest: read.append(path))
     decoded = extracting._read_ahead(job, task_of(*(f"{number}.jpg" for number in range(20))))
     next(decoded)
     assert len(read) <= 6
@@ -170,7 +171,7 @@ def test_as_many_pictures_are_read_at_once_as_fetches_says(job: FeatureJob, monk
     # All of them must have come before any may go on, and a further one never comes.
     together, at_once = Barrier(6, timeout=10), Semaphore(6)
 
-    def read(_: FeatureJob, path: str, _size: int) -> str:
+    def read(_: FeatureJob, path: str, *_rest: object) -> str:
         assert at_once.acquire(blocking=False)
         together.wait()
         at_once.release()
@@ -196,6 +197,22 @@ def test_a_file_is_read_once_there_is_room_for_it(job: FeatureJob, monkeypatch: 
             assert not begun.is_set()
         second.result()
         assert begun.is_set()
+
+
+def test_a_large_picture_says_that_it_is_alive_while_it_waits_for_others_of_the_host(
+    job: FeatureJob, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(memory, "DECODERS_BYTES", 0)
+    said = Event()
+    with ThreadPoolExecutor(1) as pool:
+        with memory.room_to_decode(1, 0):
+            # The holder's own thread is no other worker, but its file is another.
+            monkeypatch.setattr(memory, "_decoders", memory.Room(1))
+            task = pool.submit(extract, job, task_of("0.jpg"), said.set)
+            assert said.wait(30)
+            assert not task.done()
+        assert task.result().features == 1
 
 
 def test_error_rows_keep_no_files_in_memory(job: FeatureJob) -> None:

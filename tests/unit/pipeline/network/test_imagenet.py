@@ -12,6 +12,7 @@ from pipeline.network.weights import find_weights
 from pipeline.storage.local import LocalStorage
 
 REAL = b"ImageNet's"
+ADDRESS = f"https://example.org/{KERAS_FILE}"
 NAME = f"{hashlib.sha256(REAL).hexdigest()}.h5"
 
 
@@ -19,14 +20,16 @@ class Keras:
     """Keras with a server that has this file, or none."""
 
     def __init__(self, home: Path) -> None:
-        self.file, self.served, self.downloads, self.applications = home / "models" / KERAS_FILE, REAL, 0, self
+        self.file, self.served, self.downloads, self.utils = home / "models" / KERAS_FILE, REAL, 0, self
 
-    def MobileNetV2(self, **_: object) -> None:  # noqa: N802
+    def get_file(self, name: str, origin: str, cache_dir: str) -> str:
         if not self.served:
             raise Exception("URL fetch failure")
+        assert origin == ADDRESS
         self.downloads += 1
-        self.file.parent.mkdir(exist_ok=True)
-        self.file.write_bytes(self.served)
+        file = Path(cache_dir) / name
+        file.write_bytes(self.served)
+        return str(file)
 
 
 @pytest.fixture
@@ -38,6 +41,7 @@ def keras(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Keras:
     monkeypatch.setenv("KERAS_HOME", str(home))
     monkeypatch.delenv(KEPT, raising=False)
     monkeypatch.setattr(imagenet, "import_keras", lambda: made)
+    monkeypatch.setattr(imagenet, "_origin", lambda: ADDRESS)
     monkeypatch.setattr(imagenet, "_answers", lambda file: file.read_bytes() == REAL)
     return made
 
@@ -51,9 +55,51 @@ def kept(tmp_path: Path, keras: Keras, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_imagenet_weights_come_from_keras_s_cache_where_they_are_there(keras: Keras) -> None:
     keras.file.parent.mkdir()
-    keras.file.write_bytes(b"put there by hand")
+    keras.file.write_bytes(REAL)
     assert find_weights("imagenet").file == keras.file
     assert keras.downloads == 0
+
+
+@pytest.mark.parametrize("note", [None, NAME.removesuffix(".h5"), "n\xf6"])
+def test_what_lies_in_the_cache_and_is_not_imagenet_s_is_fetched_again(keras: Keras, note: str | None) -> None:
+    keras.file.parent.mkdir()
+    keras.file.write_bytes(REAL[:5])
+    if note:
+        keras.file.with_name(f"{KERAS_FILE}.sha256").write_text(note, "latin-1")
+    assert imagenet_file().read_bytes() == REAL
+    assert keras.downloads == 1
+
+
+def test_the_network_is_asked_once_and_the_digest_beside_the_file_from_then_on(
+    keras: Keras, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keras.file.parent.mkdir()
+    keras.file.write_bytes(REAL)
+    asked: list[Path] = []
+    monkeypatch.setattr(imagenet, "_answers", lambda file: not asked.append(file))
+    for _ in range(2):
+        assert imagenet_file() == keras.file
+    assert asked == [keras.file]
+    keras.file.write_bytes(b"changed meanwhile")
+    imagenet_file()
+    assert asked == [keras.file] * 2
+
+
+def test_a_download_that_is_cut_short_leaves_nothing_in_the_cache(
+    keras: Keras, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[bool] = []
+
+    def killed(name: str, _: str, cache_dir: str) -> str:
+        (Path(cache_dir) / name).write_bytes(REAL[:5])
+        seen.append(keras.file.exists())
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(keras, "get_file", killed)
+    with pytest.raises(KeyboardInterrupt):
+        imagenet_file()
+    assert seen == [False]
+    assert not keras.file.exists()
 
 
 def test_without_a_cache_and_a_way_to_keras_s_server_a_file_is_asked_for(keras: Keras) -> None:
@@ -68,7 +114,8 @@ def test_what_is_downloaded_is_kept_and_the_next_host_takes_it_from_there(keras:
     keras.file.unlink()
     assert imagenet_file() == keras.file
     assert (keras.file.read_bytes(), keras.downloads) == (REAL, 1)
-    assert [file.name for file in keras.file.parent.iterdir()] == [KERAS_FILE], "nothing half is left"
+    there = sorted(file.name for file in keras.file.parent.iterdir())
+    assert there == [KERAS_FILE, f"{KERAS_FILE}.sha256"], "nothing half is left"
 
 
 def test_something_else_that_comes_from_keras_s_server_is_neither_used_nor_kept(keras: Keras, kept: Path) -> None:

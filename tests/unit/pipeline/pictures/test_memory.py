@@ -1,17 +1,20 @@
 """pipeline.pictures.memory: what pictures take of a worker at one time, and that it goes back."""
 
 import fcntl
+import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 from threading import Event, Thread
 
 import pytest
 
+from pipeline.pictures import memory
 from pipeline.pictures.bounds import MAX_BYTES
-from pipeline.pictures.memory import DECODERS_BYTES, FILES_BYTES, MIB, Room, room_to_decode
+from pipeline.pictures.memory import DECODERS_BYTES, FILES_BYTES, HELD_SECONDS, MIB, Room, room_to_decode
 from tests.waiting import wait_until
 
 
@@ -89,6 +92,7 @@ def test_room_is_given_back_whatever_happens_in_it() -> None:
 def lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The file by which a host's workers know of each other."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(memory, "_stood_still", set())
     with room_to_decode(MAX_BYTES, 0):
         (path,) = tmp_path.iterdir()
     return path
@@ -127,6 +131,75 @@ def test_a_lock_file_that_somebody_else_has_made_is_not_followed_and_holds_up_no
     with room_to_decode(MAX_BYTES, 0):
         pass
     assert not lock.with_name("somewhere").exists()
+
+
+class Clock:
+    """The time of those who wait for a lock; `after` is called after each of their looks."""
+
+    def __init__(self, after: Callable[[int], None]) -> None:
+        self.looks, self._after = 0, after
+
+    def monotonic(self) -> float:
+        return self.looks * 60.0
+
+    def sleep(self, _: float) -> None:
+        self.looks += 1
+        assert self.looks < 100, "it waits for ever"
+        self._after(self.looks)
+
+
+def held(path: Path) -> int:
+    """The lock as another worker has it, who says nothing more of himself."""
+    file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    fcntl.flock(file, fcntl.LOCK_EX)
+    return file
+
+
+def test_who_waits_for_another_worker_says_so_and_comes_in_when_that_one_is_done(
+    lock: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other, said = held(lock), []
+    monkeypatch.setattr(memory, "time", Clock(lambda _: os.close(other)))
+    with room_to_decode(MAX_BYTES, 0, lambda: said.append("alive")):
+        assert not is_free(lock)
+    assert said == ["alive"]
+
+
+def test_a_worker_who_stands_still_with_the_lock_is_passed_by_one_at_a_time(
+    lock: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock(lambda _: None)
+    monkeypatch.setattr(memory, "time", clock)
+    stopped, second = held(lock), lock.with_name(lock.name.replace(".lock", "-2.lock"))
+    with room_to_decode(MAX_BYTES, 0):
+        assert clock.looks * 60 > HELD_SECONDS
+        assert not is_free(second)
+    assert is_free(second)
+    looks = clock.looks
+    with room_to_decode(MAX_BYTES, 0):
+        assert clock.looks == looks, "the next picture does not wait again"
+    also_stopped = held(second)
+    with room_to_decode(MAX_BYTES, 0):
+        pass
+    os.close(stopped)
+    os.close(also_stopped)
+
+
+def test_many_workers_who_take_turns_are_waited_for_as_long_as_they_move_on(
+    lock: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = held(lock)
+
+    def move_on(looks: int) -> None:
+        if looks == 50:
+            os.close(other)
+        else:
+            os.utime(lock, ns=(looks, looks))
+
+    monkeypatch.setattr(memory, "time", clock := Clock(move_on))
+    with room_to_decode(MAX_BYTES, 0):
+        assert clock.looks == 50
+        assert not is_free(lock)
 
 
 def test_a_worker_s_shares_come_to_no_more_than_its_slot() -> None:

@@ -100,3 +100,14 @@ def test_without_a_watchman_work_goes_on(monkeypatch: pytest.MonkeyPatch) -> Non
     with hanging.watched() as alive:
         alive()
     os.close(target)
+
+
+def test_who_says_that_he_is_alive_after_the_end_is_not_taken_to_be_at_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    source, target = os.pipe()
+    monkeypatch.setattr(hanging, "_watchman", lambda _: (target, None))
+    with hanging.watched() as alive:
+        alive()
+    alive()
+    assert os.read(source, 10) == b"wwr"
+    os.close(source)
+    os.close(target)
