@@ -23,8 +23,10 @@ CHANGED_WHILE_OFF = ("instance_type", "user_data", "user_data_base64")
 OnEvent = Callable[[Event], None]
 
 
-# What Terraform keeps of the settings that hosts' software and prices go by; of the workers' kind what was chosen.
+# What Terraform keeps of the settings that hosts' software and prices go by.
 APPLIED = "terraform_data.applied"
+# What it keeps of the workers' kind is what was chosen; a plan of single workers has that one, too.
+WORKER_KIND = "terraform_data.worker_kind"
 KIND = ("worker_instance_type", "worker_spot")
 
 
@@ -210,11 +212,10 @@ def _plan(shown: Mapping[str, Any], file: Path) -> Plan:
     actions = {address: _action(change["actions"]) for address, change in changed.items()}
     values = {address: change.get("after") or {} for address, change in changed.items()}
     variables = {name: variable.get("value") for name, variable in shown.get("variables", {}).items()}
-    chosen = values.get(APPLIED, {}).get("input") or {}
     allowed = shown.get("planned_values", {}).get("outputs", {}).get("placements", {}).get("value") or []
     return Plan(
         changes={address: action for address, action in actions.items() if action not in ("no-op", "read")},
-        variables=variables | {name: chosen[name] for name in KIND if name in chosen},
+        variables=variables | kind_of(values),
         values=values,
         applicable=bool(shown.get("applyable", True)),
         file=file,
@@ -222,6 +223,12 @@ def _plan(shown: Mapping[str, Any], file: Path) -> Plan:
         placements=tuple(Placement(**place) for place in allowed),
         stops=frozenset(c["address"] for c in shown.get("resource_changes", []) if is_stop(c)),
     )
+
+
+def kind_of(resources: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """The workers' kind by `KIND`'s names, as these resources have it; empty where they do not."""
+    chosen = resources.get(WORKER_KIND, {}).get("input") or {}
+    return {name: chosen[name.removeprefix("worker_")] for name in KIND} if chosen else {}
 
 
 def _is_initialised() -> bool:

@@ -115,11 +115,11 @@ def test_a_plan_says_what_would_change_by_which_settings(terraform: Program) -> 
 
 
 def test_a_plan_says_what_is_there_which_kind_was_chosen_and_what_is_allowed(terraform: Program) -> None:
-    chosen = {"worker_instance_type": "c5.2xlarge", "worker_spot": False, "root_volume_gb": 30}
+    chosen = {"instance_type": "c5.2xlarge", "spot": False, "max_price": None}
     changes = [
         {"address": "aws_instance.master", "change": {"actions": ["no-op"], "before": {"id": "i-0"}, "after": {}}},
         {"address": "aws_instance.worker[0]", "change": {"actions": ["create"], "before": None, "after": {}}},
-        {"address": "terraform_data.applied", "change": {"actions": ["create"], "after": {"input": chosen}}},
+        {"address": "terraform_data.worker_kind", "change": {"actions": ["create"], "after": {"input": chosen}}},
     ]
     place = {"zone": "eu-west-1b", "worker_instance_type": "c5.2xlarge", "worker_spot": False}
     shown = {
