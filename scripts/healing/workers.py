@@ -69,7 +69,8 @@ def _refuse_anything_else(planned: Plan, gone: Sequence[Host]) -> None:
     """A person may have changed the settings since: that is for `up`, which says what it does."""
     wished = {plan.address_of("aws_instance", host) for host in gone}
     theirs = {plan.address_of(kind, host) for kind in plan.OF_A_HOST for host in gone}
-    made = {address for address, action in planned.changes.items() if action in ("create", "replace")}
+    # One that is there already was made by an earlier try, which found no room for another.
+    made = {a for a in planned.values if planned.changes.get(a, "no-op") in ("create", "replace", "no-op")}
     more = [f"{action} {address}" for address, action in planned.changes.items() if address not in theirs]
     if more or not wished <= made:
         what = ", ".join(more) or f"nothing in the place of {', '.join(sorted(wished - made))}"

@@ -26,6 +26,7 @@ class Steps(list[str]):
     """What was done, in order; `changes` is what Terraform plans."""
 
     changes: dict[str, str] = ANEW
+    unchanged: tuple[str, ...] = ()
 
 
 @pytest.fixture
@@ -34,7 +35,8 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> Steps:
 
     def plan_for(name: str, admin_cidr: str, replacing: Any = (), alone: Any = ()) -> Plan:
         done.append(f"plan {names(alone)}{', replacing' if replacing else ''}")
-        return Plan(done.changes, {}, {}, True, Path("next.tfplan"))
+        values: dict[str, Any] = {address: {} for address in (*done.changes, *done.unchanged)}
+        return Plan(done.changes, {}, values, True, Path("next.tfplan"))
 
     @contextmanager
     def hosts(_: Any) -> Iterator[None]:
@@ -95,6 +97,13 @@ def test_one_that_is_there_and_dead_is_given_back(steps: Steps) -> None:
     steps.changes = {INSTANCE: "replace", SCHEDULE: "update"}
     workers.make_anew(CLUSTER, [SECOND], is_there=True)
     assert steps[:2] == ["plan worker-2, replacing", "apply"]
+
+
+def test_one_that_an_earlier_try_has_made_is_equipped_with_the_other(steps: Steps) -> None:
+    steps.unchanged = ("aws_instance.worker[0]",)
+    workers.make_anew(CLUSTER, CLUSTER.workers)
+    assert steps[1] == "apply"
+    assert steps[-1] == "registered worker-1 worker-2"
 
 
 @pytest.mark.parametrize(
