@@ -26,6 +26,7 @@ OnEvent = Callable[[Event], None]
 # What Terraform keeps of the settings that hosts' software and prices go by.
 APPLIED = "terraform_data.applied"
 # What it keeps of the workers' kind is what was chosen; a plan of single workers has that one, too.
+SUBNET = ("managed", "aws_subnet", "public")
 WORKER_KIND = "terraform_data.worker_kind"
 KIND = ("worker_instance_type", "worker_spot")
 
@@ -87,6 +88,9 @@ class Terraform(Protocol):
 
     def state_text(self) -> str:
         """The state as it lies there; empty where nothing was ever applied."""
+
+    def zone(self) -> str | None:
+        """The zone of the cluster's own network, in which hosts are made; None before there is one."""
 
     def forget(self, addresses: Sequence[str]) -> None:
         """Take resources out of the state; they go on existing."""
@@ -158,6 +162,16 @@ class Workspace(Terraform):
 
     def state_text(self) -> str:
         return self._checked("read its state", self._command().cmd("state pull"))
+
+    def zone(self) -> str | None:
+        state = json.loads(self.state_text() or "{}")
+        subnets = [
+            subnet["attributes"]["availability_zone"]
+            for found in state.get("resources", [])
+            if (found["mode"], found["type"], found["name"]) == SUBNET
+            for subnet in found["instances"]
+        ]
+        return str(subnets[0]) if subnets else None
 
     def forget(self, addresses: Sequence[str]) -> None:
         if addresses:

@@ -174,6 +174,23 @@ def test_resources_of_the_state_are_listed_without_what_was_only_read(terraform:
     assert Workspace("fruits").state_list() == ["aws_vpc.cluster[0]"]
 
 
+def test_the_zone_is_that_of_the_network_that_is_there(terraform: Program) -> None:
+    terraform.answers("state", "")
+    assert Workspace("fruits").zone() is None
+
+    def subnet(mode: str, name: str, zone: str) -> dict[str, Any]:
+        instances = [{"index_key": 0, "attributes": {"availability_zone": zone}}]
+        return {"mode": mode, "type": "aws_subnet", "name": name, "instances": instances}
+
+    gone = subnet("managed", "public", "") | {"instances": []}
+    for resources, zone in (
+        ([subnet("data", "existing", "eu-west-1a"), subnet("managed", "public", "eu-west-1b")], "eu-west-1b"),
+        ([subnet("data", "existing", "eu-west-1a"), gone], None),
+    ):
+        terraform.answers("state", json.dumps({"version": 4, "resources": resources}))
+        assert Workspace("fruits").zone() == zone
+
+
 def test_nothing_to_forget_is_no_command(terraform: Program) -> None:
     Workspace("fruits").forget([])
     assert terraform.calls == []
