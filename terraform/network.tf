@@ -33,7 +33,9 @@ locals {
     ]
   ])
   first_wish = { zone = local.fixed_zone, worker_instance_type = local.worker_types[0], worker_spot = var.worker_spot }
-  placement  = var.placement == null ? try(local.placements[0], local.first_wish) : var.placement
+  # A network that is there has one zone, which may not have the first type.
+  in_zone   = [for place in local.placements : place if place.zone == try(var.placement.zone, place.zone)]
+  placement = try(var.placement.worker_instance_type, null) == null ? try(local.in_zone[0], local.placements[0], local.first_wish) : var.placement
 }
 
 data "aws_subnet" "existing" {

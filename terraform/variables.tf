@@ -138,12 +138,12 @@ variable "spot_fallback" {
 }
 
 variable "placement" {
-  description = "Which of the zones, types and markets that the settings allow the workers are to have. `make up` sets it, where the first has no room."
-  type        = object({ zone = string, worker_instance_type = string, worker_spot = bool })
+  description = "Which of the zones, types and markets that the settings allow the workers are to have. `make up` sets it, where the first has no room; a zone alone, where the network is there, stands for the first in it."
+  type        = object({ zone = string, worker_instance_type = optional(string), worker_spot = optional(bool) })
   default     = null
 
   validation {
-    condition = var.placement == null ? true : (
+    condition = try(var.placement.worker_instance_type, null) == null ? true : (
       contains(var.worker_instance_type == null ? var.worker_instance_types : [var.worker_instance_type], var.placement.worker_instance_type)
       && (var.placement.worker_spot == var.worker_spot || var.spot_fallback)
     )

@@ -38,20 +38,30 @@ def make_anew(cluster: Cluster, gone: Sequence[Host], is_there: bool = False) ->
 
     With `is_there` AWS has them yet, and they are given back.
 
-    Raises BusyError where Terraform would do more or less than that, and what Terraform, hosts and Ansible raise.
+    Raises BusyError where Terraform would do more or less than that, or where this checkout is not the cluster's; and
+    what Terraform, hosts and Ansible raise.
     """
+    ansible.require_same_software(cluster.name)
     there = gone if is_there else ()
     planned = plan.plan_for(cluster.name, "", replacing=[plan.address_of("aws_instance", h) for h in there], alone=gone)
     _refuse_anything_else(planned, gone)
     up.apply(cluster.name, planned, Unseen())
     host_keys.forget(cluster.known_hosts, gone)
     cluster = outputs.current()
-    equip(cluster, [cluster.host(host.name) for host in gone])
+    _equip(cluster, [cluster.host(host.name) for host in gone])
     return cluster
 
 
 def equip(cluster: Cluster, workers: Sequence[Host]) -> None:
-    """Have these workers' software as it is to be, and wait until the master sees them."""
+    """Have these workers' software as the others', and wait until the master sees them.
+
+    Raises BusyError where this checkout has another, and what hosts and Ansible raise.
+    """
+    ansible.require_same_software(cluster.name)
+    _equip(cluster, workers)
+
+
+def _equip(cluster: Cluster, workers: Sequence[Host]) -> None:
     host_keys.pin(cluster, Unseen())
     readiness.wait_for_ssh(cluster, Unseen(), of=workers)
     ansible.configure(cluster.name, console.log, only=workers)
@@ -69,7 +79,8 @@ def _refuse_anything_else(planned: Plan, gone: Sequence[Host]) -> None:
     """A person may have changed the settings since: that is for `up`, which says what it does."""
     wished = {plan.address_of("aws_instance", host) for host in gone}
     theirs = {plan.address_of(kind, host) for kind in plan.OF_A_HOST for host in gone}
-    made = {address for address, action in planned.changes.items() if action in ("create", "replace")}
+    # One that is there already was made by an earlier try, which found no room for another.
+    made = {a for a in planned.values if planned.changes.get(a, "no-op") in ("create", "replace", "no-op")}
     more = [f"{action} {address}" for address, action in planned.changes.items() if address not in theirs]
     if more or not wished <= made:
         what = ", ".join(more) or f"nothing in the place of {', '.join(sorted(wished - made))}"

@@ -1,4 +1,4 @@
-"""Ansible, called as it is: ansible/site.yml with the inventory that reads Terraform's outputs.
+"""Ansible, called as it is: the playbooks of ansible/ with the inventory that reads Terraform's outputs.
 
 What it is at comes as JSON lines from ansible/callback_plugins/orchard_events.py; its text is for people alone.
 """
@@ -13,11 +13,13 @@ from typing import Any
 from scripts import console, processes
 from scripts.cluster import Host
 from scripts.console import CHECKOUT
-from scripts.errors import ConfigurationError, HostError, OperatorError
+from scripts.errors import BusyError, ConfigurationError, HostError, OperatorError
 from scripts.tfvars import terraform_folder
 
 FOLDER = CHECKOUT / "ansible"
 SECONDS = 3600
+# The task of roles/environment/tasks/same.yml that refuses.
+SAME = "Require the software of this checkout"
 
 Event = dict[str, Any]
 
@@ -27,11 +29,34 @@ def configure(cluster_name: str, note: Callable[[str], None], only: Sequence[Hos
 
     Raises HostError when a host cannot be reached, ConfigurationError when a task fails.
     """
+    done, seen = _play("site.yml", cluster_name, note, _limit(cluster_name, only))
+    if done.code:
+        raise explain(seen, done.out)
+    return sum(event["changed"] for event in seen if event["event"] == "end")
+
+
+def require_same_software(cluster_name: str) -> None:
+    """See that the cluster has the software of this checkout; changes nothing on it.
+
+    Raises BusyError where it has another's, and what `configure` raises where that cannot be seen.
+    """
+    done, seen = _play("same.yml", cluster_name, console.log)
+    for event in seen:
+        if event["event"] == "failed" and event["task"] == SAME:
+            raise BusyError(event["message"])
+    if done.code:
+        raise explain(seen, done.out)
+
+
+def _play(
+    playbook: str, cluster_name: str, note: Callable[[str], None], more: Sequence[str] = ()
+) -> tuple[processes.Done, list[Event]]:
+    """Run a playbook; gives how it ended, and its events."""
     file = console.log_file().with_suffix(".ansible.jsonl")
     file.touch(mode=0o600)
     events = _Events(file, note)
     done = processes.follow(
-        ["ansible-playbook", FOLDER / "site.yml", *_limit(cluster_name, only)],
+        ["ansible-playbook", FOLDER / playbook, *more],
         cwd=FOLDER,
         env={
             # What the person's shell says of Ansible is about other hosts, and could loosen what is pinned.
@@ -47,9 +72,7 @@ def configure(cluster_name: str, note: Callable[[str], None], only: Sequence[Hos
         on_line=lambda _: events.read(),
     )
     events.read()
-    if done.code:
-        raise explain(events.seen, done.out)
-    return sum(event["changed"] for event in events.seen if event["event"] == "end")
+    return done, events.seen
 
 
 def _limit(cluster_name: str, only: Sequence[Host]) -> list[str]:

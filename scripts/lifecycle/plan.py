@@ -116,6 +116,8 @@ def plan_for(
     variables: dict[str, Any] = {"admin_cidrs": own_address.admin_cidrs(admin_cidr), **wished}
     if wanted:
         variables["placement"] = asdict(wanted)
+    elif zone := terraform.zone():
+        variables["placement"] = {"zone": zone}
     planned = terraform.plan(variables, replacing, targets)
     if wanted is None and (kept := placement.kept(planned)):
         variables["placement"] = asdict(kept)

@@ -4,13 +4,13 @@ The choices, and their order, are Terraform's (network.tf); here is only walked 
 """
 
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from scripts.aws import quotas
 from scripts.errors import AwsError
 from scripts.terraform import errors
 from scripts.terraform.errors import Refusal
-from scripts.terraform.workspace import Placement, Plan
+from scripts.terraform.workspace import Placement, Plan, kind_of
 
 SUBNET = "aws_subnet.public[0]"
 WISH = "terraform_data.wish"
@@ -37,11 +37,21 @@ def kept(planned: Plan) -> Placement | None:
 
     Workers stay as they are until somebody wishes for others, be they of the first kind or of the last.
     """
-    now, workers = of(planned), [planned.before[address] for address in planned.before if address.startswith(WORKER)]
-    if now is None or not workers or planned.changes.get(WISH) in ("update", "replace"):
+    now = of(planned)
+    if now is None or planned.changes.get(WISH) in ("update", "replace") or not (kind := _kind_there(planned)):
         return None
-    there = Placement(now.zone, workers[0]["instance_type"], workers[0].get("instance_lifecycle") == "spot")
+    there = Placement(now.zone, **kind)
     return there if there != now and there in planned.placements else None
+
+
+def _kind_there(planned: Plan) -> dict[str, Any]:
+    """The kind of the workers that are there; of lost ones that are planned alone, that of the others. Else empty."""
+    workers = [planned.before[address] for address in planned.before if address.startswith(WORKER)]
+    if workers:
+        market = workers[0].get("instance_lifecycle")
+        return {"worker_instance_type": workers[0]["instance_type"], "worker_spot": market == "spot"}
+    # A plan of the whole chooses anew where no worker is left.
+    return {} if WISH in planned.values else kind_of(planned.before)
 
 
 def others(planned: Plan) -> list[Placement]:

@@ -23,8 +23,11 @@ CHANGED_WHILE_OFF = ("instance_type", "user_data", "user_data_base64")
 OnEvent = Callable[[Event], None]
 
 
-# What Terraform keeps of the settings that hosts' software and prices go by; of the workers' kind what was chosen.
+# What Terraform keeps of the settings that hosts' software and prices go by.
 APPLIED = "terraform_data.applied"
+# What it keeps of the workers' kind is what was chosen; a plan of single workers has that one, too.
+SUBNET = ("managed", "aws_subnet", "public")
+WORKER_KIND = "terraform_data.worker_kind"
 KIND = ("worker_instance_type", "worker_spot")
 
 
@@ -85,6 +88,9 @@ class Terraform(Protocol):
 
     def state_text(self) -> str:
         """The state as it lies there; empty where nothing was ever applied."""
+
+    def zone(self) -> str | None:
+        """The zone of the cluster's own network, in which hosts are made; None before there is one."""
 
     def forget(self, addresses: Sequence[str]) -> None:
         """Take resources out of the state; they go on existing."""
@@ -157,6 +163,16 @@ class Workspace(Terraform):
     def state_text(self) -> str:
         return self._checked("read its state", self._command().cmd("state pull"))
 
+    def zone(self) -> str | None:
+        state = json.loads(self.state_text() or "{}")
+        subnets = [
+            subnet["attributes"]["availability_zone"]
+            for found in state.get("resources", [])
+            if (found["mode"], found["type"], found["name"]) == SUBNET
+            for subnet in found["instances"]
+        ]
+        return str(subnets[0]) if subnets else None
+
     def forget(self, addresses: Sequence[str]) -> None:
         if addresses:
             answer = self._command().cmd("state rm", *addresses, lock_timeout=LOCK_WAIT)
@@ -210,11 +226,10 @@ def _plan(shown: Mapping[str, Any], file: Path) -> Plan:
     actions = {address: _action(change["actions"]) for address, change in changed.items()}
     values = {address: change.get("after") or {} for address, change in changed.items()}
     variables = {name: variable.get("value") for name, variable in shown.get("variables", {}).items()}
-    chosen = values.get(APPLIED, {}).get("input") or {}
     allowed = shown.get("planned_values", {}).get("outputs", {}).get("placements", {}).get("value") or []
     return Plan(
         changes={address: action for address, action in actions.items() if action not in ("no-op", "read")},
-        variables=variables | {name: chosen[name] for name in KIND if name in chosen},
+        variables=variables | kind_of(values),
         values=values,
         applicable=bool(shown.get("applyable", True)),
         file=file,
@@ -222,6 +237,12 @@ def _plan(shown: Mapping[str, Any], file: Path) -> Plan:
         placements=tuple(Placement(**place) for place in allowed),
         stops=frozenset(c["address"] for c in shown.get("resource_changes", []) if is_stop(c)),
     )
+
+
+def kind_of(resources: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """The workers' kind by `KIND`'s names, as these resources have it; empty where they do not."""
+    chosen = resources.get(WORKER_KIND, {}).get("input") or {}
+    return {name: chosen[name.removeprefix("worker_")] for name in KIND} if chosen else {}
 
 
 def _is_initialised() -> bool:

@@ -419,6 +419,25 @@ run "another_placement" {
   }
 }
 
+run "the_zone_of_a_network_that_is_there" {
+  command = plan
+
+  variables {
+    worker_instance_types = ["c6i.2xlarge", "c5.2xlarge"]
+    placement             = { zone = "eu-west-1a" }
+  }
+
+  override_data {
+    target = data.aws_ec2_instance_type_offerings.zones["c6i.2xlarge"]
+    values = { locations = ["eu-west-1b"] }
+  }
+
+  assert {
+    condition     = aws_subnet.public[0].availability_zone == "eu-west-1a" && aws_instance.worker[0].instance_type == "c5.2xlarge"
+    error_message = "of the types that are allowed, the first that is to be had there"
+  }
+}
+
 run "a_placement_that_is_not_allowed" {
   command = plan
 

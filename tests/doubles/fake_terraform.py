@@ -80,7 +80,9 @@ class FakeTerraform(Terraform):
         """The wanted one, or the first; in the zone of the subnet that is there, unless that is made anew."""
         if not self.placements:
             return None
-        wanted = Placement(**variables["placement"]) if "placement" in variables else self.placements[0]
+        given = variables.get("placement", {})
+        in_zone = [place for place in self.placements if given.get("zone") in (None, place.zone)]
+        wanted = Placement(**given) if len(given) > 1 else (in_zone or self.placements)[0]
         there = self.placed.get(SUBNET)
         return dataclasses.replace(wanted, zone=there.zone) if there and SUBNET not in replacing else wanted
 
@@ -132,6 +134,10 @@ class FakeTerraform(Terraform):
 
     def state_text(self) -> str:
         return " ".join(f'"{identity}"' for identity in self.state.values())
+
+    def zone(self) -> str | None:
+        there = self.placed.get(SUBNET)
+        return there.zone if there else None
 
     def forget(self, addresses: Sequence[str]) -> None:
         self.calls += [f"forget {address}" for address in addresses]

@@ -26,6 +26,7 @@ class Steps(list[str]):
     """What was done, in order; `changes` is what Terraform plans."""
 
     changes: dict[str, str] = ANEW
+    unchanged: tuple[str, ...] = ()
 
 
 @pytest.fixture
@@ -34,7 +35,8 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> Steps:
 
     def plan_for(name: str, admin_cidr: str, replacing: Any = (), alone: Any = ()) -> Plan:
         done.append(f"plan {names(alone)}{', replacing' if replacing else ''}")
-        return Plan(done.changes, {}, {}, True, Path("next.tfplan"))
+        values: dict[str, Any] = {address: {} for address in (*done.changes, *done.unchanged)}
+        return Plan(done.changes, {}, values, True, Path("next.tfplan"))
 
     @contextmanager
     def hosts(_: Any) -> Iterator[None]:
@@ -46,6 +48,7 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> Steps:
     monkeypatch.setattr(host_keys, "forget", lambda _, gone: done.append(f"forget {names(gone)}"))
     monkeypatch.setattr(host_keys, "pin", lambda *_: done.append("pin"))
     monkeypatch.setattr(readiness, "wait_for_ssh", lambda _, __, of: done.append(f"ssh {names(of)}"))
+    monkeypatch.setattr(ansible, "require_same_software", lambda _: done.append("same"))
     monkeypatch.setattr(ansible, "configure", lambda _, __, only: done.append(f"ansible {names(only)}"))
     monkeypatch.setattr(workers, "Hosts", hosts)
     monkeypatch.setattr(
@@ -81,6 +84,7 @@ def test_lost_is_what_aws_has_no_more_of_a_cluster_that_runs(
 def test_terraform_and_ansible_are_asked_for_the_lost_one_alone(steps: Steps) -> None:
     assert workers.make_anew(CLUSTER, [SECOND]) is CLUSTER
     assert steps == [
+        "same",
         "plan worker-2",
         "apply",
         "forget worker-2",
@@ -94,7 +98,14 @@ def test_terraform_and_ansible_are_asked_for_the_lost_one_alone(steps: Steps) ->
 def test_one_that_is_there_and_dead_is_given_back(steps: Steps) -> None:
     steps.changes = {INSTANCE: "replace", SCHEDULE: "update"}
     workers.make_anew(CLUSTER, [SECOND], is_there=True)
-    assert steps[:2] == ["plan worker-2, replacing", "apply"]
+    assert steps[:3] == ["same", "plan worker-2, replacing", "apply"]
+
+
+def test_one_that_an_earlier_try_has_made_is_equipped_with_the_other(steps: Steps) -> None:
+    steps.unchanged = ("aws_instance.worker[0]",)
+    workers.make_anew(CLUSTER, CLUSTER.workers)
+    assert steps[2] == "apply"
+    assert steps[-1] == "registered worker-1 worker-2"
 
 
 @pytest.mark.parametrize(
@@ -112,7 +123,20 @@ def test_what_would_do_more_or_less_is_not_applied(steps: Steps, changes: dict[s
     steps.changes = changes
     with pytest.raises(BusyError, match=r"^Terraform would do something else than make them anew .*`make up` makes it"):
         workers.make_anew(CLUSTER, [SECOND])
-    assert steps == ["plan worker-2"]
+    assert steps == ["same", "plan worker-2"]
+
+
+@pytest.mark.parametrize("begin", [workers.make_anew, workers.equip])
+def test_from_another_checkout_nothing_is_made_and_nothing_equipped(
+    steps: Steps, monkeypatch: pytest.MonkeyPatch, begin: Callable[..., Any]
+) -> None:
+    def refuse(_: str) -> None:
+        raise BusyError("This checkout is another.")
+
+    monkeypatch.setattr(ansible, "require_same_software", refuse)
+    with pytest.raises(BusyError, match="another"):
+        begin(CLUSTER, [SECOND])
+    assert steps == []
 
 
 def test_one_whose_host_key_nobody_has_pinned_here_yet_is_not_silent(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -197,6 +197,15 @@ def test_workers_of_the_planned_kind_need_no_other_plan() -> None:
     assert placement.kept(planned()) is None
 
 
+def test_lost_workers_that_are_planned_alone_are_of_the_kind_of_the_others() -> None:
+    plan = planned()
+    plan.before["terraform_data.worker_kind"] = {"input": {"instance_type": C5, "spot": False, "max_price": None}}
+    assert placement.kept(plan) == Placement("1b", C5, False)
+    # With the whole in sight and no worker left, the kind is chosen anew.
+    plan.values[placement.WISH] = {}
+    assert placement.kept(plan) is None
+
+
 def test_a_refusal_says_host_code_and_reason() -> None:
     found = errors.refusal(refused(FULL, "aws_instance.worker[2]"))
     assert found

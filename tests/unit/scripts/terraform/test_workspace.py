@@ -115,11 +115,11 @@ def test_a_plan_says_what_would_change_by_which_settings(terraform: Program) -> 
 
 
 def test_a_plan_says_what_is_there_which_kind_was_chosen_and_what_is_allowed(terraform: Program) -> None:
-    chosen = {"worker_instance_type": "c5.2xlarge", "worker_spot": False, "root_volume_gb": 30}
+    chosen = {"instance_type": "c5.2xlarge", "spot": False, "max_price": None}
     changes = [
         {"address": "aws_instance.master", "change": {"actions": ["no-op"], "before": {"id": "i-0"}, "after": {}}},
         {"address": "aws_instance.worker[0]", "change": {"actions": ["create"], "before": None, "after": {}}},
-        {"address": "terraform_data.applied", "change": {"actions": ["create"], "after": {"input": chosen}}},
+        {"address": "terraform_data.worker_kind", "change": {"actions": ["create"], "after": {"input": chosen}}},
     ]
     place = {"zone": "eu-west-1b", "worker_instance_type": "c5.2xlarge", "worker_spot": False}
     shown = {
@@ -172,6 +172,23 @@ def test_a_locked_state_is_unlocked_in_the_clusters_own_workspace(terraform: Pro
 def test_resources_of_the_state_are_listed_without_what_was_only_read(terraform: Program) -> None:
     terraform.answers("state", "aws_vpc.cluster[0]\ndata.aws_ami.debian\n")
     assert Workspace("fruits").state_list() == ["aws_vpc.cluster[0]"]
+
+
+def test_the_zone_is_that_of_the_network_that_is_there(terraform: Program) -> None:
+    terraform.answers("state", "")
+    assert Workspace("fruits").zone() is None
+
+    def subnet(mode: str, name: str, zone: str) -> dict[str, Any]:
+        instances = [{"index_key": 0, "attributes": {"availability_zone": zone}}]
+        return {"mode": mode, "type": "aws_subnet", "name": name, "instances": instances}
+
+    gone = subnet("managed", "public", "") | {"instances": []}
+    for resources, zone in (
+        ([subnet("data", "existing", "eu-west-1a"), subnet("managed", "public", "eu-west-1b")], "eu-west-1b"),
+        ([subnet("data", "existing", "eu-west-1a"), gone], None),
+    ):
+        terraform.answers("state", json.dumps({"version": 4, "resources": resources}))
+        assert Workspace("fruits").zone() == zone
 
 
 def test_nothing_to_forget_is_no_command(terraform: Program) -> None:
