@@ -25,7 +25,7 @@ IMAGENET = "imagenet"
 # The name under which Keras keeps MobileNetV2 1.0 without the classifier.
 KERAS_FILE = f"mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_{IMAGENET_PIXELS}_no_top.h5"
 # An address of the cluster's own, where hosts keep what they have downloaded for the next.
-KEPT = "ORCHARD_WEIGHTS"
+KEPT = "ORCHARD_WEIGHTS_KEPT"
 _KEPT_KEY = re.compile(r"([0-9a-f]{64})\.h5")
 # Eight sums over the features of `_pattern`, each feature with other weights; made with the same network, its batch
 # normalisation folded, which agrees with Keras's file to rounding.

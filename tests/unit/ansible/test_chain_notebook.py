@@ -174,3 +174,11 @@ def test_what_is_said_of_idle_cores_is_what_is_set() -> None:
     for file in (ROOT / "docs" / "notebooks.md", ROOT / "docs" / "own-work.md", ROLE / "files" / "chain.ipynb"):
         said = " ".join(file.read_text().split())
         assert "after a minute, after half an hour where something is cached" in said, file
+
+
+def test_what_a_person_sets_for_the_tutorial_no_host_has_set_before() -> None:
+    asked = set(re.findall(r'environ\.get\("(ORCHARD_\w+)"\)', "".join(CHAIN["cells"][2]["source"])))
+    assert asked == {"ORCHARD_BUCKET", "ORCHARD_PICTURES", "ORCHARD_WEIGHTS"}
+    for template in (ROOT / "ansible" / "roles").glob("*/templates/*environment.j2"):
+        there = set(re.findall(r"^(ORCHARD_\w+)=", template.read_text(), re.MULTILINE))
+        assert there & asked <= {"ORCHARD_BUCKET"}, template
