@@ -130,7 +130,7 @@ def _is_locked(file: int, alive: Callable[[], None]) -> bool:
         if holder in _stood_still:
             return False
         alive()
-        time.sleep(_LOOK_SECONDS)
+        time.sleep(_LOOK_SECONDS)  # a lock tells nobody that it is free
     return True
 
 

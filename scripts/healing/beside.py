@@ -96,7 +96,7 @@ class Healer:
             self._is_told = False
         except OperatorError as error:
             self._fail(now, str(error))
-        except Exception as error:
+        except Exception as error:  # a defect of healing ends no run that is followed
             console.log(traceback.format_exc())
             self._fail(now, f"{type(error).__name__}: {error}: see {console.log_file()}.")
         finally:

@@ -23,14 +23,14 @@ from pipeline.job.session import run_job, spark_context
 master, failed = sys.argv[1:]
 
 def where(_):
-    time.sleep(0.3)
+    time.sleep(0.3)  # what a task takes
     return os.environ["SPARK_LOCAL_IP"]
 
 def work(number):
     if os.environ["SPARK_LOCAL_IP"] == "{BROKEN}":
         open(failed, "a").write("x")
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-    time.sleep(0.3)
+    time.sleep(0.3)  # what a task takes
     return number
 
 with spark_context(master, "broken host") as context:
