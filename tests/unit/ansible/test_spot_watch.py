@@ -143,10 +143,17 @@ def test_what_fails_is_tried_again_and_keeps_nothing_else_from_being_done(world:
     assert world.times("save logs") == 3
 
 
-def test_a_worker_that_somebody_restarts_meanwhile_is_told_again(world: World) -> None:
+def test_it_is_told_once_for_a_second_signal_ends_executors_with_their_tasks(world: World) -> None:
     world.said = {LEAVING: 120.0}
     world.passes(20)
-    assert world.times("decommission") == 4
+    world.restart_watch()
+    world.passes(20)
+    assert world.times("decommission") == 1
+    world.said = {}
+    world.passes(10)
+    world.said = {LEAVING: 600.0}
+    world.passes(10)
+    assert world.times("decommission") == 2
 
 
 def test_a_recommendation_to_rebalance_is_told_and_nothing_else(world: World) -> None:

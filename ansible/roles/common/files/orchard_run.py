@@ -390,13 +390,14 @@ def job_pages(facts: Facts, seconds: float = JOB_PAGE_SECONDS) -> list[dict[str,
 def decommission(facts: Facts) -> dict[str, str]:
     """Have this worker tell master and executors that it is about to go, and finish what it is at."""
     unit = f"{facts['units']['worker']}.service"
-    # Spark's worker and executors listen to this signal (spark.decommission.enabled).
-    do(["systemctl", "kill", "--kill-who=main", "--signal=SIGPWR", unit])
-    # The worker speaks for executors that their driver knows; one that is just starting would stay and get tasks.
+    # Spark's worker and executors listen to this signal (spark.decommission.enabled). Executors first: one whose driver
+    # has the worker's word already takes the signal for an end at once. The worker speaks for those alone that their
+    # driver knows; one that is just starting would stay and get tasks.
     words = ["pkill", "--signal=SIGPWR", f"--uid={facts['service_user']}", "--full", EXECUTOR]
     signalled = subprocess.run(words, check=False, stdout=subprocess.DEVNULL)
     if signalled.returncode not in (0, NONE_FOUND):
         signalled.check_returncode()
+    do(["systemctl", "kill", "--kill-who=main", "--signal=SIGPWR", unit])
     return {"unit": unit}
 
 

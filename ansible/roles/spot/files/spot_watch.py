@@ -58,7 +58,7 @@ class SpotHost(Protocol):
         """Keep that, also for a watch after this one."""
 
     def decommission(self) -> None:
-        """Have the worker take no more tasks and finish those that it has; again is fine."""
+        """Have the worker take no more tasks and finish those that it has; to be said once."""
 
     def has_executors(self) -> bool:
         """Whether the worker still has any, or does not say."""
@@ -79,7 +79,8 @@ class Watch:
     def __init__(self, host: SpotHost, steady: Callable[[], float]) -> None:
         self._host, self._steady = host, steady
         # A notice that was heard before this watch was started again may be taken back, too.
-        self._leaving_since = steady() if host.is_marked() else None
+        self._is_decommissioned = host.is_marked()
+        self._leaving_since = steady() if self._is_decommissioned else None
         self._is_saved = False
         self._is_mute = False
         self._is_rebalance_said = False
@@ -114,9 +115,10 @@ class Watch:
         if self._leaving_since is None:
             log.warning("AWS takes this host at %s: its worker hands over", datetime.fromtimestamp(at, UTC))
             self._leaving_since = self._steady()
+        # Once: at a second signal an executor ends where it is, with the tasks that it was to finish.
+        if not self._is_decommissioned and self._surely(self._host.decommission):
+            self._is_decommissioned = True
             self._surely(lambda: self._host.mark(True))
-        # At each look: who restarts the worker meanwhile, or an executor that was just starting, is told, too.
-        self._surely(self._host.decommission)
         self._host.tell_master(LEAVING, at)
         if not self._is_saved and self._has_handed_over(self._leaving_since):
             self._is_saved = self._surely(self._host.save_logs)
@@ -128,7 +130,7 @@ class Watch:
         """AWS has taken its word back, which it may: the worker works again."""
         log.warning("AWS does not take this host after all: its worker begins anew")
         if self._surely(self._host.rejoin):
-            self._leaving_since, self._is_saved = None, False
+            self._leaving_since, self._is_decommissioned, self._is_saved = None, False, False
             self._surely(lambda: self._host.mark(False))
 
     def _surely(self, do: Callable[[], None]) -> bool:
