@@ -434,26 +434,29 @@ def test_a_resumed_run_survives_a_workers_power_cut_and_ctrl_c_leaves_it_alone(
 
 def test_a_worker_that_aws_takes_back_hands_over_to_the_other(operator: Operator, words_of_run: list[str]) -> None:
     leaving, began = operator.host("worker-1"), len(keys(operator, "logs/"))
-    with parts_held(operator, SPOT, after=1):
-        client = operator.begin(*words_of_run, f"--run={SPOT}")
-        wait_until(lambda: keys(operator, f"runs/{SPOT}/features/"), "a first part", PART_SECONDS)
-        leaving.metadata.announce_spot_interruption()
-        told_at = time.monotonic()
-        wait_until(lambda: operator.alive() == 1, "the worker to hand over", 30)
-        print(f"spot notice to a worker that takes no more tasks: {time.monotonic() - told_at:.1f} s")
-        wait_until(lambda: "AWS takes worker-1 back at " in operator.type("status").out, "the line in status", 60)
-    said, errors = client.communicate(timeout=PART_SECONDS)
-    assert client.returncode == 0, errors
-    assert "worker-1 was told to go at " in said
-    assert re.search(r"^AWS takes worker-1 back at .* \(spot\): it finishes its tasks,", errors, re.MULTILINE), errors
-    record = operator.cloud.aws.client("s3").get_object(Bucket=operator.bucket, Key=f"runs/{SPOT}/run.json")
-    [loss] = json.loads(record["Body"].read())["losses"]
-    # No task failed for it.
-    assert (loss["host"], loss["how"], loss["pictures_redone"]) == ("worker-1", "told", 0)
-    wait_until(lambda: len(keys(operator, "logs/")) > began, "its logs in the bucket", 90)
-    assert any("/worker-1/journal.txt.gz" in key for key in keys(operator, "logs/"))
-    # It was a false alarm.
-    leaving.metadata.withdraw_spot_interruption()
+    try:
+        with parts_held(operator, SPOT, after=1):
+            client = operator.begin(*words_of_run, f"--run={SPOT}")
+            wait_until(lambda: keys(operator, f"runs/{SPOT}/features/"), "a first part", PART_SECONDS)
+            leaving.metadata.announce_spot_interruption()
+            told_at = time.monotonic()
+            wait_until(lambda: operator.alive() == 1, "the worker to hand over", 30)
+            print(f"spot notice to a worker that takes no more tasks: {time.monotonic() - told_at:.1f} s")
+            wait_until(lambda: "AWS takes worker-1 back at " in operator.type("status").out, "the line in status", 60)
+        said, errors = client.communicate(timeout=PART_SECONDS)
+        assert client.returncode == 0, errors
+        assert "worker-1 was told to go at " in said
+        sentence = r"^AWS takes worker-1 back at .* \(spot\): it finishes its tasks,"
+        assert re.search(sentence, errors, re.MULTILINE), errors
+        record = operator.cloud.aws.client("s3").get_object(Bucket=operator.bucket, Key=f"runs/{SPOT}/run.json")
+        [loss] = json.loads(record["Body"].read())["losses"]
+        # No task failed for it.
+        assert (loss["host"], loss["how"], loss["pictures_redone"]) == ("worker-1", "told", 0)
+        wait_until(lambda: len(keys(operator, "logs/")) > began, "its logs in the bucket", 90)
+        assert any("/worker-1/journal.txt.gz" in key for key in keys(operator, "logs/"))
+    finally:
+        # It was a false alarm.
+        leaving.metadata.withdraw_spot_interruption()
     wait_until(lambda: operator.alive() == 2, "the worker to be back", 60)
 
 
