@@ -48,8 +48,9 @@ def _kind_there(planned: Plan) -> dict[str, Any]:
     """The kind of the workers that are there; of lost ones that are planned alone, that of the others. Else empty."""
     workers = [planned.before[address] for address in planned.before if address.startswith(WORKER)]
     if workers:
-        market = workers[0].get("instance_lifecycle")
-        return {"worker_instance_type": workers[0]["instance_type"], "worker_spot": market == "spot"}
+        # Not by the instance's own `instance_lifecycle`, which the provider may leave empty.
+        is_spot = bool(kind_of(planned.before).get("worker_spot"))
+        return {"worker_instance_type": workers[0]["instance_type"], "worker_spot": is_spot}
     # A plan of the whole chooses anew where no worker is left.
     return {} if WISH in planned.values else kind_of(planned.before)
 

@@ -9,7 +9,7 @@ from scripts.terraform import errors
 from scripts.terraform.diagnostics import Diagnostic
 from scripts.terraform.errors import TerraformError
 from scripts.terraform.placement import SUBNET, of
-from scripts.terraform.workspace import KIND, OnEvent, Placement, Plan, Terraform
+from scripts.terraform.workspace import KIND, WORKER_KIND, OnEvent, Placement, Plan, Terraform
 
 
 class FakeTerraform(Terraform):
@@ -71,7 +71,7 @@ class FakeTerraform(Terraform):
             values | ({SUBNET: {"availability_zone": chosen.zone}} if chosen else {}),
             bool(changes),
             Path("next.tfplan"),
-            {address: self._described(address) for address in self.state},
+            {address: self._described(address) for address in self.state} | self._kind(),
             self.placements,
             self.stops,
         )
@@ -90,12 +90,17 @@ class FakeTerraform(Terraform):
         there = self.placed[address]
         return there != chosen if "worker" in address else there.zone != chosen.zone
 
+    def _kind(self) -> dict[str, dict[str, Any]]:
+        """What Terraform keeps of the workers' kind."""
+        of_workers = [placed for address, placed in self.placed.items() if "worker" in address]
+        kinds = [{"instance_type": placed.worker_instance_type, "spot": placed.worker_spot} for placed in of_workers]
+        return {WORKER_KIND: {"input": kinds[0]}} if kinds else {}
+
     def _described(self, address: str) -> dict[str, Any]:
         placed = self.placed.get(address)
         if placed is None:
             return {}
-        market = "spot" if placed.worker_spot else ""
-        return {"instance_type": placed.worker_instance_type, "instance_lifecycle": market}
+        return {"instance_type": placed.worker_instance_type, "instance_lifecycle": ""}
 
     def apply(self, planned: Plan, on_event: OnEvent) -> None:
         """One resource after the other, up to the one that fails."""

@@ -394,7 +394,7 @@ def test_going_to_spot_replaces_the_workers_and_leaves_the_master(story: Story) 
     assert hosts["master"]["InstanceId"] == master
     assert "InstanceLifecycle" not in hosts["master"]
     # By which `make up` knows on which market the workers are that are there.
-    assert story.cluster.attributes("aws_instance.worker[0]")["instance_lifecycle"] == "spot"
+    assert story.cluster.attributes("terraform_data.worker_kind")["input"]["spot"] is True
     assert targets(story)["worker-1"] == ("terminateInstances", story.ids()["worker-1"])
     assert schedules.due(story.aws.region, NAME) == FOREVER
     fire_now(story, "worker-1")

@@ -10,7 +10,7 @@ from scripts.aws.quotas import QuotaError
 from scripts.errors import AwsError, ConfigurationError, OperatorError
 from scripts.terraform import errors, placement
 from scripts.terraform.diagnostics import Diagnostic
-from scripts.terraform.workspace import Placement, Plan
+from scripts.terraform.workspace import WORKER_KIND, Placement, Plan
 
 C6, C5 = "c6i.2xlarge", "c5.2xlarge"
 # As Terraform lists them with two zones, two types and spot_fallback.
@@ -27,13 +27,11 @@ def planned(
     allowed: tuple[Placement, ...] = ALLOWED,
 ) -> Plan:
     """A plan of workers at a place, over hosts that are there."""
-    before = {
-        address: {
-            "instance_type": place.worker_instance_type,
-            "instance_lifecycle": "spot" if place.worker_spot else "",
-        }
-        for address, place in (there or {}).items()
-    }
+    before: dict[str, dict[str, Any]] = {}
+    for address, place in (there or {}).items():
+        before[address] = {"instance_type": place.worker_instance_type, "instance_lifecycle": ""}
+        kind = {"instance_type": place.worker_instance_type, "spot": place.worker_spot}
+        before[WORKER_KIND] = {"input": kind}
     variables = {"worker_instance_type": at.worker_instance_type, "worker_spot": at.worker_spot}
     values = {placement.SUBNET: {"availability_zone": at.zone}}
     return Plan(changes or {}, variables, values, True, Path("next.tfplan"), before, allowed)
