@@ -69,7 +69,7 @@ def master(tmp_path: Path) -> Iterator[str]:
     try:
         for address in (WELL, BROKEN):
             log = tmp_path / f"worker.Worker-{address}.log"
-            wait_until(lambda log=log: "Successfully registered" in log.read_text(), f"{address} to be a worker", 60)  # type: ignore[misc]
+            wait_until(lambda log=log: "Successfully registered" in log.read_text(), f"{address} to be a worker", 60)  # type: ignore[misc]  # a default binds it
         yield url
     finally:
         for process in started:

@@ -39,9 +39,9 @@ def work(number):
     mine = folder / f"{executor} {TaskContext.get().attemptNumber()} {number}"
     mine.write_text(str(os.getpid()))
     while len({file.name.split()[0] for file in folder.glob("* * *")}) < 2:
-        time.sleep(0.05)
+        time.sleep(0.05)  # between two looks at the files
     while number in (0, 1) and TaskContext.get().attemptNumber() == 0 and not (folder / "go on").exists():
-        time.sleep(0.05)
+        time.sleep(0.05)  # between two looks at the files
     return number
 
 
@@ -54,13 +54,13 @@ def executor_of(python_worker):
 
 def strike():
     while len(begun := sorted(folder.glob("* 0 [01]"))) < 2:
-        time.sleep(0.05)
+        time.sleep(0.05)  # between two looks at the files
     (first, told), (second, killed) = [(file.name.split(), executor_of(int(file.read_text()))) for file in begun]
     os.kill(told, signal.SIGPWR)
     os.kill(killed, signal.SIGKILL)
     print("struck", json.dumps({"told": first[0], "killed": second[0], "again": int(second[2])}), flush=True)
     while not any(file.name.split()[1] == "1" for file in folder.glob("* * *")):
-        time.sleep(0.05)
+        time.sleep(0.05)  # between two looks at the files
     (folder / "go on").touch()
 
 
