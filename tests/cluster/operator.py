@@ -39,6 +39,8 @@ OVERRIDES = {
     # Of this machine's memory, which all hosts share.
     "spark_own_job_memory_mb": 1500,
 }
+# How the operator's side names a moment: the day stands before one of another day.
+MOMENT = r"(?:\w{3} \d\d \w{3} )?\d\d:\d\d"
 # Java's thorough compiler pays in long runs; here it would take the cores of all hosts at once.
 QUICK_JAVA = {"JDK_JAVA_OPTIONS": "-XX:TieredStopAtLevel=1"}
 

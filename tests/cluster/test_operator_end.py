@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from scripts.aws import resources
-from tests.cluster.operator import STATE_DIRECTORY, Operator
+from tests.cluster.operator import MOMENT, STATE_DIRECTORY, Operator
 from tests.cluster.test_operator_day import opened
 from tests.sandbox.faults import hosts as faults
 from tests.waiting import wait_until
@@ -221,14 +221,13 @@ def test_a_kernel_that_computes_holds_the_cluster_and_a_silent_one_lets_it_stop_
 def test_start_says_why_it_had_stopped_and_brings_it_back(operator: Operator) -> None:
     done = operator.type("start")
     assert re.search(
-        r"^It had stopped by itself at \d\d:\d\d: nothing at work since \d\d:\d\d UTC\.$", done.out, re.MULTILINE
+        rf"^It had stopped by itself at {MOMENT}: nothing at work since \d\d:\d\d UTC\.$", done.out, re.MULTILINE
     )
+    assert "pinned before" in done.out
     assert operator.alive() == len(states(operator)) - 1
     assert re.search(r"^Ends +\d+ s  by itself after 0\.5 idle minutes, ", done.out, re.MULTILINE)
     kept = operator.type("keep", "--hours", "1")
-    assert re.match(
-        r"Nothing ends cluster story before \d\d:\d\d\. AWS itself stops its hosts at \d\d:\d\d\.$", kept.out
-    )
+    assert re.match(rf"Nothing ends cluster story before {MOMENT}\. AWS itself stops its hosts at {MOMENT}\.$", kept.out)
     said = operator.shell.must(operator.host("master"), "keep 2")
     assert re.match(r"Nothing ends this cluster before \d\d:\d\d UTC\.", said)
 
