@@ -7,10 +7,12 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlparse
+
+from py4j.protocol import Py4JNetworkError
 
 from pipeline.errors import InputError, SparkError
 from pipeline.job.java import find_java_home
@@ -25,6 +27,8 @@ PYTHON_DAEMON = "pipeline.process.daemon"
 TASK_ATTEMPTS = 4
 # At bf16 two hosts with another processor may join, which refuse each task as often as they may have it (ELSEWHERE).
 BF16_ATTEMPTS = TASK_ATTEMPTS + 2 * (TASK_ATTEMPTS - 1)
+# What py4j raises where the JVM that it speaks to is no more: in the middle of an answer, or at the next question.
+JVM_GONE = (Py4JNetworkError, ConnectionError)
 # Spark's own words for a Python worker that is gone, and for the task whose last attempt ended the job: at the last of
 # all that it may have, or where no host is left that may have another (ELSEWHERE).
 _CRASHED = "Python worker exited unexpectedly"
@@ -89,10 +93,13 @@ def spark_context(master: str, name: str, attempts: int = TASK_ATTEMPTS) -> Iter
         ) from error
     # PySpark's own handler would cancel the jobs from inside whatever call it interrupts; `run_job` does it better.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    # Where the JVM is gone, each thing that is still asked of it would say so in lines of its own.
+    context._accumulatorServer.handle_error = lambda *_: None
     try:
         yield context
     finally:
-        context.stop()
+        with suppress(*JVM_GONE):
+            context.stop()
 
 
 def _settings(master: str, attempts: int) -> dict[str, str]:
@@ -147,6 +154,8 @@ def run_job(context: Any, action: Callable[[], Result], poll: Callable[[], None]
 
 def _cause(error: Exception) -> str:
     """The Python error of the task that failed last, where the JVM's account names one; else its first line."""
+    if isinstance(error, JVM_GONE):
+        return "Spark's own process here has ended, as by the kernel where the host's memory is at an end"
     if _CRASHED in str(error) and (lost := _LOST.search(str(error))):
         # What ends a process from outside says nothing to Spark; Orchard's watchman does so to the worker's log.
         times = lost[1] or TASK_ATTEMPTS - 1

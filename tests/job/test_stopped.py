@@ -1,5 +1,6 @@
 """A run that is stopped in the middle of the feature phase, where a gate holds it, and gone on with."""
 
+import os
 import signal
 from pathlib import Path
 
@@ -53,6 +54,39 @@ def test_a_run_over_packed_pictures_stopped_and_killed_resumes_to_the_same_rows_
     complete = orchard(*words, "--resume", **bucket.environment)
     assert complete.code == 0
     assert "Run again is complete already; nothing is left to do." in complete.err
+
+
+def test_where_the_kernel_ends_sparks_own_process_a_sentence_says_so_and_the_finished_parts_are_kept(
+    bucket: Bucket, s3_server: S3Server
+) -> None:
+    words = ("run", "--images", f"{bucket.uri}/pictures", "--output", f"{bucket.uri}/runs", "--run-id", "again", *SMALL)
+    with bucket.proxy.gate(**NEXT_PART) as gate:
+        process = begin(*words, **bucket.environment)
+        gate.wait_until_reached(process)
+        kill_java(process.pid)
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 21
+    assert err.splitlines()[-1] == (
+        "orchard: Spark gave the job up (Spark's own process here has ended, as by the kernel where the host's memory "
+        "is at an end); the finished parts are kept, go on with --resume."
+    )
+    assert "Traceback" not in err
+    assert parts_in(s3_server, bucket)
+
+
+def kill_java(group: int) -> None:
+    """SIGKILL to the JVM of a command, and to nothing else of it."""
+    found = [pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if is_java_of(group, pid)]
+    [java] = found
+    os.kill(java, signal.SIGKILL)
+
+
+def is_java_of(group: int, pid: int) -> bool:
+    """Whether that process is a JVM of this process group."""
+    try:
+        return os.getpgid(pid) == group and Path(f"/proc/{pid}/exe").resolve().name == "java"
+    except OSError:
+        return False
 
 
 def interrupt(bucket: Bucket, *words: str) -> None:
