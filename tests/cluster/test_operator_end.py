@@ -227,7 +227,8 @@ def test_start_says_why_it_had_stopped_and_brings_it_back(operator: Operator) ->
     assert operator.alive() == len(states(operator)) - 1
     assert re.search(r"^Ends +\d+ s  by itself after 0\.5 idle minutes, ", done.out, re.MULTILINE)
     kept = operator.type("keep", "--hours", "1")
-    assert re.match(rf"Nothing ends cluster story before {MOMENT}\. AWS itself stops its hosts at {MOMENT}\.$", kept.out)
+    wanted = rf"Nothing ends cluster story before {MOMENT}\. AWS itself stops its hosts at {MOMENT}\.$"
+    assert re.match(wanted, kept.out)
     said = operator.shell.must(operator.host("master"), "keep 2")
     assert re.match(r"Nothing ends this cluster before \d\d:\d\d UTC\.", said)
 

@@ -76,8 +76,8 @@ def test_where_the_kernel_ends_sparks_own_process_a_sentence_says_so_and_the_fin
 
 def kill_java(group: int) -> None:
     """SIGKILL to the JVM of a command, and to nothing else of it."""
-    found = [pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if is_java_of(group, pid)]
-    [java] = found
+    running = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+    [java] = [pid for pid in running if is_java_of(group, pid)]
     os.kill(java, signal.SIGKILL)
 
 
