@@ -42,6 +42,8 @@ SSH_CONFIG = console.CHECKOUT / "ansible" / "ssh_config"
 CONNECT_SECONDS = 10
 KEEPALIVE_SECONDS = 15
 DEAD_LINE_SECONDS = 5  # for an answer to come that is on its way when time is up
+# What paramiko has for an exit code where none came: the command was killed, or the line was closed.
+UNTOLD = -1
 # What no host fails with: a disk of this machine's that is full or read-only, its open files.
 OF_THIS_MACHINE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENFILE)
 
@@ -118,6 +120,11 @@ class Hosts:
             done = connection.run(command, hide=True, warn=True, timeout=timeout, in_stream=False)
         if log:
             console.log(f"{host.name}$ {command}\n{done.stdout}{done.stderr}")
+        if done.exited == UNTOLD:
+            raise HostError(
+                f"{host.name} broke off what it was asked, as one does that goes down: `make up` checks and mends.",
+                "it broke the command off",
+            )
         if check and done.exited:
             last = (done.stderr or done.stdout).strip().rpartition("\n")[2] or "it gave no reason"
             raise ConfigurationError(

@@ -5,7 +5,9 @@ import shutil
 import subprocess
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
+import invoke
 import paramiko
 import pytest
 from fabric import Connection
@@ -199,6 +201,18 @@ def test_fabric_is_told_nothing_by_settings_of_the_persons_own(tmp_path: Path, m
     [connection] = asked
     assert (connection.host, connection.port, connection.forward_agent) == ("198.51.100.5", 22, False)
     assert not connection.gateway
+
+
+def test_a_host_that_goes_down_under_a_command_is_no_command_that_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    # As Paramiko and Fabric give a command that sshd's own end has killed.
+    line = SimpleNamespace(run=lambda *_, **__: invoke.Result(exited=-1), close=lambda: None)
+    monkeypatch.setattr(ssh.Hosts, "_connection", lambda *_: line)
+    cluster = cluster_of()
+    with ssh.Hosts(cluster) as hosts, pytest.raises(HostError) as caught:
+        hosts.run(cluster.master, "sudo orchard-run look", check=False)
+    assert str(caught.value) == (
+        "master broke off what it was asked, as one does that goes down: `make up` checks and mends."
+    )
 
 
 def test_a_key_file_that_holds_no_key_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
