@@ -1,7 +1,7 @@
-"""Adds to the hosts' locks the SHA-256 of pyspark's wheel, which hosts make of its source archive and keep in the bucket.
+"""Adds to the hosts' locks the SHA-256 of pyspark's wheel, which hosts make of its archive and keep in the bucket.
 
-The registry has the archive alone, and uv's lock its hash. The wheel is made here of the pyspark that is installed, from
-that very archive, by the program that hosts have: theirs must be the same to the byte.
+The registry has the archive alone, and uv's lock its hash. The wheel is made here of the pyspark that is installed,
+from that very archive, by the program that hosts have: theirs must be the same to the byte.
 """
 
 import hashlib
@@ -43,7 +43,9 @@ def files_of(installed: Distribution) -> dict[str, pyspark_wheel.Opener]:
 
 def with_hash(lock: str, version: str, sha256: str) -> str:
     """The lock with that hash beside the archive's, once."""
-    pin = re.compile(rf"^{pyspark_wheel.NAME}=={re.escape(version)} (?:\\\n +--hash=sha256:[0-9a-f]+ ?)+$", re.MULTILINE)
+    pin = re.compile(
+        rf"^{pyspark_wheel.NAME}=={re.escape(version)} (?:\\\n +--hash=sha256:[0-9a-f]+ ?)+$", re.MULTILINE
+    )
     found = pin.search(lock)
     if found is None:
         raise SystemExit(f"The lock names another pyspark than {version}, which is installed: run `make setup` first.")

@@ -127,7 +127,7 @@ def _now() -> str:
 def signed(
     verb: str, host: str, path: str, query: str, region: str, keys: Keys, sha256: str, now: str
 ) -> dict[str, str]:
-    """The headers of a request to S3, signature among them; `path` and `query` are encoded, `now` is 20260131T235959Z."""
+    """Headers of a request to S3, with its signature; `path` and `query` are encoded, `now` is 20260131T235959Z."""
     headers = {"host": host, "x-amz-content-sha256": sha256, "x-amz-date": now}
     if keys.token:
         headers["x-amz-security-token"] = keys.token

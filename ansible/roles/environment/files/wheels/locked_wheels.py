@@ -4,8 +4,8 @@
     locked_wheels.py registry FOLDER LOCK...    fetches by pip what the folder lacks, and leaves it in the bucket
     locked_wheels.py uv FOLDER PLACE            takes the program uv out of its wheel
 
-ORCHARD_BUCKET and AWS_REGION name the bucket, AWS_ENDPOINT_URL_S3 another S3. Whoever may write there is not trusted: no
-wheel is taken from anywhere whose SHA-256 is not among those that the lock has for its package. The bucket is a
+ORCHARD_BUCKET and AWS_REGION name the bucket, AWS_ENDPOINT_URL_S3 another S3. Whoever may write there is not trusted:
+no wheel is taken from anywhere whose SHA-256 is not among those that the lock has for its package. The bucket is a
 shortcut: where it cannot be used, a line says so, and the registry is asked. The host's own Python runs this, as root.
 """
 
@@ -107,15 +107,30 @@ def _download(share: Sequence[Pin], folder: Path, pip: Sequence[str]) -> None:
     lines.write_text("".join(f"{pin.requirement()}\n" for pin in share))
     # pyspark is to be had as its source alone. Beside that, nothing that is fetched is run.
     words = ["download", "--quiet", "--no-deps", "--no-cache-dir", "--disable-pip-version-check", "--require-hashes"]
-    words += ["--only-binary=:all:", "--no-binary=pyspark", "--no-build-isolation", f"--dest={folder}", "-r", str(lines)]
-    done = subprocess.run([*pip, *words], capture_output=True, text=True, timeout=REGISTRY_SECONDS, check=False)
-    lines.unlink()
+    words += [
+        "--only-binary=:all:",
+        "--no-binary=pyspark",
+        "--no-build-isolation",
+        f"--dest={folder}",
+        "-r",
+        str(lines),
+    ]
+    try:
+        done = subprocess.run([*pip, *words], capture_output=True, text=True, timeout=REGISTRY_SECONDS, check=False)
+    except subprocess.TimeoutExpired:
+        raise _unreachable(f"nothing came for {REGISTRY_SECONDS} s") from None
+    finally:
+        lines.unlink()
     if done.returncode:
         said = [line.removeprefix("ERROR: ") for line in done.stderr.splitlines() if line.startswith("ERROR: ")]
-        raise WheelsError(
-            f"The packages are not to be had from the registry ({(said or ['pip gave no reason'])[-1][:300].rstrip('.')}): "
-            "let this host reach it, or see what has changed with `make lock`."
-        )
+        raise _unreachable(said[-1] if said else done.stderr.strip().rpartition("\n")[2])
+
+
+def _unreachable(reason: str) -> WheelsError:
+    return WheelsError(
+        f"The packages are not to be had from the registry ({ascii(reason)[1:-1][:300].rstrip('.')}): let this host "
+        "reach it, or see what has changed with `make lock`."
+    )
 
 
 def leave(files: Sequence[Path], shelf: Shelf) -> None:
@@ -180,7 +195,7 @@ def _bucket() -> HostBucket | None:
 
 
 def _say_unusable(error: Exception) -> None:
-    print(f"the bucket cannot be used for wheels ({ascii(str(error))[:200]})")
+    print(f"the bucket cannot be used for wheels ({ascii(str(error))[1:-1][:200]})")
 
 
 def main(command: str, folder: Path, *words: str) -> int:
