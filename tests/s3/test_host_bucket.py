@@ -2,6 +2,7 @@
 
 import hashlib
 import urllib.error
+import urllib.request
 from io import BytesIO
 from pathlib import Path
 
@@ -64,6 +65,24 @@ def test_it_is_signed_as_botocore_signs_it() -> None:
         now,
     )
     assert ours["Authorization"] == request.headers["Authorization"]
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "host"),
+    [
+        ("http://10.0.0.1:80", "10.0.0.1"),
+        ("https://10.0.0.1:443/", "10.0.0.1"),
+        ("http://10.0.0.1:8080", "10.0.0.1:8080"),
+        ("", "b.s3.eu-west-1.amazonaws.com"),
+    ],
+)
+def test_a_port_that_goes_without_saying_is_neither_sent_nor_signed(
+    endpoint: str, host: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[urllib.request.Request] = []
+    monkeypatch.setattr(urllib.request, "urlopen", lambda request, **_: asked.append(request) or BytesIO())
+    HostBucket("b", REGION, Keys("a", "b", ""), endpoint).get("wheels/x", BytesIO(), 1)
+    assert asked[0].get_header("Host") == host
 
 
 def test_a_long_list_is_asked_for_page_by_page(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import SplitResult, quote, urlencode, urlsplit
 
 METADATA = "http://169.254.169.254/latest/"
 METADATA_SECONDS, METADATA_TRIES = 5, 3
@@ -111,13 +111,18 @@ class HostBucket:
     ) -> http.client.HTTPResponse:
         where = urlsplit(f"{self._base}/{quote(key, safe='/-_.~')}")
         words = urlencode(sorted((query or {}).items()), quote_via=quote, safe="-_.~")
-        headers = signed(verb, where.netloc, where.path, words, self._region, self._keys, sha256, _now())
+        headers = signed(verb, _host(where), where.path, words, self._region, self._keys, sha256, _now())
         if body is not None:
             headers["Content-Length"] = str(os.fstat(body.fileno()).st_size)
         address = where._replace(query=words).geturl()
         asked = urllib.request.Request(address, data=body, method=verb, headers=headers)  # noqa: S310  http(s) alone
         answer: http.client.HTTPResponse = urllib.request.urlopen(asked, timeout=SECONDS)  # noqa: S310
         return answer
+
+
+def _host(where: SplitResult) -> str:
+    """As it is sent and signed: without the port where that goes without saying, for servers sign so."""
+    return where.netloc.removesuffix({"http": ":80", "https": ":443"}[where.scheme])
 
 
 def _now() -> str:
