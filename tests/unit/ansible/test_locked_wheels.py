@@ -198,6 +198,11 @@ def test_a_lock_is_read_as_packaging_reads_it(lock: str, host: dict[str, str]) -
     assert all(pin.hashes for pin in found)
 
 
+def test_versions_are_compared_by_their_numbers() -> None:
+    assert pins.holds("python_full_version >= '3.9'", {"python_full_version": "3.11.2"})
+    assert not pins.holds("'3.11.10' < python_full_version", {"python_full_version": "3.11.2"})
+
+
 def test_a_marker_of_words_that_nobody_knows_is_not_passed_over() -> None:
     assert Marker("os_name == 'posix'").evaluate(LINUX)
     with pytest.raises(KeyError):
