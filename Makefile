@@ -72,6 +72,8 @@ audit: .venv/.dev ## Ask whether a hole is known in any package of the locks (ne
 
 lock: $(BIN)/uv ## Make the locks again from pyproject.toml, that of jars from its pyspark, and the SBOMs from the locks
 	requirements/lock.sh $(BIN)/uv
+	@$(MAKE) --no-print-directory setup
+	@PYTHONPATH=ansible/roles/environment/files/wheels $(BIN)/python requirements/pyspark_hash.py
 	@$(MAKE) --no-print-directory jars sbom
 
 jars: .venv/.dev ## Make requirements/jars.txt again from the pyspark that is installed (needs Maven's central repository)

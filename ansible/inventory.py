@@ -69,6 +69,7 @@ def inventory(outputs: dict[str, Any], terraform: Path) -> dict[str, Any]:
                 "cluster_ends": outputs["ends"],
                 "cluster_cloudwatch": outputs["cloudwatch"],
                 "cluster_worker_spot": outputs.get("worker_spot", False),
+                "cluster_worker_tensorflow": outputs.get("worker_tensorflow", False),
             },
         },
         "_meta": {"hostvars": {name: _variables(host) for name, host in hosts.items()}},

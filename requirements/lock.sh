@@ -5,7 +5,8 @@ set -eu
 uv=${1:-uv}
 compile() { "$uv" pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate "$@"; }
 compile pyproject.toml --all-extras --group dev -o requirements/dev.txt
-compile pyproject.toml --extra jupyter -c requirements/dev.txt -o requirements/nodes.txt
-compile pyproject.toml --extra java --extra operator -c requirements/dev.txt -o requirements/operator.txt
+compile pyproject.toml --extra jupyter --extra tensorflow -c requirements/dev.txt -o requirements/nodes.txt
+compile pyproject.toml -c requirements/dev.txt -o requirements/workers.txt
+compile pyproject.toml --extra java --extra operator --extra tensorflow -c requirements/dev.txt -o requirements/operator.txt
 compile requirements/bootstrap.in -c requirements/dev.txt -o requirements/bootstrap.txt
 compile requirements/checkov.in -o requirements/checkov.txt

@@ -6,6 +6,7 @@ resource "terraform_data" "applied" {
     master_instance_type = var.master_instance_type
     worker_instance_type = local.placement.worker_instance_type
     worker_spot          = local.placement.worker_spot
+    worker_tensorflow    = var.worker_tensorflow
     root_volume_gb       = var.root_volume_gb
     cloudwatch           = var.cloudwatch
     ends = {
@@ -85,6 +86,12 @@ output "worker_instance_type" {
 output "worker_spot" {
   description = "Whether the workers are on the spot market, for the price."
   value       = terraform_data.applied.output.worker_spot
+}
+
+output "worker_tensorflow" {
+  description = "Whether workers have TensorFlow."
+  # What an earlier Orchard applied knows nothing of it.
+  value = try(terraform_data.applied.output.worker_tensorflow, false)
 }
 
 output "placements" {

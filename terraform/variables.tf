@@ -126,6 +126,12 @@ variable "worker_spot_max_price" {
   }
 }
 
+variable "worker_tensorflow" {
+  description = "TensorFlow, Keras and whatever else the master's environment has on workers, too: for --engine tensorflow, and programs of your own whose tasks import them. Each worker takes a minute and 1.5 GB of disk more."
+  type        = bool
+  default     = false
+}
+
 variable "spot_fallback" {
   description = "Where AWS has no spot worker of any type left, take workers on demand, at their price."
   type        = bool

@@ -2,6 +2,7 @@
 
 import socket
 from functools import lru_cache
+from importlib.util import find_spec
 from typing import Any, Protocol
 
 import numpy as np
@@ -68,7 +69,7 @@ class OpenVinoEngine:
 
 
 class TensorFlowEngine:
-    """The reference: Keras itself, batch by batch."""
+    """The reference: Keras itself, batch by batch. Raises InputError where there is no TensorFlow."""
 
     batch = 8
 
@@ -85,6 +86,14 @@ class TensorFlowEngine:
         return np.array(self._forward(self._batch)[: len(pixels)], np.float32)
 
 
+def _require_tensorflow() -> None:
+    if find_spec("tensorflow") is None:
+        raise InputError(
+            f"{socket.gethostname()} has no TensorFlow: set worker_tensorflow = true in terraform.tfvars and run "
+            "`make up`, or take openvino as engine."
+        )
+
+
 def _limit_tensorflow_threads() -> None:
     import tensorflow
 
@@ -97,6 +106,7 @@ def _limit_tensorflow_threads() -> None:
 def engine_for(network: Network) -> Engine:
     """The engine of this process for this broadcast network, made at the first call."""
     if network.engine == "tensorflow":
+        _require_tensorflow()
         _limit_tensorflow_threads()
         return TensorFlowEngine(network)
     return OpenVinoEngine(network)

@@ -20,6 +20,7 @@ from scripts import console, processes
 from scripts.errors import InputError
 
 LOCK = console.CHECKOUT / "requirements" / "nodes.txt"
+WORKERS_LOCK = LOCK.with_name("workers.txt")
 KEPT = console.CHECKOUT / ".orchard" / "environments"
 RESOLVE_SECONDS, INSTALL_SECONDS = 300, 1800
 # Programs of packages name this machine's Python, and uv's own lock is nobody's.
@@ -28,10 +29,14 @@ LEFT_OUT = ("bin", ".lock", "__pycache__")
 
 @dataclass(frozen=True)
 class Nodes:
-    """What a package must be built for: the nodes' Python, as `3.11`, and uv's name of their platform."""
+    """What a package must be built for: the nodes' Python, as `3.11`, and uv's name of their platform.
+
+    `are_alike` where workers have all that the master has.
+    """
 
     python: str
     platform: str
+    are_alike: bool = True
 
     def __str__(self) -> str:
         return f"Python {self.python}, {self.platform}"
@@ -80,7 +85,7 @@ def packages_of(lock: str) -> tuple[str, ...]:
 
 
 def of_cluster(nodes: Nodes) -> list[str]:
-    """Names of the packages that the nodes have of their own, by their lock."""
+    """Names of the packages that each of the nodes has of its own, by their lock."""
     where = {
         "implementation_name": "cpython",
         "os_name": "posix",
@@ -91,7 +96,8 @@ def of_cluster(nodes: Nodes) -> list[str]:
         "python_version": nodes.python,
         "sys_platform": "linux",
     }
-    lines = [line.removesuffix("\\") for line in LOCK.read_text().splitlines() if re.match(r"\w", line)]
+    lock = LOCK if nodes.are_alike else WORKERS_LOCK
+    lines = [line.removesuffix("\\") for line in lock.read_text().splitlines() if re.match(r"\w", line)]
     found = [Requirement(line) for line in lines]
     return [its.name for its in found if its.marker is None or its.marker.evaluate(where)]
 

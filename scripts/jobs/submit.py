@@ -69,10 +69,12 @@ def new_name(code: Code) -> str:
 
 def nodes_of(hosts: Remote) -> Nodes:
     """What packages must be built for, as the master says it. Raises NotConfiguredError for one of an older Orchard."""
-    wheels = orchard_run.facts(hosts, hosts.cluster.master).get("wheels")
+    facts = orchard_run.facts(hosts, hosts.cluster.master)
+    wheels = facts.get("wheels")
     if wheels is None:
         raise NotConfiguredError("The master does not take people's own jobs yet: `make up` mends it.")
-    return Nodes(wheels["python"], wheels["platform"])
+    # A cluster of an earlier Orchard says nothing of it, and has the same everywhere.
+    return Nodes(wheels["python"], wheels["platform"], facts.get("worker_tensorflow", True))
 
 
 def _refuse_taken(bucket: Bucket, name: str) -> None:

@@ -21,6 +21,7 @@ from scripts.runs.table import COMPLETE, read_records
 # The job's own rule for what is a picture by its name; a test holds the two together.
 PICTURE = re.compile(r"(?i)(^|/)[^./][^/]*\.(jpg|jpeg|png|bmp|gif|webp|tif|tiff|avif)$")
 ENGINE, PRECISION = "openvino", "f32"  # the job's own defaults, held by the same test
+TENSORFLOW = "tensorflow"  # its word for the engine that not every worker has
 MOST_PAGES = 200  # of 1,000 keys each
 COUNT_SECONDS = 3.0
 SECONDS = 6.0  # until the run begins without an estimate
@@ -92,6 +93,14 @@ def asked_of(words: Sequence[str]) -> Asked:
     parser.add_argument("--precision", default=PRECISION)
     found, _ = parser.parse_known_args(list(words))
     return Asked(found.limit, tuple(found.classes), found.engine, found.precision)
+
+
+def engine_of(words: Sequence[str]) -> str:
+    """The engine that the job's words ask for; the default one's where the job will refuse them."""
+    try:
+        return asked_of(words).engine
+    except UnknownError:
+        return ENGINE
 
 
 def count_pictures(bucket: Bucket, asked: Asked) -> Count:

@@ -1,6 +1,7 @@
 """Begins runs. A run is the master's own: whoever began it may go away."""
 
 import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,7 +10,8 @@ from scripts import console
 from scripts.aws.bucket import Bucket, bucket_of, inputs_key, job_key
 from scripts.cluster import Cluster
 from scripts.errors import BusyError, InputError
-from scripts.hosts.ssh import Hosts
+from scripts.hosts import orchard_run
+from scripts.hosts.ssh import Hosts, Remote
 from scripts.money import prices
 from scripts.runs import estimate, systemd_unit
 from scripts.runs.submission import (
@@ -55,10 +57,13 @@ def start(cluster: Cluster, request: RunRequest) -> str:
         before: Submission | None = None
         if request.run_id and bucket.keys(inputs_key(request.run_id)):
             submission, more = _resumed(bucket, request), (*split_arguments(request.arguments), "--resume")
+            _require_engine(hosts, [*submission.words, *more])
         elif before := _begun_in_vain(bucket, request):
             submission, more = before, ()
+            _require_engine(hosts, submission.words)
             estimate.say(hosts, bucket, submission)
         else:
+            _require_engine(hosts, split_arguments(request.arguments))
             submission, more = _new(cluster, request), ()
             submission = replace(submission, expected_seconds=estimate.say(hosts, bucket, submission))
             submission.store(bucket)
@@ -76,6 +81,18 @@ def busy(going: Unit) -> BusyError:
     return BusyError(
         f"Run {going.run_id} is under way and has all cores: `make follow` attaches to it, `make stop-run` ends it."
     )
+
+
+def _require_engine(hosts: Remote, words: Sequence[str]) -> None:
+    """Raises InputError where the workers have not what runs the network."""
+    # A cluster of an earlier Orchard has it everywhere, and says nothing of it.
+    if estimate.engine_of(words) == estimate.TENSORFLOW and not orchard_run.facts(hosts, hosts.cluster.master).get(
+        "worker_tensorflow", True
+    ):
+        raise InputError(
+            "The workers have no TensorFlow, which --engine tensorflow needs: set worker_tensorflow = true in "
+            "terraform.tfvars and run `make up`, or leave the engine out."
+        )
 
 
 def _new(cluster: Cluster, request: RunRequest) -> Submission:

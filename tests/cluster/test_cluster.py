@@ -6,9 +6,11 @@ layer: quicker, and no proof of the way from a bare host.
 
 import json
 import os
+import re
 import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import version
 
 import pytest
 
@@ -73,9 +75,13 @@ def bare(sandbox: Sandbox, s3: S3Server, tmp_path_factory: pytest.TempPathFactor
     for host in hosts:
         host.wait_until_ready()
     with s3.bucket() as bucket:
-        yield Cluster(
+        made = Cluster(
             sandbox, folder, hosts, bucket, {"AWS_ENDPOINT_URL_S3": s3.endpoint_url, "AWS_ALLOW_HTTP": "true"}
         )
+        if started_from_bare():
+            # The layer has the master's packages: what a worker has of its own is made anew, from the bucket.
+            made.shell.must(made.workers[0], "sudo rm /opt/orchard/venv/.lock-*")
+        yield made
 
 
 @pytest.fixture(scope="module")
@@ -120,6 +126,24 @@ def test_a_bare_host_becomes_the_master_of_a_verified_cluster(cluster: Cluster, 
     print(f"{start} master to verified cluster: {first_play.seconds:.0f} s")
 
 
+def test_a_worker_has_what_tasks_import_and_has_it_from_the_bucket(
+    cluster: Cluster, first_play: Played, s3: S3Server
+) -> None:
+    if not started_from_bare():
+        pytest.skip("the master has left no wheels in the bucket")
+    fetched = re.findall(
+        r"^TASK \[environment : Fetch those from the registry.*\n((?:\w+: .*\n)*)", first_play.text, re.M
+    )
+    assert [line.split()[-1].strip("[]") for line in "".join(fetched).splitlines()] == ["sandbox-master"]
+    keys = [found["Key"] for found in s3.client().list_objects_v2(Bucket=cluster.bucket, Prefix="wheels/")["Contents"]]
+    assert any(key.endswith(f"/pyspark-{version('pyspark')}-py3-none-any.whl") for key in keys)
+    there = "import importlib.util as u; print([name for name in {} if u.find_spec(name)])"
+    names = ["tensorflow", "keras", "jupyterlab", "pyspark", "openvino"]
+    for host, wanted in ((cluster.master, names), (cluster.workers[0], names[3:])):
+        assert cluster.shell.must(host, f'{PYTHON} -c "{there.format(names)}"') == str(wanted)
+        assert "wheels-taken" not in cluster.shell.must(host, "ls /opt/orchard")
+
+
 def test_people_s_own_programs_write_and_read_s3a_by_jars_of_the_lock(cluster: Cluster, s3: S3Server) -> None:
     lock = (ROOT / "requirements" / "jars.txt").read_text()
     jars = {jar.file: jar.sha256 for jar in s3a_jars.read(lock)}
@@ -128,7 +152,8 @@ def test_people_s_own_programs_write_and_read_s3a_by_jars_of_the_lock(cluster: C
         sums = cluster.shell.must(host, f"cd {folder} && sha256sum *").splitlines()
         assert {name: sha256 for sha256, name in map(str.split, sums)} == jars
     # The verification has taken back what it wrote, with nothing begun and not ended; the jars are there for others.
-    keys = [found["Key"] for found in s3.client().list_objects_v2(Bucket=cluster.bucket)["Contents"]]
+    listed = s3.client().list_objects_v2(Bucket=cluster.bucket)["Contents"]
+    keys = [found["Key"] for found in listed if not found["Key"].startswith("wheels/")]
     assert sorted(keys) == sorted(f"jars/{s3a_jars.lock_id(lock)}/{name}" for name in jars)
     assert "Uploads" not in s3.client().list_multipart_uploads(Bucket=cluster.bucket)
     # The job does without them.

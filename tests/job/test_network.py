@@ -1,5 +1,6 @@
 """pipeline.network with Keras: the numbers of the network and its way to OpenVINO, without Spark."""
 
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pipeline.errors import InputError
+from pipeline.network import engine as running_engine
 from pipeline.network import imagenet
 from pipeline.network.engine import OpenVinoEngine, TensorFlowEngine
 from pipeline.network.keras_model import FEATURES, build_keras_model, prepare_network
@@ -50,6 +52,32 @@ def test_features_equal_keras_s_on_real_pictures(
     batches = [runner.features(pixels[start : start + runner.batch]) for start in range(0, len(pixels), runner.batch)]
     assert np.abs(np.concatenate(batches) - keras_features).max() < 1e-4
     assert keras_features.std() > 0.1
+
+
+# A worker's Python: what its tasks import, with no TensorFlow and no Keras to be had.
+A_WORKER = """
+import pickle, sys
+for name in ("tensorflow", "keras", "jupyterlab", "IPython"):
+    sys.modules[name] = None
+import numpy as np
+import pipeline.features.arrow, pipeline.features.running, pipeline.job.extract, pipeline.process.daemon
+from pipeline.network.engine import engine_for
+found = engine_for(pickle.load(sys.stdin.buffer))
+print(found.features(np.zeros((2, 64, 64, 3), np.uint8)).shape)
+"""
+
+
+def test_a_worker_needs_neither_tensorflow_nor_keras() -> None:
+    given = pickle.dumps(prepare_network(find_weights("random"), "openvino", "f32", 64))
+    done = subprocess.run([sys.executable, "-c", A_WORKER], input=given, capture_output=True, check=False)
+    assert done.stdout.decode().strip() == f"(2, {FEATURES})", done.stderr.decode()
+
+
+def test_an_engine_that_a_worker_lacks_is_one_sentence_with_the_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = prepare_network(find_weights("random"), "tensorflow", "f32", 64)
+    monkeypatch.setattr(running_engine, "find_spec", lambda _: None)
+    with pytest.raises(InputError, match=r" has no TensorFlow: set worker_tensorflow = true in terraform\.tfvars"):
+        running_engine.engine_for(network)
 
 
 def test_a_picture_s_features_do_not_depend_on_its_batch() -> None:

@@ -70,6 +70,7 @@ def _outputs(folder: Path, hosts: list[Host], bucket: str, region: str) -> dict[
         "cloudwatch": False,
         # The metadata service of each answers whoever asks whether AWS takes it back.
         "worker_spot": True,
+        "worker_tensorflow": False,
     }
 
 

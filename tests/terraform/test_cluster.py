@@ -387,8 +387,10 @@ def test_a_worker_that_vanished_keeps_no_other_host_running_and_comes_back_alone
 
 def test_going_to_spot_replaces_the_workers_and_leaves_the_master(story: Story) -> None:
     master = story.hosts()["master"]["InstanceId"]
-    story.cluster.set(worker_spot=True, worker_spot_max_price=0.2)
+    assert story.cluster.outputs()["worker_tensorflow"] is False
+    story.cluster.set(worker_spot=True, worker_spot_max_price=0.2, worker_tensorflow=True)
     story.cluster.apply()
+    assert story.cluster.outputs()["worker_tensorflow"] is True
     hosts = story.hosts()
     assert hosts["worker-1"]["InstanceLifecycle"] == "spot"
     assert hosts["master"]["InstanceId"] == master

@@ -34,6 +34,7 @@ def test_settings_that_are_right_are_taken(more: str) -> None:
         ("worker_count = 1.5", "worker_count is a whole number from 0 to 100."),
         ('worker_count = "two"', "worker_count is of another type: a number is required."),
         ('worker_spot = "maybe"', "worker_spot is of another type: a bool is required."),
+        ('worker_tensorflow = "all"', "worker_tensorflow is of another type: a bool is required."),
         ('budget_email = "me"', "budget_email is an e-mail address"),
         ('region = "us-east-1"', "This region is not among allowed_regions."),
         ('admin_cidrs = ["0.0.0.0/0"]', "admin_cidrs refuses 0.0.0.0/0"),

@@ -68,6 +68,8 @@ def test_a_host_says_who_it_is(facts: dict[str, Any]) -> None:
     assert (worker["cluster"], worker["host"], worker["ssh_user"]) == ("c", "worker-1", "admin")
     # AWS takes no master back.
     assert (master["spot"], worker["spot"]) == (False, True)
+    # Nothing was said of it.
+    assert worker["worker_tensorflow"] is False
     assert (worker["region"], worker["bucket"], worker["ends"]["deaf_minutes"]) == ("r", "b", 20)
 
 

@@ -84,6 +84,14 @@ def test_whether_workers_are_on_the_spot_market_is_terraform_s_word(
     assert listed(asked)["all"]["vars"]["cluster_worker_spot"] is spot
 
 
+@pytest.mark.parametrize(("told", "has"), [({"worker_tensorflow": True}, True), ({}, False)])
+def test_whether_workers_have_tensorflow_is_terraform_s_word(
+    asked: Asked, outputs: dict[str, Any], told: dict[str, bool], has: bool
+) -> None:
+    asked.terraform_says(outputs | told)
+    assert listed(asked)["all"]["vars"]["cluster_worker_tensorflow"] is has
+
+
 def test_ssh_goes_to_the_public_address_and_spark_to_the_private_one(asked: Asked, outputs: dict[str, Any]) -> None:
     asked.terraform_says(outputs)
     master = listed(asked)["_meta"]["hostvars"]["demo-master"]

@@ -191,5 +191,9 @@ def test_the_clusters_packages_are_those_of_its_lock_for_its_platform(wheels: Pa
     requirements.LOCK = Path(__file__).resolve().parents[4] / "requirements" / "nodes.txt"
     own = requirements.of_cluster(NODES)
     assert {"pyspark", "numpy", "tensorflow-cpu"} <= set(own)
+    # What workers do not have is packed for a program that asks for it.
+    of_all = requirements.of_cluster(Nodes("3.11", "x86_64-manylinux_2_36", are_alike=False))
+    assert {"pyspark", "numpy"} <= set(of_all)
+    assert not {"tensorflow-cpu", "keras", "jupyterlab"} & set(of_all)
     assert "tensorflow" not in own
     assert "tensorflow" in requirements.of_cluster(Nodes("3.11", "aarch64-manylinux_2_36"))

@@ -7,7 +7,7 @@ import pytest
 from scripts.errors import BusyError, InputError
 from scripts.runs import start
 from scripts.runs.start import RunRequest
-from tests.doubles.fake_hosts import FakeHosts, cluster_of
+from tests.doubles.fake_hosts import FACTS, FakeHosts, cluster_of
 
 CLUSTER = cluster_of()
 RUNNING = {"run_id": "other", "is_running": True, "code": None, "began_at": 1.0, "ended_at": None}
@@ -112,6 +112,32 @@ def test_what_make_run_says_itself_is_refused_in_args(hosts: FakeHosts, bucket: 
     option = words.replace("=", " ").split()[0]
     with pytest.raises(InputError, match=rf"^{option} is `make run`'s own: leave it out of ARGS\.$"):
         start.start(CLUSTER, RunRequest(arguments=words))
+
+
+def test_an_engine_that_the_workers_lack_is_refused_before_anything_is_kept_or_begun(
+    hosts: FakeHosts, bucket: FakeBucket
+) -> None:
+    hosts.answer(CLUSTER.master, FACTS, '{"worker_tensorflow": false}')
+    for words in ("--engine tensorflow", "--engine=tensorflow --limit 3"):
+        with pytest.raises(InputError, match=r"^The workers have no TensorFlow, .*: set worker_tensorflow = true in "):
+            start.start(CLUSTER, RunRequest(arguments=words, run_id="r", weights="random"))
+    assert bucket.objects == {}
+    assert hosts.asked(CLUSTER.master) == ["list", FACTS] * 2
+    # What was begun while they had it goes on where they have it.
+    hosts.answer(CLUSTER.master, FACTS, '{"worker_tensorflow": true}', '{"worker_tensorflow": false}')
+    words = f"start r --description 'Orchard run, mini' -- {WHERE} --run-id r --weights random --limit 300"
+    hosts.answer_run(CLUSTER.master, f"{words} --engine tensorflow", {})
+    assert start.start(CLUSTER, RunRequest(arguments="--engine tensorflow", run_id="r", weights="random")) == "r"
+    bucket.objects["runs/r/inputs.parquet"] = None
+    with pytest.raises(InputError, match=r"^The workers have no TensorFlow"):
+        start.start(CLUSTER, RunRequest(run_id="r"))
+
+
+def test_a_cluster_of_an_earlier_orchard_has_tensorflow_everywhere(hosts: FakeHosts, bucket: FakeBucket) -> None:
+    hosts.answer(CLUSTER.master, FACTS, "{}")
+    words = f"start r --description 'Orchard run, mini' -- {WHERE} --run-id r --weights random --limit 300"
+    hosts.answer_run(CLUSTER.master, f"{words} --engine tensorflow", {})
+    assert start.start(CLUSTER, RunRequest(arguments="--engine tensorflow", run_id="r", weights="random")) == "r"
 
 
 def test_one_run_at_a_time(hosts: FakeHosts, bucket: FakeBucket, capsys: pytest.CaptureFixture[str]) -> None:
