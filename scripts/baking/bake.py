@@ -1,7 +1,7 @@
 """`make bake`: images of a master and of a worker, from which the next hosts start with everything installed.
 
-Their hosts are Terraform's, in the cluster's network, and are there for this alone: whatever ends a bake early, the next
-apply of anybody's takes them away, and so do they themselves.
+Their hosts are Terraform's, in the cluster's network, and are there for this alone: whatever ends a bake early, the
+next apply of anybody's takes them away, and so do they themselves.
 """
 
 from contextlib import nullcontext
@@ -80,6 +80,8 @@ def _bake(cluster: Cluster, made_of: str, there: list[Image], admin_cidr: str) -
         _take_away_after(cluster, error)
         raise
     _take_away(cluster)
+    # Their addresses may be others' tomorrow.
+    host_keys.forget(cluster.known_hosts, baking.hosts)
 
 
 def _hosts(cluster: Cluster, left: list[str], admin_cidr: str) -> Cluster:
@@ -128,17 +130,6 @@ def _take_away(cluster: Cluster) -> None:
         planned = plan.plan_for(cluster.name, "", targets=HOSTS)
         _refuse_anything_else(planned.changes)
         under_way.result = up.apply(cluster.name, planned, under_way)
-    # Their addresses may be others' tomorrow.
-    host_keys.forget(cluster.known_hosts, _forgotten(cluster))
-
-
-def _forgotten(cluster: Cluster) -> list[Host]:
-    lines = cluster.known_hosts.read_text().splitlines() if cluster.known_hosts.exists() else []
-    ours = {host.id for host in cluster.hosts}
-    named = [line.partition(" ")[0].split(",") for line in lines]
-    return [
-        Host("", names[0], names[-1], None) for names in named if names[0].startswith("i-") and names[0] not in ours
-    ]
 
 
 def _take_away_after(cluster: Cluster, error: BaseException) -> None:

@@ -21,6 +21,8 @@ ROLES = ("master", "worker")
 # What an image is for, as Terraform's variable baked_images has it: master-x86_64-debian12. And what it is made of.
 KIND, CONTENTS = "Kind", "Contents"
 GIGABYTE = 2**30
+USED = "FullSnapshotSizeInBytes"
+GONE = ("InvalidAMIID.Unavailable", "InvalidAMIID.NotFound", "InvalidSnapshot.NotFound")
 # AWS copies what is on the disk to S3: minutes for some gigabytes.
 IMAGE_SECONDS, PAUSE_SECONDS = 1800, 2.0
 MINE = ["self"]
@@ -96,7 +98,10 @@ def create(region: str, instance_id: str, cluster_name: str, tags: Mapping[str, 
 
 
 def wait_for(region: str, cluster_name: str, wanted: Sequence[str], note: Any) -> list[Image]:
-    """Wait until these images can be started from; gives them. Raises AwsError for one that cannot, or is not closed."""
+    """Wait until hosts can be started from these images; gives them.
+
+    Raises AwsError for one that came to nothing, and for one that is not encrypted or not private, which is deleted.
+    """
     found: list[Image] = []
 
     def are_ready() -> bool:
@@ -143,16 +148,13 @@ def cost(region: str, cluster_name: str) -> str | None:
         found = _snapshots(region, cluster_name)
     if not found:
         return None
-    sizes = [snapshot.get("FullSnapshotSizeInBytes") for snapshot in found]
-    # Older answers tell the disk's size alone, of which only used blocks are charged for.
-    most = "" if all(sizes) else "at most "
-    gigabytes = sum(
-        size / GIGABYTE if size else snapshot["VolumeSize"] for size, snapshot in zip(sizes, found, strict=True)
-    )
+    # Used blocks are charged for; where AWS does not tell how many, the disk's size is the most that they can be.
+    most = "" if all(snapshot.get(USED) for snapshot in found) else "at most "
+    gigabytes = sum(s[USED] / GIGABYTE if s.get(USED) else s["VolumeSize"] for s in found)
     usd, source = prices.of_snapshots(region, gigabytes)
     return (
-        f"Images: {len(found)} snapshots of {most}{gigabytes:,.1f} GB cost {most}{money(usd, prices.currency())} a month "
-        f"(by {source}), whether a cluster is up or not; `make bake CLEAN=1` deletes them."
+        f"Images: {len(found)} snapshots of {most}{gigabytes:,.1f} GB cost {most}{money(usd, prices.currency())} a "
+        f"month (by {source}), with a cluster or without; `make bake CLEAN=1` deletes them."
     )
 
 
@@ -198,11 +200,7 @@ def _unless_gone(call: Any, **which: str) -> None:
     try:
         call(**which)
     except ClientError as error:
-        if error.response["Error"]["Code"] not in (
-            "InvalidAMIID.Unavailable",
-            "InvalidAMIID.NotFound",
-            "InvalidSnapshot.NotFound",
-        ):
+        if error.response["Error"]["Code"] not in GONE:
             raise
 
 

@@ -111,8 +111,8 @@ def plan_for(
     """Plan by the settings in force, and by those wished for; a bucket that an earlier cluster left is taken over.
 
     Workers that are there stay of their kind. `wanted` is where an `up` that is under way tries it next; what is at the
-    addresses of `replacing` is made anew; `alone` are the workers that are looked at, and `targets` the addresses, where
-    not everything is. What is made new starts from images that fit this checkout, where there are any.
+    addresses of `replacing` is made anew; `alone` are the workers that are looked at, `targets` the addresses, where
+    not everything is. New hosts start from images that fit this checkout, where there are any.
 
     Raises BusyError where AWS has hosts that the state does not know, MissingError where they take another key.
     """
@@ -218,5 +218,6 @@ def address_of(kind: str, host: Host) -> str:
 def _host(address: str) -> str:
     index = address.partition("[")[2].rstrip("]")
     if address.startswith(BAKE):
-        return f"bake-{index.strip('"')}"
+        role = index.strip('"')
+        return f"bake-{role}"
     return f"worker-{int(index) + 1}" if index else "master"
