@@ -39,30 +39,42 @@ def bake(clean: bool = False, admin_cidr: str = "") -> None:
             raise InputError("ami_id names an image of your own, which hosts start from: leave it out to bake one.")
         cluster = outputs.current()
         made_of = contents.of_checkout()
-        there = _of_this(region, name, made_of)
-        if {image.kind.partition("-")[0] for image in there} < set(shelf.ROLES):
+        kinds = _kinds(cluster)
+        wanted = _of_this(cluster, kinds, made_of)
+        if set(wanted) < set(shelf.ROLES):
             # The keeper leaves them alone, and would stop the cluster beside them.
             with ends.put_off(cluster, "bake") if readiness.runs(cluster) else nullcontext():
-                _bake(cluster, made_of, there, admin_cidr)
+                wanted = _bake(cluster, kinds, made_of, wanted, admin_cidr)
         with console.phase("Images") as under_way:
-            wanted = [image.id for image in _of_this(region, name, made_of)]
-            there = shelf.wait_for(region, name, wanted, under_way.note)
+            there = shelf.wait_for(region, name, list(wanted.values()), under_way.note)
             under_way.result = ", ".join(f"{image.id} ({image.kind})" for image in there)
         _remove_others(region, name, made_of)
         _say(region, name, there)
 
 
-def _of_this(region: str, name: str, made_of: str) -> list[Image]:
-    """The images of this checkout that are ready, or about to be."""
-    return [
-        image
-        for image in shelf.images(region, name)
-        if image.contents == made_of and image.state in ("available", "pending")
-    ]
+def _kinds(cluster: Cluster) -> dict[str, str]:
+    """What the cluster's images are called, by their role. Raises BusyError where nobody tells."""
+    release = workspace.Workspace(cluster.name).outputs().get("debian_release")
+    master = readiness.described(cluster).get(cluster.master.name)
+    if release is None or master is None:
+        raise BusyError("The cluster was made by an earlier Orchard, or is half gone: `make up`, then `make bake`.")
+    return {role: shelf.kind(role, master["Architecture"], release) for role in shelf.ROLES}
 
 
-def _bake(cluster: Cluster, made_of: str, there: list[Image], admin_cidr: str) -> None:
-    """Have the images made, and their hosts taken away, however that ends."""
+def _of_this(cluster: Cluster, kinds: dict[str, str], made_of: str) -> dict[str, str]:
+    """The images of this checkout that are ready, or about to be, by their role; one that came to nothing goes."""
+    found = [image for image in shelf.images(cluster.region, cluster.name) if image.contents == made_of]
+    good = [image for image in found if image.state in ("available", "pending")]
+    # Nobody else may have its name while it is there.
+    shelf.remove(cluster.region, [image for image in found if image not in good])
+    ids = {image.kind: image.id for image in good}
+    return {role: ids[kind] for role, kind in kinds.items() if kind in ids}
+
+
+def _bake(
+    cluster: Cluster, kinds: dict[str, str], made_of: str, there: dict[str, str], admin_cidr: str
+) -> dict[str, str]:
+    """Have the images made that are not there, and their hosts taken away, however that ends; gives all by role."""
     left = [address for address in workspace.Workspace(cluster.name).state_list() if address in HOSTS]
     if left and not console.ask(
         "AWS has hosts that images are made of already, by another laptop, or since a `make bake` that was broken off. "
@@ -75,13 +87,14 @@ def _bake(cluster: Cluster, made_of: str, there: list[Image], admin_cidr: str) -
         with console.phase("Software") as under_way:
             ansible.prepare_images(cluster.name, under_way.note)
             under_way.result = "installed, and nothing left that is a host's own"
-        _make_images(baking, made_of, {image.kind.partition("-")[0] for image in there})
+        made = _make_images(baking, kinds, made_of, there)
     except BaseException as error:
         _take_away_after(cluster, error)
         raise
     _take_away(cluster)
     # Their addresses may be others' tomorrow.
     host_keys.forget(cluster.known_hosts, baking.hosts)
+    return made
 
 
 def _hosts(cluster: Cluster, left: list[str], admin_cidr: str) -> Cluster:
@@ -103,25 +116,23 @@ def _refuse_anything_else(changes: dict[str, str]) -> None:
         )
 
 
-def _make_images(baking: Cluster, made_of: str, there: set[str]) -> None:
-    """Stop the hosts, and have an image made of each whose role has none yet."""
+def _make_images(baking: Cluster, kinds: dict[str, str], made_of: str, there: dict[str, str]) -> dict[str, str]:
+    """Stop the hosts, and have an image made of each whose role has none yet; gives all by role, ready."""
     ec2 = clients.client("ec2", baking.region)
-    release = workspace.Workspace(baking.name).outputs()["debian_release"]
     with console.phase("Stop") as under_way:
         with aws_errors_as_sentences("stop the hosts that images are made of"):
             ec2.stop_instances(InstanceIds=[host.id for host in baking.hosts])
         readiness.wait_for_state(baking, "stopped", under_way)
         under_way.result = f"{len(baking.hosts)} hosts stopped"
-    described = readiness.described(baking)
+    made = dict(there)
     with console.phase("Images") as under_way:
         for role, host in zip(shelf.ROLES, baking.hosts, strict=True):
             if role not in there:
-                kind = shelf.kind(role, described[host.name]["Architecture"], release)
-                shelf.create(baking.region, host.id, baking.name, baking.tags, (kind, made_of))
-        wanted = [image.id for image in _of_this(baking.region, baking.name, made_of)]
+                made[role] = shelf.create(baking.region, host.id, baking.name, baking.tags, (kinds[role], made_of))
         # Until then, for what AWS has not copied yet is on their disks.
-        shelf.wait_for(baking.region, baking.name, wanted, under_way.note)
+        shelf.wait_for(baking.region, baking.name, list(made.values()), under_way.note)
         under_way.result = "copied"
+    return made
 
 
 def _take_away(cluster: Cluster) -> None:

@@ -77,9 +77,9 @@ def create(region: str, instance_id: str, cluster_name: str, tags: Mapping[str, 
     """
     kind, contents = image
     name = name_of(cluster_name, kind, contents)
-    own = [
-        {"Key": key, "Value": value} for key, value in {**tags, "Name": name, KIND: kind, CONTENTS: contents}.items()
-    ]
+    # Terraform's tags but for that it looks after it: it does not.
+    said = {**tags, **resources.tags_of(cluster_name), "ManagedBy": "orchard", "Name": name}
+    own = [{"Key": key, "Value": value} for key, value in {**said, KIND: kind, CONTENTS: contents}.items()]
     with aws_errors_as_sentences(f"make the image {name}"):
         try:
             made = _ec2(region).create_image(
