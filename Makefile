@@ -114,7 +114,7 @@ scale: .venv/.operator ## Have WORKERS=n workers; those that go hand over first
 credentials: .venv/.operator ## An access key for the bucket, in an AWS profile on this machine
 	@$(FAB) credentials $(FLAGS)
 
-down: .venv/.operator ## Save the logs and take the cluster away; the bucket stays (PURGE=1 deletes it, YES=1 answers)
+down: .venv/.operator ## Save the logs and take the cluster away; bucket and images stay (PURGE=1 deletes them, YES=1 answers)
 	@$(FAB) down $(FLAGS) $(if $(filter-out 0 no,$(PURGE)),--purge)
 
 # What a person gives as make's variables reaches Fabric through the environment, whatever quotation marks are in it.
