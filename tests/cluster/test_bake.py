@@ -1,106 +1,210 @@
-"""`make bake` on real hosts: an image is a layer of a host that had booted, and has nothing of that host's own."""
+"""An image is a layer of a host that had booted, has nothing of that host's own, and hosts start from it and work."""
 
+import json
+import os
 import re
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.cluster.operator import Operator, Typed
-from tests.conftest import Need
-from tests.sandbox.cloud import prepared_cloud
+from scripts.images import shelf
+from tests.cluster.cluster import BIN, ROOT, Cluster, Played
+from tests.sandbox import handle
+from tests.sandbox.cloud import ROLE_KEYS, Cloud
+from tests.sandbox.host import Host
+from tests.sandbox.images import layers
+from tests.sandbox.sandbox import Sandbox
 
-STAMP = "sudo ls -A /opt/orchard/venv | grep '^.lock-'"
-# What Debian's image has of these, made by its packages.
-EMPTY_LOGS = {"lastlog", "wtmp", "btmp", "faillog"}
+Launch = Callable[..., Host]
+BUCKET = "orchard-images-bucket"
+# What Debian's packages have there, and a shutdown writes to: times and a kernel's version.
+OF_SYSTEM = {"wtmp", "btmp", "lastlog", "faillog"}
+INSTALLS = ("Install Java", "Install the time service", "Install what makes the environment", "Copy the lock files")
+
+
+@dataclass
+class Baked:
+    """How `ansible/bake.yml` ended on two hosts, what was theirs, and the images made of them, by role."""
+
+    played: subprocess.CompletedProcess[str]
+    own: list[str]
+    images: dict[str, str]
 
 
 @pytest.fixture(scope="module")
-def operator(machine_for_hosts: None, need: Need, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
-    """A person whose cluster has a master only, in a cloud of its own."""
-    need(__import__("shutil").which("terraform"), "Terraform is not installed")
-    with prepared_cloud() as cloud:
-        yield Operator(tmp_path_factory.mktemp("operator"), cloud, "images", worker_count=0)
+def cloud(sandbox: Sandbox) -> Iterator[Cloud]:
+    """An AWS whose hosts have what takes minutes to install, and reach its S3."""
+    sandbox.use_layers([layers.prepared()])
+    with Cloud(sandbox, credentials=lambda: ROLE_KEYS, memory=3 << 30, seen_by_hosts=True) as made:
+        place = {"LocationConstraint": made.aws.region}
+        made.aws.client("s3").create_bucket(Bucket=BUCKET, CreateBucketConfiguration=place)
+        yield made
 
 
 @pytest.fixture(scope="module")
-def baked(operator: Operator) -> Typed:
-    """How the bake ended, beside a cluster that is up."""
-    operator.type("up")
-    return operator.type("bake")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the key, known hosts and outputs are."""
+    return tmp_path_factory.mktemp("images") / "terraform"
 
 
 @pytest.fixture(scope="module")
-def layers(operator: Operator, baked: Typed) -> dict[str, Path]:
-    """The uppermost layer of each image by its id: what its host has written since it was made."""
-    ids = re.findall(r"^\S+-debian12 +(ami-\w+) ", baked.out, re.MULTILINE)
-    assert len(ids) == 2, baked.text
-    return {image: operator.cloud.images[image][0] for image in ids}
+def launch(cloud: Cloud, folder: Path) -> Launch:
+    """Launches an instance of an image, Debian's by default, and waits for its host."""
+    ec2, run = cloud.aws.client("ec2"), cloud.sandbox.run
+    assert run
+    vpc = ec2.create_vpc(CidrBlock=str(run.network))["Vpc"]["VpcId"]
+    subnet = ec2.create_subnet(VpcId=vpc, CidrBlock=str(run.network))["Subnet"]["SubnetId"]
+    group = ec2.create_security_group(GroupName="nodes", Description="nodes", VpcId=vpc)["GroupId"]
+    ssh = {"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22, "IpRanges": [{"CidrIp": f"{run.gateway}/32"}]}
+    among = {"IpProtocol": "-1", "UserIdGroupPairs": [{"GroupId": group}]}
+    ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=[ssh, among])
+    ec2.import_key_pair(KeyName="tests", PublicKeyMaterial=handle.make_key(folder).encode())
+    debian = ec2.describe_images(Filters=[{"Name": "name", "Values": ["debian-12-amd64-*"]}])["Images"][0]
+    interface = {"DeviceIndex": 0, "SubnetId": subnet, "Groups": [group], "AssociatePublicIpAddress": True}
 
-
-def test_an_image_has_neither_keys_nor_names_nor_logs_of_the_host_that_it_was_made_of(
-    operator: Operator, layers: dict[str, Path]
-) -> None:
-    for layer in layers.values():
-        names = {str(path.relative_to(layer)) for path in layer.rglob("*")}
-        logs = [path for path in layer.glob("var/log/**/*") if path.is_file() and path.name not in EMPTY_LOGS]
-        assert [log.name for log in logs if log.stat().st_size] == []
-        kept = (
-            "etc/ssh/ssh_host",
-            "home/admin/.ssh/",
-            "home/admin/.ansible/",
-            "var/lib/cloud/",
-            "root/.ansible",
-            "tmp/",
+    def launched(image: str = debian["ImageId"]) -> Host:
+        asked = ec2.run_instances(
+            ImageId=image,
+            InstanceType="m6i.large",
+            MinCount=1,
+            MaxCount=1,
+            KeyName="tests",
+            NetworkInterfaces=[interface],
+            BlockDeviceMappings=[
+                {"DeviceName": debian["RootDeviceName"], "Ebs": {"VolumeSize": 16, "Encrypted": True}}
+            ],
         )
-        assert [name for name in names if name.startswith(kept) and (layer / name).is_file()] == []
-        assert not any("etc/orchard/" in name or name.endswith("random-seed") for name in names)
-        machine = layer / "etc/machine-id"
-        assert not machine.exists() or machine.read_bytes() == b""
+        cloud.wait_until_in_step()
+        host = cloud.host(asked["Instances"][0]["InstanceId"])
+        host.wait_until_ready()
+        return host
+
+    return launched
+
+
+@pytest.fixture(scope="module")
+def environment(cloud: Cloud) -> dict[str, str]:
+    """What leads hosts to their S3."""
+    return {"AWS_ENDPOINT_URL_S3": cloud.aws.endpoint_url, "AWS_ALLOW_HTTP": "true"}
+
+
+@pytest.fixture(scope="module")
+def baked(cloud: Cloud, folder: Path, launch: Launch, environment: dict[str, str]) -> Baked:
+    """Images of two hosts, made as `make bake` makes them; the hosts are gone."""
+    hosts = [launch(), launch()]
+    played = play_bake(folder, hosts, environment)
+    own = [cloud.sandbox.run.name]  # type: ignore[union-attr]
+    for host in hosts:
+        identity = host.metadata.identity
+        own += [identity.instance_id, identity.private_ip, identity.public_ip, identity.hostname]
+    own += [(folder / "id_ed25519.pub").read_text().split()[1], BUCKET, handle.CLUSTER]
+    ec2, region = cloud.aws.client("ec2"), cloud.aws.region
+    ec2.stop_instances(InstanceIds=[host.name for host in hosts])
+    cloud.wait_until_in_step()
+    images = {}
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(shelf, "_ec2", lambda _: ec2)
+        for role, host in zip(shelf.ROLES, hosts, strict=True):
+            kind = shelf.kind(role, "x86_64", "12")
+            images[role] = shelf.create(region, host.name, handle.CLUSTER, {}, (kind, "0" * 16))
+        shelf.wait_for(region, handle.CLUSTER, list(images.values()), print)
+    ec2.terminate_instances(InstanceIds=[host.name for host in hosts])
+    cloud.wait_until_in_step()
+    return Baked(played, own, images)
+
+
+def play_bake(folder: Path, hosts: list[Host], environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """Run `ansible/bake.yml` on the hosts as the operator's side does."""
+    handle.write(folder, hosts, BUCKET)
+    state = json.loads((folder / "terraform.tfstate").read_text())
+    outputs = state["outputs"]
+    bakers = {"master": outputs["master"]["value"], "worker": outputs["workers"]["value"][0]}
+    outputs["bake"] = {"value": bakers, "type": ["object", {role: outputs["master"]["type"] for role in bakers}]}
+    (folder / "terraform.tfstate").write_text(json.dumps(state))
+    return subprocess.run(
+        [
+            BIN / "ansible-playbook",
+            ROOT / "ansible" / "bake.yml",
+            "--extra-vars",
+            json.dumps({"spark_environment": environment}),
+        ],
+        cwd=ROOT,
+        env=os.environ
+        | {
+            "ANSIBLE_CONFIG": str(ROOT / "ansible" / "ansible.cfg"),
+            "ANSIBLE_NOCOLOR": "1",
+            "ORCHARD_TERRAFORM": str(folder),
+            "ORCHARD_BAKING": "1",
+            "PATH": f"{BIN}:{os.environ['PATH']}",
+        },
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def uppermost(cloud: Cloud, baked: Baked) -> list[Path]:
+    """What the hosts of the images had written since they were made."""
+    assert baked.played.returncode == 0, baked.played.stdout[-3000:] + baked.played.stderr[-1000:]
+    return [cloud.images[image][0] for image in baked.images.values()]
+
+
+def test_an_image_has_neither_keys_nor_names_nor_logs_of_the_host_that_it_was_made_of(uppermost: list[Path]) -> None:
+    for layer in uppermost:
+        names = [str(path.relative_to(layer)) for path in layer.rglob("*") if path.is_file() and not path.is_symlink()]
+        unwanted = re.compile(
+            r"etc/ssh/ssh_host|etc/orchard/|(root|home/\w+)/\.(ssh|ansible|cache|bash_history)|var/lib/cloud/"
+            r"|var/lib/systemd/(random-seed|credential)|var/lib/dbus/machine-id|(var/)?tmp/"
+        )
+        assert [name for name in names if unwanted.match(name)] == []
+        logs = [name for name in names if name.startswith("var/log/") and Path(name).name not in OF_SYSTEM]
+        assert [name for name in logs if (layer / name).stat().st_size] == []
+        assert (layer / "etc/machine-id").read_bytes() == b""
 
 
 def test_no_byte_of_an_image_names_the_cluster_its_hosts_its_bucket_or_its_key(
-    operator: Operator, layers: dict[str, Path]
+    uppermost: list[Path], baked: Baked
 ) -> None:
-    key = (operator.state / "id_ed25519.pub").read_text().split()[1]
-    said = [key, operator.bucket, f"orchard-{operator.cluster_name}", str(operator.cloud.sandbox.run.network)[:-5]]  # type: ignore[union-attr]
-    for layer in layers.values():
-        words = [word for text in said for word in ("-e", text)]
-        found = subprocess.run(["grep", "-rlIFa", *words, layer], capture_output=True, text=True, check=False).stdout
+    words = [word for text in baked.own for word in ("-e", text)]
+    for layer in uppermost:
+        found = subprocess.run(["grep", "-rlFa", *words, layer], capture_output=True, text=True, check=False).stdout
         assert found == ""
 
 
-def test_a_worker_from_the_image_has_its_software_and_works(operator: Operator, layers: dict[str, Path]) -> None:
-    with operator.other_settings(worker_count=1):
-        up = operator.type("up")
-        worker = operator.host("worker-1")
-        assert worker.metadata.identity.image_id in layers
-        assert f"Hosts start from image {worker.metadata.identity.image_id} (worker), baked 20" in up.out
-        for task in ("Install Java", "Install the time service", "Install what makes the environment"):
-            assert task not in ran(operator), task
-        assert operator.alive() == 1
-        # Another host than the one that it was made of, and than the other.
-        ids = {operator.shell.must(operator.host(name), "cat /etc/machine-id") for name in ("master", "worker-1")}
-        assert len(ids) == 2
+@pytest.fixture(scope="module")
+def cluster(cloud: Cloud, folder: Path, launch: Launch, baked: Baked, environment: dict[str, str]) -> Cluster:
+    """A master and a worker that have started from the images."""
+    hosts = [launch(baked.images["master"]), launch(baked.images["worker"])]
+    return Cluster(cloud.sandbox, folder, hosts, BUCKET, environment)
 
 
-def test_down_with_purge_leaves_neither_image_nor_snapshot(operator: Operator) -> None:
-    operator.type("down", "--purge", YES="1")
-    ec2 = operator.cloud.aws.client("ec2")
-    assert ec2.describe_images(Owners=["self"])["Images"] == []
-    assert (
-        ec2.describe_snapshots(OwnerIds=["self"], Filters=[{"Name": "tag-key", "Values": ["Contents"]}])["Snapshots"]
-        == []
-    )
-    assert operator.left() == []
+@pytest.fixture(scope="module")
+def played(cluster: Cluster) -> Played:
+    """The whole playbook on them."""
+    return cluster.play()
 
 
-def ran(operator: Operator) -> str:
-    """Names of the tasks that changed something in the last playbook, as its log has them."""
-    text = operator.log()
-    return "\n".join(
-        task
-        for task, body in re.findall(r"^TASK \[(.*?)\][ *]*\n((?:(?!TASK \[).*\n)*)", text, re.M)
-        if "changed:" in body
-    )
+def test_hosts_from_an_image_become_a_cluster_that_works_and_find_nothing_to_install(
+    cluster: Cluster, played: Played
+) -> None:
+    assert played.code == 0, played.text[-3000:]
+    ran = {
+        task: body
+        for task, body in re.findall(r"^TASK \[(.*?)\][ *]*\n((?:(?!TASK \[).*\n)*)", played.text, re.MULTILINE)
+    }
+    changed = [task for task, body in ran.items() if "changed:" in body]
+    assert not [task for task in changed if task.endswith(INSTALLS)]
+    assert not [task for task in changed if "jars" in task]
+    state: Any = cluster.state()
+    assert [worker["state"] for worker in state["workers"]] == ["ALIVE"]
+
+
+def test_each_host_from_an_image_is_another(cluster: Cluster) -> None:
+    machines = {cluster.shell.must(host, "cat /etc/machine-id") for host in cluster.hosts}
+    assert len(machines) == len({host.host_key() for host in cluster.hosts}) == 2
