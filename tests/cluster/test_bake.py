@@ -21,6 +21,7 @@ from tests.sandbox.sandbox import Sandbox
 
 Launch = Callable[..., Host]
 BUCKET = "orchard-images-bucket"
+PATIENCE = 300  # seconds for hosts to follow; they need a few
 # What Debian's packages have there, and a shutdown writes to: times and a kernel's version.
 OF_SYSTEM = {"wtmp", "btmp", "lastlog", "faillog"}
 INSTALLS = ("Install Java", "Install the time service", "Install what makes the environment", "Copy the lock files")
@@ -54,7 +55,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def launch(cloud: Cloud, folder: Path) -> Launch:
     """Launches an instance of an image, Debian's by default, and waits for its host."""
-    ec2, run = cloud.aws.client("ec2"), cloud.sandbox.run
+    ec2, iam, run = cloud.aws.client("ec2"), cloud.aws.client("iam"), cloud.sandbox.run
     assert run
     vpc = ec2.create_vpc(CidrBlock=str(run.network))["Vpc"]["VpcId"]
     subnet = ec2.create_subnet(VpcId=vpc, CidrBlock=str(run.network))["Subnet"]["SubnetId"]
@@ -63,6 +64,9 @@ def launch(cloud: Cloud, folder: Path) -> Launch:
     among = {"IpProtocol": "-1", "UserIdGroupPairs": [{"GroupId": group}]}
     ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=[ssh, among])
     ec2.import_key_pair(KeyName="tests", PublicKeyMaterial=handle.make_key(folder).encode())
+    iam.create_role(RoleName="nodes", AssumeRolePolicyDocument="{}")
+    iam.create_instance_profile(InstanceProfileName="nodes")
+    iam.add_role_to_instance_profile(InstanceProfileName="nodes", RoleName="nodes")
     debian = ec2.describe_images(Filters=[{"Name": "name", "Values": ["debian-12-amd64-*"]}])["Images"][0]
     interface = {"DeviceIndex": 0, "SubnetId": subnet, "Groups": [group], "AssociatePublicIpAddress": True}
 
@@ -74,13 +78,14 @@ def launch(cloud: Cloud, folder: Path) -> Launch:
             MaxCount=1,
             KeyName="tests",
             NetworkInterfaces=[interface],
+            IamInstanceProfile={"Name": "nodes"},
             BlockDeviceMappings=[
                 {"DeviceName": debian["RootDeviceName"], "Ebs": {"VolumeSize": 16, "Encrypted": True}}
             ],
         )
-        cloud.wait_until_in_step()
+        cloud.wait_until_in_step(PATIENCE)
         host = cloud.host(asked["Instances"][0]["InstanceId"])
-        host.wait_until_ready()
+        host.wait_until_ready(PATIENCE)
         return host
 
     return launched
@@ -97,14 +102,14 @@ def baked(cloud: Cloud, folder: Path, launch: Launch, environment: dict[str, str
     """Images of two hosts, made as `make bake` makes them; the hosts are gone."""
     hosts = [launch(), launch()]
     played = play_bake(folder, hosts, environment)
-    own = [cloud.sandbox.run.name]  # type: ignore[union-attr]
+    own = []
     for host in hosts:
         identity = host.metadata.identity
         own += [identity.instance_id, identity.private_ip, identity.public_ip, identity.hostname]
-    own += [(folder / "id_ed25519.pub").read_text().split()[1], BUCKET, handle.CLUSTER]
+    own += [(folder / "id_ed25519.pub").read_text().split()[1], BUCKET, f"{handle.CLUSTER}-master"]
     ec2, region = cloud.aws.client("ec2"), cloud.aws.region
     ec2.stop_instances(InstanceIds=[host.name for host in hosts])
-    cloud.wait_until_in_step()
+    cloud.wait_until_in_step(PATIENCE)
     images = {}
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(shelf, "_ec2", lambda _: ec2)
@@ -113,7 +118,7 @@ def baked(cloud: Cloud, folder: Path, launch: Launch, environment: dict[str, str
             images[role] = shelf.create(region, host.name, handle.CLUSTER, {}, (kind, "0" * 16))
         shelf.wait_for(region, handle.CLUSTER, list(images.values()), print)
     ec2.terminate_instances(InstanceIds=[host.name for host in hosts])
-    cloud.wait_until_in_step()
+    cloud.wait_until_in_step(PATIENCE)
     return Baked(played, own, images)
 
 
@@ -123,7 +128,7 @@ def play_bake(folder: Path, hosts: list[Host], environment: dict[str, str]) -> s
     state = json.loads((folder / "terraform.tfstate").read_text())
     outputs = state["outputs"]
     bakers = {"master": outputs["master"]["value"], "worker": outputs["workers"]["value"][0]}
-    outputs["bake"] = {"value": bakers, "type": ["object", {role: outputs["master"]["type"] for role in bakers}]}
+    outputs["bake"] = {"value": bakers, "type": ["object", dict.fromkeys(bakers, outputs["master"]["type"])]}
     (folder / "terraform.tfstate").write_text(json.dumps(state))
     return subprocess.run(
         [
@@ -194,10 +199,7 @@ def test_hosts_from_an_image_become_a_cluster_that_works_and_find_nothing_to_ins
     cluster: Cluster, played: Played
 ) -> None:
     assert played.code == 0, played.text[-3000:]
-    ran = {
-        task: body
-        for task, body in re.findall(r"^TASK \[(.*?)\][ *]*\n((?:(?!TASK \[).*\n)*)", played.text, re.MULTILINE)
-    }
+    ran = dict(re.findall(r"^TASK \[(.*?)\][ *]*\n((?:(?!TASK \[).*\n)*)", played.text, re.MULTILINE))
     changed = [task for task, body in ran.items() if "changed:" in body]
     assert not [task for task in changed if task.endswith(INSTALLS)]
     assert not [task for task in changed if "jars" in task]
