@@ -19,6 +19,8 @@ from scripts.lifecycle import ends, plan, up
 from scripts.terraform import outputs, workspace
 
 HOSTS = tuple(f'{plan.BAKE}"{role}"]' for role in shelf.ROLES)
+# All of them, those that no setting wishes for any more, too.
+TARGETS = (plan.BAKE.rstrip("["),)
 # The hard end that they have in terraform/bake.tf; a test holds the two together.
 ALONE_MINUTES = 90
 
@@ -100,7 +102,7 @@ def _bake(
 def _hosts(cluster: Cluster, left: list[str], admin_cidr: str) -> Cluster:
     """As a cluster: a master and a worker."""
     with console.phase("Hosts") as under_way:
-        planned = plan.plan_for(cluster.name, admin_cidr, replacing=left, targets=HOSTS, baking=True)
+        planned = plan.plan_for(cluster.name, admin_cidr, replacing=left, targets=TARGETS, baking=True)
         _refuse_anything_else(planned.changes)
         under_way.note("starting a host for each image")
         under_way.result = up.apply(cluster.name, planned, under_way)
@@ -138,7 +140,7 @@ def _make_images(baking: Cluster, kinds: dict[str, str], made_of: str, there: di
 def _take_away(cluster: Cluster) -> None:
     """Give the hosts back: Terraform knows of them, or has none."""
     with console.phase("Hosts") as under_way:
-        planned = plan.plan_for(cluster.name, "", targets=HOSTS)
+        planned = plan.plan_for(cluster.name, "", targets=TARGETS)
         _refuse_anything_else(planned.changes)
         under_way.result = up.apply(cluster.name, planned, under_way)
 

@@ -11,6 +11,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from scripts.aws import clients, resources
+from scripts.aws.clients import UNANSWERED
 from scripts.aws.errors import aws_errors_as_sentences
 from scripts.errors import AwsError, BusyError
 from scripts.money import prices
@@ -143,9 +144,11 @@ def remove_all(region: str, cluster_name: str) -> list[Image]:
 
 
 def cost(region: str, cluster_name: str) -> str | None:
-    """What the cluster's images cost a month, in one sentence; None where there are none."""
-    with aws_errors_as_sentences("list the cluster's snapshots"):
+    """What the cluster's images cost a month, in one sentence; None where there are none, or AWS does not tell."""
+    try:
         found = _snapshots(region, cluster_name)
+    except UNANSWERED:
+        return None
     if not found:
         return None
     # Used blocks are charged for; where AWS does not tell how many, the disk's size is the most that they can be.

@@ -171,7 +171,7 @@ def _purge(region: str, name: str) -> None:
 
 def _purge_images(region: str, name: str) -> None:
     """Images can be baked anew from any checkout: nobody is asked for them alone."""
-    if shelf.cost(region, name) or shelf.images(region, name):
+    if shelf.images(region, name) or shelf.cost(region, name):
         with console.phase("Purge") as under_way:
             under_way.result = f"{len(shelf.remove_all(region, name))} images and their snapshots deleted"
 

@@ -119,7 +119,7 @@ def plan_for(
     terraform = workspace.Workspace(name)
     targets = [*targets, *(address_of(kind, host) for kind in OF_A_HOST for host in alone)]
     variables: dict[str, Any] = {"admin_cidrs": own_address.admin_cidrs(admin_cidr), **wished}
-    if baked := shelf.fitting(shelf.images(str(tfvars.setting("region")), name), contents.of_checkout()):
+    if baked := _images_that_fit(name):
         variables["baked_images"] = baked
     if wanted:
         variables["placement"] = asdict(wanted)
@@ -138,6 +138,13 @@ def plan_for(
         _refuse_unknown_resources(terraform, str(planned.variables["region"]), name)
     _refuse_another_key(planned, name)
     return planned
+
+
+def _images_that_fit(name: str) -> dict[str, str]:
+    """Terraform's baked_images; nothing where the person names an image, for that comes first."""
+    if tfvars.setting("ami_id"):
+        return {}
+    return shelf.fitting(shelf.images(str(tfvars.setting("region")), name), contents.of_checkout())
 
 
 def images(planned: Plan) -> list[str]:
