@@ -36,9 +36,11 @@ def test_another_role_or_lock_is_another_image(checkout: Path, changed: str) -> 
     assert contents.of_checkout(checkout) != before
 
 
-def test_a_file_that_moves_from_one_role_to_another_is_another_image(checkout: Path) -> None:
+@pytest.mark.parametrize("name", ["s3a/files/tar_logs.py", "common/files/tar_logz.py"])
+def test_a_file_that_moves_or_is_called_otherwise_is_another_image(checkout: Path, name: str) -> None:
     before = contents.of_checkout(checkout)
-    (checkout / "ansible/roles/common/files/tar_logs.py").rename(checkout / "ansible/roles/s3a/files/tar_logs.py")
+    roles = checkout / "ansible/roles"
+    (roles / "common/files/tar_logs.py").rename(roles / name)
     assert contents.of_checkout(checkout) != before
 
 
