@@ -98,6 +98,9 @@ plan: .venv/.operator ## What `make up` would do, and the price (ADMIN_CIDR=203.
 up: .venv/.operator ## Create the cluster, or mend and change it (ADMIN_CIDR=203.0.113.7/32)
 	@$(FAB) up $(FLAGS) $(if $(ADMIN_CIDR),--admin-cidr=$(ADMIN_CIDR))
 
+bake: .venv/.operator ## Images with everything installed, for the next hosts of this cluster (CLEAN=1 deletes them)
+	@$(FAB) bake $(FLAGS) $(if $(filter-out 0 no,$(CLEAN)),--clean) $(if $(ADMIN_CIDR),--admin-cidr=$(ADMIN_CIDR))
+
 stop: .venv/.operator ## Stop the instances, their disks stay; spot workers are given back
 	@$(FAB) stop $(FLAGS)
 
@@ -113,7 +116,7 @@ scale: .venv/.operator ## Have WORKERS=n workers; those that go hand over first
 credentials: .venv/.operator ## An access key for the bucket, in an AWS profile on this machine
 	@$(FAB) credentials $(FLAGS)
 
-down: .venv/.operator ## Save the logs and take the cluster away; the bucket stays (PURGE=1 deletes it, YES=1 answers)
+down: .venv/.operator ## Save the logs and take the cluster away; bucket and images stay (PURGE=1 deletes them, YES=1 answers)
 	@$(FAB) down $(FLAGS) $(if $(filter-out 0 no,$(PURGE)),--purge)
 
 # What a person gives as make's variables reaches Fabric through the environment, whatever quotation marks are in it.

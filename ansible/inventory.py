@@ -2,6 +2,7 @@
 """Ansible's inventory, made from Terraform's outputs each time it is asked for.
 
 ORCHARD_TERRAFORM  the Terraform folder, when it is not the one beside this folder
+ORCHARD_BAKING     when set, the hosts that images are made of, in place of the cluster's
 """
 
 import json
@@ -36,6 +37,14 @@ def read_outputs(terraform: Path) -> dict[str, Any]:
     if not {"master", "workers"} <= set(outputs):
         raise InventoryError(f"No whole cluster is up by the state in {terraform}: run `make up` first.")
     return outputs
+
+
+def baking(outputs: dict[str, Any]) -> dict[str, Any]:
+    """The outputs as of a cluster that consists of the hosts that images are made of. Raises InventoryError."""
+    hosts = outputs.get("bake") or {}
+    if not {"master", "worker"} <= set(hosts):
+        raise InventoryError("No hosts are there to make images of: `make bake` makes them.")
+    return outputs | {"master": hosts["master"], "workers": [hosts["worker"]]}
 
 
 def inventory(outputs: dict[str, Any], terraform: Path) -> dict[str, Any]:
@@ -91,7 +100,10 @@ def main(arguments: list[str]) -> int:
         return 0
     terraform = Path(os.environ.get("ORCHARD_TERRAFORM") or Path(__file__).resolve().parents[1] / "terraform")
     try:
-        print(json.dumps(inventory(read_outputs(terraform), terraform), indent=2))
+        outputs = read_outputs(terraform)
+        if os.environ.get("ORCHARD_BAKING"):
+            outputs = baking(outputs)
+        print(json.dumps(inventory(outputs, terraform), indent=2))
     except InventoryError as error:
         print(error, file=sys.stderr)
         return 2

@@ -6,6 +6,7 @@ from pathlib import Path
 # Fabric puts this folder on the path and not the checkout that it is a package of.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from scripts.baking import bake
 from scripts.cluster import Cluster
 from scripts.handin import evidence, links, share
 from scripts.healing.beside import beside
@@ -76,6 +77,12 @@ def plan_(admin_cidr: str = "") -> None:
 def up_(admin_cidr: str = "") -> None:
     """Create the cluster, or mend and change it to what terraform.tfvars says."""
     up.up(admin_cidr)
+
+
+@task({"clean": "delete the images and their snapshots"} | ADMIN_CIDR)
+def bake_(clean: bool = False, admin_cidr: str = "") -> None:
+    """Make images of a master and a worker with everything installed, from which new hosts start."""
+    bake.bake(clean, admin_cidr)
 
 
 @task()

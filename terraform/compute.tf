@@ -4,6 +4,9 @@ locals {
   instance_types  = { master = var.master_instance_type, worker = local.placement.worker_instance_type }
   public_key_path = abspath(pathexpand(coalesce(var.ssh_public_key_path, "${path.root}/../.orchard/${var.cluster_name}/id_ed25519.pub")))
 
+  # What the roles are made for.
+  debian_release = "12"
+
   # Spark's master, the job's driver, the history server and JupyterLab beside each other.
   least_master_mib = 3.5 * 1024
 
@@ -15,9 +18,14 @@ locals {
   burstable = { for role, type in data.aws_ec2_instance_type.of : role => type.burstable_performance_supported }
   # A t2 or an m3 has no such lane to its disks, and is refused where one is asked for.
   ebs_optimized = { for role, type in data.aws_ec2_instance_type.of : role => type.ebs_optimized_support != "unsupported" }
-  ami = {
+  debian = {
     for role, architecture in local.architecture :
     role => var.ami_id == null ? data.aws_ami.debian[architecture].id : var.ami_id
+  }
+  # An image of another architecture than the type's, or of another release, is none of these names.
+  ami = {
+    for role, architecture in local.architecture :
+    role => var.ami_id == null ? lookup(var.baked_images, "${role}-${architecture}-debian${local.debian_release}", local.debian[role]) : var.ami_id
   }
 }
 
@@ -35,7 +43,7 @@ data "aws_ami" "debian" {
 
   filter {
     name   = "name"
-    values = ["debian-12-${each.value == "arm64" ? "arm64" : "amd64"}-*"]
+    values = ["debian-${local.debian_release}-${each.value == "arm64" ? "arm64" : "amd64"}-*"]
   }
 
   filter {

@@ -168,6 +168,23 @@ variable "ami_id" {
   }
 }
 
+variable "baked_images" {
+  description = "Images that new hosts start from in place of Debian's own, by role, architecture and release (master-x86_64-debian12). `make up` sets it to those that `make bake` made of this checkout; ami_id comes first."
+  type        = map(string)
+  default     = {}
+
+  validation {
+    condition     = alltrue([for role, image in var.baked_images : can(regex("^(master|worker)-(x86_64|arm64)-debian[0-9]+$", role)) && can(regex("^ami-[0-9a-z]+$", image))])
+    error_message = "baked_images is chosen by `make up`: leave it out of terraform.tfvars."
+  }
+}
+
+variable "baking" {
+  description = "Have the hosts that images are made of. `make bake` sets it, and takes them away again."
+  type        = bool
+  default     = false
+}
+
 variable "root_volume_gb" {
   description = "Size in GB of each host's encrypted gp3 root volume: system, environment, Spark's shuffle files."
   type        = number

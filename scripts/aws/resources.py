@@ -82,6 +82,12 @@ def instances(region: str, cluster_name: str) -> list[dict[str, Any]]:
     return sorted(_described(ec2, _by_tags(cluster_name), NOT_GONE), key=by_name)
 
 
+def bakers(region: str, cluster_name: str) -> list[str]:
+    """Ids of the cluster's instances that images are made of, and that are not gone. Raises what boto3 raises."""
+    there = instances(region, cluster_name)
+    return [str(found["InstanceId"]) for found in there if _tags(found.get("Tags", [])).get("Role") == "bake"]
+
+
 def host_name(described: dict[str, Any], cluster_name: str) -> str:
     """`master`, `worker-1` and so on by the instance's tag, its id where it has none."""
     name = _tags(described.get("Tags", [])).get("Name", "")

@@ -35,6 +35,16 @@ def configure(cluster_name: str, note: Callable[[str], None], only: Sequence[Hos
     return sum(event["changed"] for event in seen if event["event"] == "end")
 
 
+def prepare_images(cluster_name: str, note: Callable[[str], None]) -> None:
+    """Have on the hosts that images are made of what the roles install, and nothing of their own.
+
+    Raises what `configure` raises.
+    """
+    done, seen = _play("bake.yml", cluster_name, note, ORCHARD_BAKING="1")
+    if done.code:
+        raise explain(seen, done.out, "bake")
+
+
 def require_same_software(cluster_name: str) -> None:
     """See that the cluster has the software of this checkout; changes nothing on it.
 
@@ -49,7 +59,7 @@ def require_same_software(cluster_name: str) -> None:
 
 
 def _play(
-    playbook: str, cluster_name: str, note: Callable[[str], None], more: Sequence[str] = ()
+    playbook: str, cluster_name: str, note: Callable[[str], None], more: Sequence[str] = (), **environment: str
 ) -> tuple[processes.Done, list[Event]]:
     """Run a playbook; gives how it ended, and its events."""
     file = console.log_file().with_suffix(".ansible.jsonl")
@@ -66,6 +76,7 @@ def _play(
             "ORCHARD_ANSIBLE_EVENTS": str(file),
             "ORCHARD_TERRAFORM": str(terraform_folder()),
             "TF_WORKSPACE": cluster_name,
+            **environment,
         },
         timeout=SECONDS,
         # Whenever it has said something to people, there may be an event.
@@ -80,19 +91,19 @@ def _limit(cluster_name: str, only: Sequence[Host]) -> list[str]:
     return [f"--limit={','.join(f'{cluster_name}-{host.name}' for host in only)}"] if only else []
 
 
-def explain(events: Iterable[Event], text: str) -> OperatorError:
-    """One sentence for the first thing that Ansible could not do; `text` is what it printed."""
+def explain(events: Iterable[Event], text: str, task: str = "up") -> OperatorError:
+    """One sentence for the first thing that Ansible could not do for a task; `text` is what it printed."""
     for event in events:
         if event["event"] == "unreachable":
             message = event["message"][:200]
             return HostError(
-                f"{_short(event['host'])} could not be reached by Ansible ({message}): `make up` again goes on."
+                f"{_short(event['host'])} could not be reached by Ansible ({message}): `make {task}` again goes on."
             )
         if event["event"] == "failed":
             message = event["message"][:400].rstrip(".")
             return ConfigurationError(
                 f"{_short(event['host'])} could not be configured at `{event['task']}`: {message}. "
-                f"`make up` again goes on from there; the whole story: {console.log_file()}"
+                f"`make {task}` again goes on from there; the whole story: {console.log_file()}"
             )
     last = next((line for line in reversed(text.splitlines()) if line.strip()), "it gave no reason")
     return ConfigurationError(f"Ansible did not end well ({last.strip()[:300]}): see {console.log_file()}.")
@@ -124,5 +135,5 @@ class _Events:
 
 def _short(host: str) -> str:
     """A host's name without the cluster's in front."""
-    found = re.search(r"(master|worker-\d+)$", host)
+    found = re.search(r"((?:bake-)?master|worker-\d+|bake-worker)$", host)
     return found[1] if found else host

@@ -1,4 +1,4 @@
-"""`make down`: logs saved, the cluster taken away, looked for and summed up; the bucket stays unless PURGE=1."""
+"""`make down`: logs saved, the cluster taken away, looked for and summed up; bucket and images stay unless PURGE=1."""
 
 from typing import Any
 
@@ -12,6 +12,7 @@ from scripts.aws.resources import Resource
 from scripts.cluster import Cluster
 from scripts.errors import AwsError, BusyError, NoClusterError, OperatorError
 from scripts.hosts import host_keys, logs, tunnels
+from scripts.images import shelf
 from scripts.lifecycle import ends, plan, power
 from scripts.money import life, prices
 from scripts.runs import at_work
@@ -58,8 +59,11 @@ def down(purge: bool = False) -> None:
         life.tell(region, name, until, up_now.master.id if up_now else None)
         if purge:
             _purge(region, name)
+            _purge_images(region, name)
         else:
             _tell_of_buckets(region, name)
+            if costs := shelf.cost(region, name):
+                console.say(costs)
 
 
 def _close_ledger(cluster: Cluster, under_way: console.Phase) -> None:
@@ -163,6 +167,13 @@ def _purge(region: str, name: str) -> None:
             found.object_versions.delete()
             found.delete()
             under_way.result = f"bucket {bucket} deleted"
+
+
+def _purge_images(region: str, name: str) -> None:
+    """Images can be baked anew from any checkout: nobody is asked for them alone."""
+    if shelf.images(region, name) or shelf.cost(region, name):
+        with console.phase("Purge") as under_way:
+            under_way.result = f"{len(shelf.remove_all(region, name))} images and their snapshots deleted"
 
 
 def _tell_of_buckets(region: str, name: str) -> None:

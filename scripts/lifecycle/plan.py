@@ -10,6 +10,7 @@ from scripts.aws.quotas import QuotaError
 from scripts.cluster import Cluster, Host
 from scripts.errors import BusyError, MissingError
 from scripts.hosts import host_keys
+from scripts.images import contents, shelf
 from scripts.lifecycle import preflight
 from scripts.money import bounds
 from scripts.runs import at_work
@@ -20,6 +21,8 @@ from scripts.terraform.workspace import Placement, Plan, Terraform
 OF_A_HOST = ("aws_instance", "aws_scheduler_schedule")
 TOOLS = ("terraform", "ansible-playbook", "ssh", "ssh-keygen")
 KEY_PAIR, HOST = "aws_key_pair.admin", "aws_instance."
+# Hosts that images are made of, and that no cluster misses.
+BAKE = "aws_instance.bake["
 
 
 def plan(admin_cidr: str = "") -> None:
@@ -38,7 +41,7 @@ def plan(admin_cidr: str = "") -> None:
         console.say(f"{error} With spot_fallback, `make up` goes on to workers on demand.")
     for line in groups(planned):
         console.say(f"  {line}")
-    for line in bounds.before(planned.variables):
+    for line in [*images(planned), *bounds.before(planned.variables), *cost_of_images(planned)]:
         console.say(line)
     console.say("Next: make up")
 
@@ -102,18 +105,22 @@ def plan_for(
     wanted: Placement | None = None,
     replacing: Sequence[str] = (),
     alone: Sequence[Host] = (),
+    targets: Sequence[str] = (),
     **wished: Any,
 ) -> Plan:
     """Plan by the settings in force, and by those wished for; a bucket that an earlier cluster left is taken over.
 
     Workers that are there stay of their kind. `wanted` is where an `up` that is under way tries it next; what is at the
-    addresses of `replacing` is made anew; `alone` are the workers that are looked at, where not everything is.
+    addresses of `replacing` is made anew; `alone` are the workers that are looked at, `targets` the addresses, where
+    not everything is. New hosts start from images that fit this checkout, where there are any.
 
     Raises BusyError where AWS has hosts that the state does not know, MissingError where they take another key.
     """
     terraform = workspace.Workspace(name)
-    targets = [address_of(kind, host) for kind in OF_A_HOST for host in alone]
+    targets = [*targets, *(address_of(kind, host) for kind in OF_A_HOST for host in alone)]
     variables: dict[str, Any] = {"admin_cidrs": own_address.admin_cidrs(admin_cidr), **wished}
+    if baked := _images_that_fit(name):
+        variables["baked_images"] = baked
     if wanted:
         variables["placement"] = asdict(wanted)
     elif zone := terraform.zone():
@@ -131,6 +138,32 @@ def plan_for(
         _refuse_unknown_resources(terraform, str(planned.variables["region"]), name)
     _refuse_another_key(planned, name)
     return planned
+
+
+def _images_that_fit(name: str) -> dict[str, str]:
+    """Terraform's baked_images; nothing where the person names an image, for that comes first."""
+    if tfvars.setting("ami_id"):
+        return {}
+    return shelf.fitting(shelf.images(str(tfvars.setting("region")), name), contents.of_checkout())
+
+
+def images(planned: Plan) -> list[str]:
+    """What is to be said of the images that this plan's new hosts start from, or do not; nothing without new hosts."""
+    made = {
+        _host(address).partition("-")[0]: str(planned.values.get(address, {}).get("ami"))
+        for address, action in planned.changes.items()
+        if action in ("create", "replace") and address.startswith(HOST) and not address.startswith(BAKE)
+    }
+    if not made or planned.variables.get("ami_id"):
+        return []
+    there = shelf.images(str(planned.variables["region"]), str(planned.variables["cluster_name"]))
+    return shelf.started_from(there, made, contents.of_checkout())
+
+
+def cost_of_images(planned: Plan) -> list[str]:
+    """What images cost a month, in one sentence; none where there are none."""
+    cost = shelf.cost(str(planned.variables["region"]), str(planned.variables["cluster_name"]))
+    return [cost] if cost else []
 
 
 def ask_before_hosts_go(cluster: Cluster, planned: Plan) -> None:
@@ -154,7 +187,7 @@ def _going(planned: Plan) -> dict[str, list[str]]:
     for action, verb in does.items():
         for address, planned_action in planned.changes.items():
             is_going = planned_action == action and (action != "update" or address in planned.stops)
-            if is_going and address.startswith(HOST):
+            if is_going and address.startswith(HOST) and not address.startswith(BAKE):
                 going.setdefault(verb, []).append(_host(address))
     return going
 
@@ -191,4 +224,7 @@ def address_of(kind: str, host: Host) -> str:
 
 def _host(address: str) -> str:
     index = address.partition("[")[2].rstrip("]")
+    if address.startswith(BAKE):
+        role = index.strip('"')
+        return f"bake-{role}"
     return f"worker-{int(index) + 1}" if index else "master"

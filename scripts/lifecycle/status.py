@@ -57,6 +57,7 @@ class Status:
     """The cluster now. Costs are since the master's last start, in `currency`, None where no price is known.
 
     `ends` is the keeper's word, None where it cannot be asked. `rehearsal` says so where the cluster is not in AWS.
+    `bakers` are instances beside it that images are made of.
     """
 
     cluster: str
@@ -73,6 +74,7 @@ class Status:
     currency: str
     ends: Ends | None = None
     rehearsal: str | None = None
+    bakers: tuple[str, ...] = ()
 
 
 def show_what_there_is(as_json: bool) -> None:
@@ -115,7 +117,9 @@ def ask(cluster: Cluster) -> Status:
         except (ConfigurationError, HostError, MissingError) as error:
             console.warn(str(error))
     found = status_of(cluster, instances, state, runs, _price(cluster, instances), time.time())
-    return replace(found, ends=ending, rehearsal=clients.rehearsal(cluster.region))
+    with aws_errors_as_sentences("describe the hosts"):
+        bakers = tuple(resources.bakers(cluster.region, cluster.name))
+    return replace(found, ends=ending, rehearsal=clients.rehearsal(cluster.region), bakers=bakers)
 
 
 def _ending(hosts: Hosts) -> Ends | None:
@@ -183,6 +187,11 @@ def lines(status: Status) -> list[str]:
     if status.ends:
         said += ends.lines(status.ends, time.time())
         said += map(console.one_line, status.ends.notices)
+    if status.bakers:
+        said.append(
+            f"Beside it, images are made of {', '.join(status.bakers)}: where no `make bake` is at work, the next one "
+            "or `make up` takes them away."
+        )
     if status.price_per_hour is None:
         said.append("Price: not known for these instance types.")
     else:

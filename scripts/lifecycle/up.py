@@ -92,6 +92,8 @@ def _make_and_configure(name: str, admin_cidr: str, at_work: Cluster | None, wis
         key = plan.ensure_key(name)
         planned = plan.plan_for(name, admin_cidr, **wished)
         under_way.result = f"{plan.counts(planned)}; {key}"
+    for line in plan.images(planned):
+        console.say(line)
     cluster = machines(name, admin_cidr, planned, at_work, **wished)
     cluster = answering.connect(cluster, lambda hosts: _replace(name, admin_cidr, hosts))
     with ends.put_off(cluster, "up"):

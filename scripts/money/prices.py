@@ -149,6 +149,14 @@ def of_disks(region: str, hosts: int, root_gb: int) -> float:
     return hosts * root_gb * _parts(region).by_name["gp3_per_gb_month"] / HOURS_PER_MONTH
 
 
+def of_snapshots(region: str, gigabytes: float) -> tuple[float, str]:
+    """What so many GB of snapshots cost a month, and the source; by the dearest region known where this one is not."""
+    known = {name: float(price) for name, price in _table()["snapshots"]["per_gb_month"].items()}
+    is_known = region in known
+    note = "" if is_known else f", for the dearest region known: {region}'s price is not"
+    return gigabytes * (known[region] if is_known else max(known.values())), f"{_table_source()}{note}"
+
+
 def of_storage(region: str, size: int) -> float:
     """What so many bytes in S3 cost a month."""
     return size / GIGABYTE * _parts(region).by_name["s3_standard_per_gb_month"]

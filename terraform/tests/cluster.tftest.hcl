@@ -673,3 +673,74 @@ run "zero_workers" {
     error_message = "the master is there"
   }
 }
+
+run "hosts_that_images_are_made_of_are_there_only_while_it_goes_on" {
+  command = plan
+
+  assert {
+    condition     = length(aws_instance.bake) == 0
+    error_message = "An apply makes no host of a bake unless it is asked to."
+  }
+}
+
+run "they_are_encrypted_as_small_as_may_be_and_end_by_themselves" {
+  command = plan
+
+  variables {
+    baking       = true
+    baked_images = { master-x86_64-debian12 = "ami-0ofmaster", worker-x86_64-debian12 = "ami-0ofworker" }
+  }
+
+  assert {
+    condition     = toset(keys(aws_instance.bake)) == toset(["master", "worker"])
+    error_message = "A host for each image."
+  }
+
+  assert {
+    condition     = alltrue([for host in aws_instance.bake : host.root_block_device[0].encrypted && host.root_block_device[0].volume_size == 16])
+    error_message = "The snapshot of an encrypted disk is encrypted, and no host may have a smaller disk than its image."
+  }
+
+  assert {
+    condition     = alltrue([for host in aws_instance.bake : host.instance_initiated_shutdown_behavior == "terminate" && strcontains(host.user_data, "--on-active=90min")])
+    error_message = "A host of a bake that is forgotten switches itself off, and is gone then."
+  }
+
+  assert {
+    condition     = alltrue([for host in aws_instance.bake : host.ami == "ami-0debian12"])
+    error_message = "An image is made of Debian's, not of an image."
+  }
+}
+
+run "hosts_start_from_images_of_their_role_and_architecture" {
+  command = plan
+
+  variables {
+    baked_images = { master-x86_64-debian12 = "ami-0ofmaster", worker-arm64-debian12 = "ami-0arm", worker-x86_64-debian12 = "ami-0ofworker", worker-x86_64-debian13 = "ami-0later" }
+  }
+
+  assert {
+    condition     = alltrue([for worker in aws_instance.worker : worker.ami == "ami-0ofworker"])
+    error_message = "An image of another architecture or release is passed over."
+  }
+
+  # The master was applied above.
+  assert {
+    condition     = aws_instance.master.ami == "ami-0debian12"
+    error_message = "A host that is there is not made anew for an image."
+  }
+}
+
+run "an_image_of_the_persons_own_comes_before_baked_ones" {
+  command = plan
+
+  variables {
+    ami_id       = "ami-0mine"
+    baked_images = { master-x86_64-debian12 = "ami-0ofmaster", worker-x86_64-debian12 = "ami-0ofworker" }
+  }
+
+  assert {
+    condition     = alltrue([for worker in aws_instance.worker : worker.ami == "ami-0mine"])
+    error_message = "ami_id is the person's word."
+  }
+}

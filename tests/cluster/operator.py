@@ -108,7 +108,7 @@ class Operator:
     def type(self, *words: str, check: bool = True, deadline: float = DEADLINE, **environment: str) -> Typed:
         """Type `fab WORDS`; with `check`, it must end with 0. Keyword arguments are environment variables."""
         started = time.monotonic()
-        process = self.begin(*words, **environment)
+        process = self.begin(*words, output=None, **environment)
         try:
             out, err = process.communicate(timeout=deadline)
         except subprocess.TimeoutExpired:
@@ -187,7 +187,7 @@ class Operator:
 
     def refused(self, code: int, *words: str, **environment: str) -> str:
         """Type it; it must end with that code. Gives its last sentence."""
-        done = self.type(*words, check=False, **environment)
+        done = self.type(*words, check=False, deadline=DEADLINE, **environment)
         assert done.code == code, done.text
         return done.err.strip().rpartition("\n")[2]
 

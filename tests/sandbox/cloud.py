@@ -2,6 +2,7 @@
 
 import base64
 import logging
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -56,6 +57,8 @@ class Cloud:
         self._seen: dict[str, str] = {}
         self._reboots: dict[str, int] = {}
         self._rules: dict[str, list[Rule]] = {}
+        # The layers of each image that was made here of a host, the uppermost first.
+        self.images: dict[str, list[Path]] = {}
         self._switched_off: set[str] = set()
         self._passes = 0
         self._done = threading.Event()
@@ -123,6 +126,9 @@ class Cloud:
 
     def _step(self, pool: ThreadPoolExecutor) -> None:
         self._report_switched_off()
+        # Before a host may go of which one is to be made.
+        for wanted in self._folder.glob("*.wanted"):
+            self._make_image(wanted)
         instances = self._instances()
         fresh = [i for i in instances if i["InstanceId"] not in self._seen and i["State"]["Name"] not in GONE]
         for instance in fresh:
@@ -141,9 +147,19 @@ class Cloud:
             self._credentials,
             ended=lambda: self._switched_off.add(instance_id),
             disk=self._disk_of(instance_id),
+            layers=self.images.get(instance["ImageId"]),
         )
         (self._folder / f"{instance_id}.console").symlink_to(host.folder / "console.log")
         self._seen[instance_id] = "created"
+
+    def _make_image(self, wanted: Path) -> None:
+        """A layer of what the host has written, above the layers that it started from."""
+        host = self.sandbox.hosts[wanted.read_text()]
+        layer = self._folder / wanted.stem
+        # With what overlayfs keeps beside the files, by which it knows what was deleted.
+        subprocess.run(["cp", "-a", "--reflink=auto", host.upper, layer], check=True)
+        self.images[wanted.stem] = [layer, *host.layers]
+        wanted.rename(wanted.with_suffix(".made"))
 
     def _switch(self, instance: Instance) -> None:
         """Follow a change of the instance's state; a host that failed by itself is left as it is."""

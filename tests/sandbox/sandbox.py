@@ -78,8 +78,12 @@ class Sandbox:
         credentials: Callable[[], RoleCredentials | None] = lambda: None,
         ended: Callable[[], None] = lambda: None,
         disk: int | None = None,
+        layers: list[Path] | None = None,
     ) -> Host:
-        """A new host, made and not yet switched on. Raises SandboxError when its address is not of this run."""
+        """A new host, made and not yet switched on; `layers` are its whole disk, where it is not everybody's.
+
+        Raises SandboxError when its address is not of this run.
+        """
         assert self.run is not None
         assert self._base is not None
         if IPv4Address(identity.private_ip) not in self.run.network:
@@ -87,7 +91,8 @@ class Sandbox:
                 f"The host {name} has the address {identity.private_ip}, outside of this sandbox's network: "
                 f"create the VPC with {self.run.network}."
             )
-        host = Host(self.run, name, identity, [*self._layers, self._base], memory, credentials, ended, disk)
+        layers = layers or [*self._layers, self._base]
+        host = Host(self.run, name, identity, layers, memory, credentials, ended, disk)
         self.hosts[name] = host
         host.create()
         if identity.public_ip:

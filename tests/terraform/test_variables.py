@@ -51,6 +51,7 @@ WRONG = {
         "zone says nothing with existing_subnet_id",
     ),
     "an image of no id": ({"ami_id": "debian"}, "ami_id is an image id"),
+    "a baked image of no role": ({"baked_images": {"all": "ami-0"}}, "baked_images is chosen by `make up`"),
     "a disk too small": ({"root_volume_gb": 8}, "root_volume_gb is a whole number from 16 to 16384"),
     "nobody admitted": ({"admin_cidrs": []}, "admin_cidrs names at least one network"),
     "an address without a prefix": ({"admin_cidrs": ["203.0.113.7"]}, "admin_cidrs takes IPv4 networks"),

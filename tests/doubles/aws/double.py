@@ -233,6 +233,9 @@ def main() -> None:
             flush=True,
         )
 
+    from tests.doubles.aws import moto_images
+
+    moto_images.apply(arguments.hosts)
     if arguments.hosts:
         from tests.doubles.aws import moto_hosts
 

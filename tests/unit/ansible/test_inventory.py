@@ -165,3 +165,22 @@ def test_the_environment_of_whoever_calls_loosens_nothing(asked: Asked, outputs:
     options = shlex.split(variables["ansible_ssh_common_args"])
     assert options[:2] == ["-F", str(INVENTORY.with_name("ssh_config"))]
     assert options[-1] == "ProxyCommand=ssh -W '[%h]:%p' ssh://me@jump"
+
+
+def test_hosts_that_images_are_made_of_are_a_master_and_a_worker_of_their_own(
+    asked: Asked, outputs: dict[str, Any]
+) -> None:
+    bakers = {role: host(f"bake-{role}", "10.42.0.20", None) for role in ("master", "worker")}
+    asked.terraform_says(outputs | {"bake": bakers})
+    inventory = listed(asked, ORCHARD_BAKING="1")
+    assert inventory["master"]["hosts"] == ["demo-bake-master"]
+    assert inventory["workers"]["hosts"] == ["demo-bake-worker"]
+    # And the cluster's own are not among them; nor they among the cluster's.
+    assert set(inventory["_meta"]["hostvars"]) == {"demo-bake-master", "demo-bake-worker"}
+    assert listed(asked)["master"]["hosts"] == ["demo-master"]
+
+
+def test_without_hosts_to_make_images_of_it_is_one_sentence(asked: Asked, outputs: dict[str, Any]) -> None:
+    asked.terraform_says(outputs | {"bake": {}})
+    done = asked(ORCHARD_BAKING="1")
+    assert (done.returncode, done.stderr) == (2, "No hosts are there to make images of: `make bake` makes them.\n")

@@ -11,6 +11,7 @@ from scripts.aws.bucket import Bucket
 from scripts.aws.resources import Resource
 from scripts.cluster import Cluster
 from scripts.errors import AwsError, BusyError
+from scripts.images import shelf
 from scripts.lifecycle import down
 from scripts.money import ledger
 from tests.doubles.fake_terraform import FakeTerraform
@@ -301,3 +302,18 @@ def test_a_cluster_that_stopped_by_itself_goes_and_its_ledger_is_closed(
     down.down()
     assert "end the stretch: make down was begun" not in hosts.steps
     assert kept.read_json(key)["why"].startswith("unknown: its keeper said nothing")
+
+
+def test_images_stay_with_their_price_and_go_at_a_purge(
+    terraform: FakeTerraform, bucket: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    left = ["ami-1", "ami-2"]
+    monkeypatch.setattr(shelf, "cost", lambda *_: "Images: 2 snapshots cost." if left else None)
+    monkeypatch.setattr(shelf, "images", lambda *_: left)
+    monkeypatch.setattr(shelf, "remove_all", lambda *_: [left.pop() for _ in list(left)])
+    down.down()
+    assert (len(left), "Images: 2 snapshots cost.\n" in capsys.readouterr().out) == (2, True)
+    monkeypatch.setenv("YES", "1")
+    down.down(purge=True)
+    assert left == []
+    assert "2 images and their snapshots deleted" in capsys.readouterr().out

@@ -1,6 +1,7 @@
 """`make plan`: what `up` would do, and what stands in its way."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ from botocore.exceptions import ClientError
 from scripts.aws import account, quotas
 from scripts.cluster import Cluster
 from scripts.errors import AwsError, BusyError, InputError, MissingError
+from scripts.images import contents, shelf
+from scripts.images.shelf import Image
 from scripts.lifecycle import plan, up
 from scripts.terraform.workspace import Placement
 from tests.doubles.fake_terraform import FakeTerraform
@@ -124,3 +127,42 @@ def test_what_the_account_may_not_have_is_refused_before_anything_is_made(
         with pytest.raises(InputError, match="Your account is on AWS's free plan, which starts "):
             begin()
     assert (terraform.state, terraform.calls) == ({}, ["plan", "plan"])
+
+
+def image(made_of: str) -> Image:
+    return Image(
+        "ami-1", "n", "worker-x86_64-debian12", made_of, datetime(2026, 11, 20, tzinfo=UTC), "available", (), True
+    )
+
+
+def test_new_hosts_start_from_an_image_that_fits_and_a_line_says_so(
+    terraform: FakeTerraform, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(shelf, "images", lambda *_: [image(contents.of_checkout())])
+    monkeypatch.setattr(shelf, "cost", lambda *_: "Images: 1 snapshots cost.")
+    terraform.values |= {"aws_instance.master": {"ami": "ami-debian"}, "aws_instance.worker[0]": {"ami": "ami-1"}}
+    plan.plan()
+    assert terraform.planned_with[0]["baked_images"] == {"worker-x86_64-debian12": "ami-1"}
+    said = capsys.readouterr().out
+    assert "Hosts start from image ami-1 (worker), baked 2026-11-20.\n" in said
+    assert "Images: 1 snapshots cost.\n" in said
+
+
+def test_an_image_of_another_version_is_named_and_left_alone(
+    terraform: FakeTerraform, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(shelf, "images", lambda *_: [image("another")])
+    terraform.values |= {"aws_instance.worker[0]": {"ami": "ami-debian"}}
+    plan.plan()
+    assert "baked_images" not in terraform.planned_with[0]
+    assert (
+        "Image ami-1 (baked 2026-11-20) is of another version of the roles: `make bake` makes a new one.\n"
+        in capsys.readouterr().out
+    )
+
+
+def test_of_images_nothing_is_said_where_no_host_is_made(
+    cluster: Cluster, terraform: FakeTerraform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shelf, "images", lambda *_: [image("another")])
+    assert plan.images(plan.plan_for(NAME, "203.0.113.7/32")) == []

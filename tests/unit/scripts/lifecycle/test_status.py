@@ -1,12 +1,14 @@
 """The cluster's status, put together from what EC2 and the master say."""
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from scripts.aws import resources
 from scripts.cluster import Cluster
 from scripts.errors import HostError, NoClusterError
 from scripts.hosts import keeper
@@ -226,3 +228,11 @@ def test_a_keeper_that_cannot_be_asked_hides_nothing_else(
     printed = capsys.readouterr()
     assert "Run r for 1 min 30 s: starting" in printed.out
     assert printed.err == "The master has no keeper yet: `make up` puts one there.\n"
+
+
+def test_hosts_that_images_are_made_of_are_named_beside_the_cluster(named: Cluster, aws: Callable[[str], Any]) -> None:
+    baker = named.workers[0].id
+    aws("ec2").create_tags(Resources=[baker], Tags=[{"Key": "Role", "Value": "bake"}])
+    assert resources.bakers(named.region, named.name) == [baker]
+    found = replace(status_of(named, {}, None, (), None, 0.0), bakers=(baker,))
+    assert any(line.startswith(f"Beside it, images are made of {baker}: where no") for line in lines(found))

@@ -45,7 +45,7 @@ class Aws:
 
     @anew_without_keys
     def machines(self) -> list[Machine]:
-        """The cluster's instances that run, or are about to."""
+        """The cluster's instances that run, or are about to; without those that images are made of, which end alone."""
         filters = [
             {"Name": "tag:Project", "Values": ["orchard"]},
             {"Name": "tag:Cluster", "Values": [self.cluster]},
@@ -53,7 +53,7 @@ class Aws:
         ]
         pages = self._client("ec2").get_paginator("describe_instances").paginate(Filters=filters)
         found = [instance for page in pages for group in page["Reservations"] for instance in group["Instances"]]
-        return [_machine(instance, self.cluster) for instance in found]
+        return [_machine(instance, self.cluster) for instance in found if _tags(instance).get("Role") != "bake"]
 
     def end(self, machines: Iterable[Machine]) -> list[str]:
         """Stop on-demand instances and terminate spot ones, the master last; gives what was refused."""
@@ -99,7 +99,7 @@ class Aws:
 
 
 def _machine(found: dict[str, Any], cluster: str) -> Machine:
-    tags = {tag["Key"]: tag["Value"] for tag in found.get("Tags", [])}
+    tags = _tags(found)
     return Machine(
         id=found["InstanceId"],
         name=tags.get("Name", found["InstanceId"]).removeprefix(f"orchard-{cluster}-"),
@@ -109,3 +109,7 @@ def _machine(found: dict[str, Any], cluster: str) -> Machine:
         has_address=bool(found.get("PublicIpAddress")),
         launched_at=found["LaunchTime"].timestamp(),
     )
+
+
+def _tags(found: dict[str, Any]) -> dict[str, str]:
+    return {tag["Key"]: tag["Value"] for tag in found.get("Tags", [])}

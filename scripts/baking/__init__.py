@@ -1,0 +1,1 @@
+"""Images made of hosts that live for it alone, and taken away."""
