@@ -66,10 +66,16 @@ def init_(
     )
 
 
-@task(ADMIN_CIDR)
-def plan_(admin_cidr: str = "") -> None:
-    """Say what `up` would do, and the price per hour and day."""
-    plan.plan(admin_cidr)
+@task(
+    ADMIN_CIDR
+    | {
+        "pictures": "a number of pictures: what they take and cost, here and on other types of workers",
+        "precision": "of the network for them: f32 (default) or bf16",
+    }
+)
+def plan_(admin_cidr: str = "", pictures: str = "", precision: str = "") -> None:
+    """Say what `up` would do, and the price per hour and day; of so many pictures, too."""
+    plan.plan(admin_cidr, pictures, precision)
 
 
 @task(ADMIN_CIDR)
