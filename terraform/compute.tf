@@ -196,6 +196,12 @@ resource "aws_instance" "worker" {
     replace_triggered_by = [terraform_data.worker_kind]
 
     precondition {
+      # Wheels, Java and the features' last digits are an architecture's own.
+      condition     = local.architecture.worker == local.architecture.master
+      error_message = "worker_instance_types: ${local.placement.worker_instance_type} has a processor of type ${local.architecture.worker} and master_instance_type ${var.master_instance_type} one of type ${local.architecture.master}, and all hosts share one environment. Choose both alike, such as m7g.large beside c7g.2xlarge."
+    }
+
+    precondition {
       condition     = alltrue([for type in local.worker_types : length(data.aws_ec2_instance_type_offerings.zones[type].locations) > 0])
       error_message = "worker_instance_types: ${var.region} does not have ${join(", ", [for type in local.worker_types : type if length(data.aws_ec2_instance_type_offerings.zones[type].locations) == 0])}. Take out what is not to be had."
     }
