@@ -120,7 +120,8 @@ def test_of_two_buckets_the_newest_of_each_type_counts(bucket: Bucket, aws: Call
     ids=str,
 )
 def test_what_has_not_an_entrys_form_is_left_out(bucket: Bucket, forged: dict[str, Any]) -> None:
-    assert kept(bucket, entry(**forged), entry()) == {("c7a.2xlarge", "f32"): ONE}
+    assert kept(bucket, entry(**forged)) == {}
+    assert kept(bucket, entry(), entry(**forged)) == {("c7a.2xlarge", "f32"): ONE}
 
 
 @pytest.mark.parametrize("content", [None, [], "x", {"rates": "x"}, {"rates": {"a": 1}}, {}, {"rates": [None, 7, []]}])
