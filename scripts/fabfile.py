@@ -37,7 +37,7 @@ PORT = {"port": "port of this machine to open it on (default: one that is free)"
         "owner": "who answers for it",
         "region": "AWS region",
         "master-type": "instance type of the master",
-        "worker-type": "instance types for the workers, the one you wish for first: c6i.2xlarge,c5.2xlarge",
+        "worker-type": "instance types for the workers, the one you wish for first: c7a.2xlarge,c6i.2xlarge",
         "workers": "how many workers",
         "spot": "yes or no: workers on the spot market",
         "email": "address for AWS's budget warnings, - for none",

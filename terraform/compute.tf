@@ -7,6 +7,12 @@ locals {
   # Spark's master, the job's driver, the history server and JupyterLab beside each other.
   least_master_mib = 3.5 * 1024
 
+  # A name that is spelt wrong is named. Those of the default are not, and not every region has each of them.
+  not_to_be_had = [
+    for type in local.worker_types : type
+    if length(data.aws_ec2_instance_type_offerings.zones[type].locations) == 0 && !contains(["c7a.2xlarge", "c6i.2xlarge"], type)
+  ]
+
   architecture = {
     for role, type in local.instance_types :
     role => contains(data.aws_ec2_instance_type.of[role].supported_architectures, "arm64") ? "arm64" : "x86_64"
@@ -202,8 +208,8 @@ resource "aws_instance" "worker" {
     }
 
     precondition {
-      condition     = alltrue([for type in local.worker_types : length(data.aws_ec2_instance_type_offerings.zones[type].locations) > 0])
-      error_message = "worker_instance_types: ${var.region} does not have ${join(", ", [for type in local.worker_types : type if length(data.aws_ec2_instance_type_offerings.zones[type].locations) == 0])}. Take out what is not to be had."
+      condition     = length(local.not_to_be_had) == 0
+      error_message = "worker_instance_types: ${var.region} does not have ${join(", ", local.not_to_be_had)}. Take out what is not to be had."
     }
 
     precondition {

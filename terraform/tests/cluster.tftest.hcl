@@ -343,6 +343,11 @@ run "no_zone_with_both_types" {
   command = plan
 
   override_data {
+    target = data.aws_ec2_instance_type_offerings.zones["c7a.2xlarge"]
+    values = { locations = ["eu-west-1c"] }
+  }
+
+  override_data {
     target = data.aws_ec2_instance_type_offerings.zones["c6i.2xlarge"]
     values = { locations = ["eu-west-1c"] }
   }
@@ -378,6 +383,20 @@ run "types_and_markets_in_order" {
   }
 }
 
+run "a_region_that_lacks_the_defaults_first_type" {
+  command = plan
+
+  override_data {
+    target = data.aws_ec2_instance_type_offerings.zones["c7a.2xlarge"]
+    values = { locations = [] }
+  }
+
+  assert {
+    condition     = alltrue([for worker in aws_instance.worker : worker.instance_type == "c6i.2xlarge"])
+    error_message = "falls back to the next, and nobody has to set anything"
+  }
+}
+
 run "a_type_that_the_region_does_not_have" {
   command = plan
 
@@ -401,7 +420,7 @@ run "an_order_of_zones_of_the_clusters_own" {
   }
 
   assert {
-    condition     = [for place in output.placements : place.zone] == ["eu-west-1a", "eu-west-1b"]
+    condition     = jsonencode(distinct([for place in output.placements : place.zone])) == jsonencode(["eu-west-1a", "eu-west-1b"])
     error_message = "another name, another order: not everybody begins with the same zone"
   }
 }
