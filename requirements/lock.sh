@@ -10,3 +10,6 @@ compile pyproject.toml -c requirements/dev.txt -o requirements/workers.txt
 compile pyproject.toml --extra java --extra operator --extra tensorflow -c requirements/dev.txt -o requirements/operator.txt
 compile requirements/bootstrap.in -c requirements/dev.txt -o requirements/bootstrap.txt
 compile requirements/checkov.in -o requirements/checkov.txt
+# Hosts may be ARM, too: each wheel has to be there for them. pyspark comes as source, and has no machine code.
+"$uv" pip install -q --dry-run --require-hashes --only-binary :all: --no-binary pyspark --python-version 3.11 \
+  --python-platform aarch64-manylinux_2_36 --target "$(mktemp -d)" -r requirements/nodes.txt

@@ -38,7 +38,7 @@ PORT = {"port": "port of this machine to open it on (default: one that is free)"
         "owner": "who answers for it",
         "region": "AWS region",
         "master-type": "instance type of the master",
-        "worker-type": "instance types for the workers, the one you wish for first: c6i.2xlarge,c5.2xlarge",
+        "worker-type": "instance types for the workers, the one you wish for first: c7a.2xlarge,c6i.2xlarge",
         "workers": "how many workers",
         "spot": "yes or no: workers on the spot market",
         "email": "address for AWS's budget warnings, - for none",
@@ -67,10 +67,16 @@ def init_(
     )
 
 
-@task(ADMIN_CIDR)
-def plan_(admin_cidr: str = "") -> None:
-    """Say what `up` would do, and the price per hour and day."""
-    plan.plan(admin_cidr)
+@task(
+    ADMIN_CIDR
+    | {
+        "pictures": "a number of pictures: what they take and cost, here and on other types of workers",
+        "precision": "of the network for them: f32 (default) or bf16",
+    }
+)
+def plan_(admin_cidr: str = "", pictures: str = "", precision: str = "") -> None:
+    """Say what `up` would do, and the price per hour and day; of so many pictures, too."""
+    plan.plan(admin_cidr, pictures, precision)
 
 
 @task(ADMIN_CIDR)

@@ -10,6 +10,12 @@ locals {
   # Spark's master, the job's driver, the history server and JupyterLab beside each other.
   least_master_mib = 3.5 * 1024
 
+  # A name that is spelt wrong is named. Those of the default are not, and not every region has each of them.
+  not_to_be_had = [
+    for type in local.worker_types : type
+    if length(data.aws_ec2_instance_type_offerings.zones[type].locations) == 0 && !contains(["c7a.2xlarge", "c6i.2xlarge"], type)
+  ]
+
   architecture = {
     for role, type in local.instance_types :
     role => contains(data.aws_ec2_instance_type.of[role].supported_architectures, "arm64") ? "arm64" : "x86_64"
@@ -204,8 +210,14 @@ resource "aws_instance" "worker" {
     replace_triggered_by = [terraform_data.worker_kind]
 
     precondition {
-      condition     = alltrue([for type in local.worker_types : length(data.aws_ec2_instance_type_offerings.zones[type].locations) > 0])
-      error_message = "worker_instance_types: ${var.region} does not have ${join(", ", [for type in local.worker_types : type if length(data.aws_ec2_instance_type_offerings.zones[type].locations) == 0])}. Take out what is not to be had."
+      # Wheels, Java and the features' last digits are an architecture's own.
+      condition     = local.architecture.worker == local.architecture.master
+      error_message = "worker_instance_types: ${local.placement.worker_instance_type} has a processor of type ${local.architecture.worker} and master_instance_type ${var.master_instance_type} one of type ${local.architecture.master}, and all hosts share one environment. Choose both alike, such as m7g.large beside c7g.2xlarge."
+    }
+
+    precondition {
+      condition     = length(local.not_to_be_had) == 0
+      error_message = "worker_instance_types: ${var.region} does not have ${join(", ", local.not_to_be_had)}. Take out what is not to be had."
     }
 
     precondition {

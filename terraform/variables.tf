@@ -63,11 +63,11 @@ variable "master_instance_type" {
 variable "worker_instance_types" {
   description = "EC2 instance types for the workers, the one you wish for first: where AWS has none of it left, `make up` takes the next. All workers are of one type."
   type        = list(string)
-  default     = ["c6i.2xlarge"]
+  default     = ["c7a.2xlarge", "c6i.2xlarge"]
 
   validation {
     condition     = length(var.worker_instance_types) > 0 && alltrue([for type in var.worker_instance_types : can(regex("^[a-z0-9-]+\\.[a-z0-9-]+$", type))])
-    error_message = "worker_instance_types is a list of EC2 instance types, such as [\"c6i.2xlarge\", \"c5.2xlarge\"]."
+    error_message = "worker_instance_types is a list of EC2 instance types, such as [\"c7a.2xlarge\", \"c6i.2xlarge\"]."
   }
 
   validation {
@@ -83,12 +83,12 @@ variable "worker_instance_type" {
 
   validation {
     condition     = var.worker_instance_type == null ? true : can(regex("^[a-z0-9-]+\\.[a-z0-9-]+$", var.worker_instance_type))
-    error_message = "worker_instance_type is an EC2 instance type such as c6i.2xlarge."
+    error_message = "worker_instance_type is an EC2 instance type such as c7a.2xlarge."
   }
 
   validation {
     # The list as it is by default was set by nobody.
-    condition     = var.worker_instance_type == null || length(setsubtract(var.worker_instance_types, ["c6i.2xlarge"])) == 0
+    condition     = var.worker_instance_type == null || jsonencode(var.worker_instance_types) == jsonencode(["c7a.2xlarge", "c6i.2xlarge"])
     error_message = "worker_instance_type says nothing beside worker_instance_types: put all types into the list, and leave worker_instance_type out."
   }
 }

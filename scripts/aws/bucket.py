@@ -22,6 +22,8 @@ JOBS = "jobs"
 ENVIRONMENTS = "environments"
 WEIGHTS = "weights"
 LEDGER = "ledger"
+# One object with what runs have measured, by type of worker.
+RATES_KEY = "rates/measured.json"
 RECORD = "run.json"
 # A run's name, as the job and the host have it: a word that is no path.
 RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")

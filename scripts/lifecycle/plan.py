@@ -8,12 +8,12 @@ from scripts import console, lock, processes, tfvars
 from scripts.aws import clients, own_address, resources
 from scripts.aws.quotas import QuotaError
 from scripts.cluster import Cluster, Host
-from scripts.errors import BusyError, MissingError
+from scripts.errors import AwsError, BusyError, MissingError
 from scripts.hosts import host_keys
 from scripts.images import contents, shelf
 from scripts.lifecycle import preflight
-from scripts.money import bounds
-from scripts.runs import at_work
+from scripts.money import bounds, choice, measured
+from scripts.runs import at_work, estimate
 from scripts.terraform import placement, validation, workspace
 from scripts.terraform.workspace import Placement, Plan, Terraform
 
@@ -25,8 +25,12 @@ KEY_PAIR, HOST = "aws_key_pair.admin", "aws_instance."
 BAKE = "aws_instance.bake["
 
 
-def plan(admin_cidr: str = "") -> None:
-    """Say in a few lines what `up` would do and what the cluster costs; changes nothing but makes the key pair."""
+def plan(admin_cidr: str = "", pictures: str = "", precision: str = "") -> None:
+    """Say in a few lines what `up` would do and what the cluster costs; changes nothing but makes the key pair.
+
+    With a number of pictures also what they take and cost on it, and on workers of other types. Raises InputError.
+    """
+    question = choice.asked(pictures, precision)
     name = tfvars.read()["cluster_name"]
     check(name)
     with lock.changing(name, "plan"), console.phase("Plan") as under_way:
@@ -43,7 +47,19 @@ def plan(admin_cidr: str = "") -> None:
         console.say(f"  {line}")
     for line in [*images(planned), *bounds.before(planned.variables), *cost_of_images(planned)]:
         console.say(line)
+    if question:
+        for line in choice.lines(planned.variables, question, _measured(planned), estimate.FIXED_SECONDS):
+            console.say(line)
     console.say("Next: make up")
+
+
+def _measured(planned: Plan) -> choice.Known:
+    """What this account's runs have measured; nothing where that cannot be read, which a line says."""
+    try:
+        return measured.read(resources.buckets_of_project(str(planned.variables["region"])))
+    except AwsError as error:
+        console.say(f"What runs of this account have measured is not known: {error}")
+        return {}
 
 
 def check(name: str) -> str:

@@ -5,15 +5,16 @@ import time
 from scripts import console
 from scripts.aws.bucket import Bucket, bucket_of
 from scripts.cluster import Cluster
-from scripts.errors import NoClusterError, OperatorError
+from scripts.errors import AwsError, MissingError, NoClusterError, OperatorError
 from scripts.hosts.ssh import Hosts, Remote
+from scripts.money import measured
 from scripts.money.amounts import money
 from scripts.runs import systemd_unit
 from scripts.runs.follow import follow
 from scripts.runs.own_job import OUT_OF_MEMORY, OwnJob, stored_jobs
 from scripts.runs.progress import span
 from scripts.runs.systemd_unit import Unit
-from scripts.runs.table import Row, job_rows, rows
+from scripts.runs.table import Row, job_rows, read_records, rows
 
 # What to do about each of the job's own exit codes; the sentence for the cause is the job's.
 NEXT_STEP = {
@@ -43,6 +44,18 @@ def attach(cluster: Cluster, run_id: str) -> None:
     with Hosts(cluster) as hosts:
         ended = follow(hosts, latest(hosts, run_id).run_id)
     conclude(bucket_of(cluster), ended)
+    keep_rate(bucket_of(cluster), cluster, ended.run_id)
+
+
+def keep_rate(bucket: Bucket, cluster: Cluster, run_id: str) -> None:
+    """Keep what a whole run tells of its workers' type, for `make plan`; where that cannot be, a line says so."""
+    try:
+        [record] = read_records(bucket, [run_id])
+        found = record and measured.of_run(run_id, record, cluster.worker_type, len(cluster.workers))
+        if found:
+            measured.keep(bucket, found)
+    except (AwsError, MissingError) as error:
+        console.warn(f"How fast {cluster.worker_type} was is not kept: {error}")
 
 
 def stop(cluster: Cluster, run_id: str) -> None:

@@ -110,14 +110,23 @@ def _record(found: Any) -> dict[str, Any] | None:
 
 def _how(found: dict[str, Any]) -> dict[str, Any]:
     """On how much a run went, and how fast; what an older record does not have is nothing."""
-    settings = found.get("settings", {})
+    settings, spent = found.get("settings", {}), found.get("worker_seconds", {})
     return {
         "cores": int(found.get("cores", 0)),
         "images_per_second": finite(found.get("images_per_second", 0)),
         "attempts": int(found.get("attempts", 1)),
         "engine": str(settings.get("engine")),
         "precision": str(settings.get("precision")),
+        "image_size": int(settings.get("image_size", 0)),
+        "network_share": _share("network", spent),
+        **{name: len(found.get(name, ())) for name in ("hosts", "processors", "losses")},
     }
+
+
+def _share(name: str, spent: dict[str, Any]) -> float:
+    """Of the seconds that workers were at tasks, what they spent so; to have the network ready is not among them."""
+    seconds = {what: finite(took) for what, took in spent.items() if what != "engine"}
+    return seconds.get(name, 0.0) / sum(seconds.values()) if sum(seconds.values()) > 0 else 0.0
 
 
 def row(

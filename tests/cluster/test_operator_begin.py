@@ -108,7 +108,7 @@ def test_a_worker_that_aws_has_no_room_for_is_named_and_half_a_cluster_goes_down
         "under Service Quotas (EC2, Running On-Demand Standard instances), or set fewer workers or a smaller type in "
         "terraform.tfvars, then `make up` again."
     )
-    assert running.startswith("Running now: master (m6i.large), worker-1 (c6i.2xlarge); 0.49 USD an hour by "), running
+    assert running.startswith("Running now: master (m6i.large), worker-1 (c7a.2xlarge); 0.56 USD an hour by "), running
     listed = operator.type("status").out
     assert f"Cluster {operator.cluster_name} in eu-west-1 is not whole; AWS has these hosts of it:\n" in listed
     operator.cloud.aws.forget_faults()

@@ -205,9 +205,9 @@ def test_a_run_that_is_complete_is_not_done_again(operator: Operator) -> None:
 def test_status_tells_people_and_programs_what_there_is(operator: Operator) -> None:
     shown = operator.type("status").out
     assert re.search(r"^Cluster story in eu-west-1: running for .*; workers alive: 2 of 2$", shown, re.MULTILINE), shown
-    assert re.search(r"^  worker-2 +running +c6i\.2xlarge +[\d.]+ +[\d.]+ +alive$", shown, re.MULTILINE), shown
+    assert re.search(r"^  worker-2 +running +c7a\.2xlarge +[\d.]+ +[\d.]+ +alive$", shown, re.MULTILINE), shown
     assert "No run is under way.\n" in shown
-    assert re.search(r"^Price: 0\.86 USD an hour; about [\d.]+ USD since its start\.$", shown, re.MULTILINE), shown
+    assert re.search(r"^Price: 1\.01 USD an hour; about [\d.]+ USD since its start\.$", shown, re.MULTILINE), shown
     found = status(operator)
     assert (found["state"], found["workers"], found["workers_alive"], found["runs"]) == ("running", 2, 2, [])
     assert found["cost_so_far"] == pytest.approx(found["price_per_hour"] * found["uptime_seconds"] / 3600)

@@ -13,6 +13,7 @@ from pipeline import errors as job_errors
 from scripts import errors as operator_errors
 from scripts import tfvars
 from scripts.errors import OperatorError
+from scripts.money import prices, rates
 from scripts.money.bounds import AWS_LATER_HOURS
 from scripts.runs.submission import SIZES
 
@@ -21,6 +22,7 @@ README = ROOT / "README.md"
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 MADE = ROOT / "docs" / "settings.md"
 HOURS_IN_A_MONTH = 730
+RATED = [f"{family}.2xlarge" for family in ("c6i", "c7i", "c8i", "c7a", "c8a")]
 
 # What stands in a page's sentence for what the program puts there.
 EXAMPLES = re.compile(r"…|\bmake up\b|\(.*?\)|\bmaster at\b|\binstance i-|\bfruits\b|\bworker-\d|\d+")
@@ -191,3 +193,18 @@ def test_the_prices_are_the_tables() -> None:
     assert f"for 100 GB: {100 * here['nat_per_gb']:.2f} in eu-west-1" in page
     types = sum(len(region["instance_per_hour"]) for region in prices["regions"].values())
     assert f"has {types} types' prices in {', '.join(list(prices['regions'])[:-1])} and us-east-1, copied on" in page
+
+
+def test_the_table_of_machines_is_what_make_plan_reckons() -> None:
+    known = json.loads(prices.TABLE.read_text())["regions"]["eu-west-1"]["instance_per_hour"]
+    section = text_of("cluster-and-cost.md").partition("## Which machine")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| (c\d\w\.2xlarge) \| .+? \| (\d+) \| (.+?) \| (\w+) \|$", section, re.MULTILINE)
+    assert [name for name, *_ in rows] == RATED
+    for name, cores, cells, kind in rows:
+        expected = []
+        for precision in rates.PRECISIONS:
+            rate = rates.of_type(name, precision)
+            assert rate is None or rate.kind == kind
+            usd = rate and name in known and known[name] / 3600 / rate.per_second * 1e6
+            expected += [f"{rate.per_second:,.0f}" if rate else "-", f"{usd:.2f}" if usd else "-"]
+        assert (int(cores), cells.split(" | ")) == (rates.cores(name), expected)

@@ -19,7 +19,7 @@ RUNS = 4  # for one seed
 CALM = "calm"
 WORDS = ("--size=full", "--args=--components 20")
 HOSTS = ("master", "worker-1", "worker-2")
-TYPES = ("m6i.large", "c6i.2xlarge")
+TYPES = ("m6i.large", "c7a.2xlarge")
 
 
 def chaos(seed: int | None, seeds: int, data: str, weights: str) -> int:

@@ -1,5 +1,6 @@
 """`make plan`: what `up` would do, and what stands in its way."""
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,11 +10,14 @@ import pytest
 from botocore.exceptions import ClientError
 
 from scripts.aws import account, quotas
+from scripts.aws.bucket import Bucket
 from scripts.cluster import Cluster
 from scripts.errors import AwsError, BusyError, InputError, MissingError
 from scripts.images import contents, shelf
 from scripts.images.shelf import Image
 from scripts.lifecycle import plan, up
+from scripts.money import measured
+from scripts.money.measured import Measured
 from scripts.terraform.workspace import Placement
 from tests.doubles.fake_terraform import FakeTerraform
 from tests.unit.scripts.conftest import REGION
@@ -166,3 +170,51 @@ def test_of_images_nothing_is_said_where_no_host_is_made(
 ) -> None:
     monkeypatch.setattr(shelf, "images", lambda *_: [image("another")])
     assert plan.images(plan.plan_for(NAME, "203.0.113.7/32")) == []
+
+
+def test_of_so_many_pictures_it_says_the_minutes_the_price_and_the_types(
+    terraform: FakeTerraform, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan.plan(pictures="1000000")
+    said = capsys.readouterr().out
+    assert re.search(
+        r"^1,000,000 pictures at f32 on \d+ c[67]\w\.2xlarge: about \d+ min and \d\.\d\d USD, and", said, re.M
+    )
+    assert re.search(r"^c7a\.2xlarge  8      861         0\.14           derived$", said, re.M)
+    assert said.endswith("Next: make up\n")
+    plan.plan()
+    assert "pictures" not in capsys.readouterr().out
+
+
+def test_what_a_run_of_the_account_has_measured_is_preferred_whichever_cluster_it_was(
+    terraform: FakeTerraform, aws: Aws, capsys: pytest.CaptureFixture[str]
+) -> None:
+    s3 = aws("s3")
+    s3.create_bucket(Bucket="orchard-other-1", CreateBucketConfiguration={"LocationConstraint": REGION})
+    s3.put_bucket_tagging(Bucket="orchard-other-1", Tagging={"TagSet": [{"Key": "Project", "Value": "orchard"}]})
+    at = datetime(2026, 11, 20, tzinfo=UTC)
+    measured.keep(Bucket("orchard-other-1", REGION), Measured("c7a.2xlarge", "bf16", 1000.0, 20_622, "full-1", at))
+    plan.plan(pictures="1000000", precision="bf16")
+    assert re.search(
+        r"^c7a\.2xlarge +8 +1,000 +0\.12 +measured, run full-1, 2026-11-20$", capsys.readouterr().out, re.M
+    )
+
+
+def test_where_no_bucket_can_be_read_the_table_is_the_published_one(
+    terraform: FakeTerraform, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(_: str) -> list[Bucket]:
+        raise AwsError("AWS does not let you list the account's buckets.")
+
+    monkeypatch.setattr(plan.resources, "buckets_of_project", refuse)
+    plan.plan(pictures="1000000")
+    said = capsys.readouterr().out
+    assert "What runs of this account have measured is not known: AWS does not let you list" in said
+    assert "c6i.2xlarge  4      274         0.37           published" in said
+
+
+def test_a_number_of_pictures_that_is_none_is_refused_before_anything_is_asked(terraform: FakeTerraform) -> None:
+    with pytest.raises(InputError, match="PICTURES is a whole number") as refused:
+        plan.plan(pictures="1e6")
+    assert refused.value.code == 2
+    assert terraform.calls == []

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from scripts.errors import NoClusterError
+from scripts.errors import AwsError, NoClusterError
 from scripts.runs import attach
 from scripts.runs.own_job import OwnJob
 from scripts.runs.submission import Submission
@@ -163,3 +163,72 @@ def test_without_runs_the_way_to_begin_one_is_named() -> None:
         attach.latest(hosts, "")
     with pytest.raises(NoClusterError, match=r"^No run is under way: "):
         attach.one_running(hosts, "")
+
+
+WHOLE = RECORD | {
+    "ended_at": "2026-11-20T12:00:00+00:00",
+    "counts": {"listed": 20_622, "features": 20_622, "errors": 0},
+    "images_per_second": 1600.0,
+    "attempts": 1,
+    "settings": {"engine": "openvino", "precision": "f32", "image_size": 224},
+    "worker_seconds": {"engine": 9.0, "network": 80.0, "wait": 18.0, "write": 2.0},
+    "hosts": ["worker-1", "worker-2"],
+    "processors": {"AMD EPYC 9R14": ["worker-1", "worker-2"]},
+    "losses": [],
+}
+
+
+class RatesBucket(FakeBucket):
+    """A bucket with the record of one run, and what was put into it, which a test may refuse."""
+
+    def __init__(self, record: dict[str, Any], refuses: bool = False) -> None:
+        super().__init__(record)
+        self.put: list[tuple[str, Any]] = []
+        self.refuses = refuses
+
+    def read_json(self, _: str) -> Any:
+        return None
+
+    def write_json(self, key: str, content: Any) -> None:
+        if self.refuses:
+            raise AwsError("AWS does not let you write s3://b/rates/measured.json.")
+        self.put.append((key, content))
+
+
+def test_a_whole_runs_rate_by_type_of_worker_goes_to_the_bucket() -> None:
+    bucket = RatesBucket(WHOLE)
+    attach.keep_rate(bucket, cluster_of(2), "r")
+    [(key, content)] = bucket.put
+    assert key == "rates/measured.json"
+    assert content["rates"] == [
+        {
+            "instance_type": cluster_of(2).worker_type, "precision": "f32", "per_second": 800.0, "pictures": 20_622,
+            "run_id": "r", "at": "2026-11-20T12:00:00+00:00",
+        }
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"attempts": 2},
+        {"processors": {"a": ["worker-1"], "b": ["worker-2"]}},
+        {"losses": [{"host": "worker-2"}]},
+        {"hosts": ["worker-1"]},
+        {"worker_seconds": {"network": 40.0, "wait": 60.0}},
+        {"worker_seconds": {}},
+        {"worker_seconds": {"network": float("nan")}},
+        {"settings": {"engine": "openvino", "precision": "f32", "image_size": 160}},
+        {"counts": {"listed": 300, "features": 300, "errors": 0}},
+    ],
+    ids=str,
+)
+def test_one_that_was_resumed_mixed_or_small_leaves_the_bucket_as_it_was(more: dict[str, Any]) -> None:
+    bucket = RatesBucket(WHOLE | more)
+    attach.keep_rate(bucket, cluster_of(2), "r")
+    assert bucket.put == []
+
+
+def test_a_rate_that_cannot_be_kept_is_a_line_and_no_failure(capsys: pytest.CaptureFixture[str]) -> None:
+    attach.keep_rate(RatesBucket(WHOLE, refuses=True), cluster_of(2), "r")
+    assert "was is not kept: AWS does not let you write" in capsys.readouterr().err
