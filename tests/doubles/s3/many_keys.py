@@ -43,7 +43,7 @@ class Folder:
 
     def size(self, number: int) -> int:
         """Bytes of that picture; other for its neighbours, the same each time."""
-        least = 10 ** (self.size_digits - 1)
+        least: int = 10 ** (self.size_digits - 1)
         return least + (number * 7919 + self.number * 104_729) % (9 * least)
 
     def etag(self, number: int) -> str:
