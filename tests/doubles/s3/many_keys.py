@@ -108,7 +108,8 @@ class ManyKeys:
     def _prefix(self, number: int) -> str:
         if not number:
             return ROOT
-        group = f"group {(number - 1) * self.groups // self.folders}/" if self.groups else ""
+        # What XML and a URL would read otherwise is in it.
+        group = f"group+{(number - 1) * self.groups // self.folders} & more/" if self.groups else ""
         return f"{ROOT}{group}class {number:0{FOLDER_DIGITS}d}/"
 
     def folder_at(self, place: int) -> Folder:

@@ -94,18 +94,18 @@ def test_keys_are_in_the_order_of_their_bytes_and_no_two_are_the_same() -> None:
         ("", "", ""),
         (ROOT, "/", ""),
         (ROOT, "", ""),
-        (f"{ROOT}group 0/", "/", ""),
-        (f"{ROOT}group 0/class 00001/", "/", ""),
-        (f"{ROOT}group 1/class 00004/", "", ""),
-        (f"{ROOT}group 0/cl", "/", ""),
+        (f"{ROOT}group+0 & more/", "/", ""),
+        (f"{ROOT}group+0 & more/class 00001/", "/", ""),
+        (f"{ROOT}group+1 & more/class 00004/", "", ""),
+        (f"{ROOT}group+0 & more/cl", "/", ""),
         (f"{ROOT}0", "/", ""),
         ("pictures", "/", ""),
         ("nothing", "/", ""),
         (ROOT, "/", f"{ROOT}000000003.jpg"),
-        (ROOT, "/", f"{ROOT}group 0/"),
-        (ROOT, "/", f"{ROOT}group 0/class 00001/000000005.jpg"),
-        (ROOT, "", f"{ROOT}group 0/class 00001/000000099.jpg"),
-        (f"{ROOT}group 0/", "", f"{ROOT}group 0/class 00002/0000000"),
+        (ROOT, "/", f"{ROOT}group+0 & more/"),
+        (ROOT, "/", f"{ROOT}group+0 & more/class 00001/000000005.jpg"),
+        (ROOT, "", f"{ROOT}group+0 & more/class 00001/000000099.jpg"),
+        (f"{ROOT}group+0 & more/", "", f"{ROOT}group+0 & more/class 00002/0000000"),
         (ROOT, "", "z"),
     ],
 )
@@ -116,11 +116,11 @@ def test_boto3_lists_what_s3_would(client: Any, page: int, prefix: str, delimite
 
 
 def test_a_page_that_ends_at_a_folders_border_goes_on_with_the_next_folder(client: Any) -> None:
-    first = client.list_objects_v2(Bucket=BUCKET, Prefix=f"{ROOT}group 0/", MaxKeys=100)
-    assert first["Contents"][-1]["Key"] == f"{ROOT}group 0/class 00001/000000099.jpg"
+    first = client.list_objects_v2(Bucket=BUCKET, Prefix=f"{ROOT}group+0 & more/", MaxKeys=100)
+    assert first["Contents"][-1]["Key"] == f"{ROOT}group+0 & more/class 00001/000000099.jpg"
     token = first["NextContinuationToken"]
-    second = client.list_objects_v2(Bucket=BUCKET, Prefix=f"{ROOT}group 0/", MaxKeys=1, ContinuationToken=token)
-    assert second["Contents"][0]["Key"] == f"{ROOT}group 0/class 00002/000000000.jpg"
+    second = client.list_objects_v2(Bucket=BUCKET, Prefix=f"{ROOT}group+0 & more/", MaxKeys=1, ContinuationToken=token)
+    assert second["Contents"][0]["Key"] == f"{ROOT}group+0 & more/class 00002/000000000.jpg"
 
 
 def test_boto3_is_given_the_size_and_the_etag_that_the_object_has(client: Any) -> None:
@@ -144,7 +144,7 @@ def test_obstore_lists_all_keys_and_a_folders_by_delimiter(store: Any) -> None:
     found = [entry["path"] for batch in obstore.list(store, "pictures", chunk_size=100) for entry in batch]
     assert found == ALL
     below = obstore.list_with_delimiter(store, "pictures")
-    assert list(below["common_prefixes"]) == ["pictures/group 0", "pictures/group 1"]
+    assert list(below["common_prefixes"]) == ["pictures/group+0 & more", "pictures/group+1 & more"]
     assert [entry["path"] for entry in below["objects"]] == ALL[:7]
 
 
@@ -166,7 +166,7 @@ def test_obstore_reads_whole_pictures_and_ranges_of_them(store: Any) -> None:
 
 def test_what_is_not_there_is_refused_in_s3s_words(client: Any) -> None:
     with pytest.raises(ClientError, match="NoSuchKey"):
-        client.get_object(Bucket=BUCKET, Key=f"{ROOT}group 0/class 00001/000000100.jpg")
+        client.get_object(Bucket=BUCKET, Key=f"{ROOT}group+0 & more/class 00001/000000100.jpg")
     with pytest.raises(ClientError, match="NoSuchBucket"):
         client.list_objects_v2(Bucket="other")
     with pytest.raises(ClientError, match="MethodNotAllowed"):
