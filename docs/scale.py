@@ -23,7 +23,9 @@ PAGE = ROOT / "docs" / "scale.md"
 MEASURED = ROOT / "benchmarks"
 PRICES = ROOT / "scripts" / "money" / "prices.json"
 
-PICTURES, WORKERS, TASKS = 100_000_000, 50, 20_000
+PICTURES, WORKERS = 100_000_000, 50
+# What the job makes of them: tasks at most, and pages of a list that are asked for at once.
+TASKS, LISTERS = 20_000, 16
 REGION, MASTER, WORKER = "eu-west-1", "m6i.large", "c7a.2xlarge"
 CORES, LINE_GBIT = 8, 3.125  # of that worker
 GETS, PUTS = 5_500, 3_500  # a second
@@ -159,7 +161,7 @@ def reckoned(of: Reckoning) -> Iterator[tuple[str, str, str]]:
         f"{of.cores} tasks x {PICTURES:,} / {TASKS:,}",
         f"{of.cores * worth:,}, {of.cores * worth / PICTURES:.0%} of all",
     )
-    for at_once in (1, 8, 64):
+    for at_once in (1, LISTERS, 4 * LISTERS):
         yield (
             f"minutes of the list, {at_once} at once",
             f"{of.pages:,} pages x {LIST_MS[0]} to {LIST_MS[1]} ms / {at_once}",
@@ -202,8 +204,8 @@ def costs(of: Reckoning) -> Iterator[tuple[str, str, str]]:
         f"{of.hour:.2f} an hour (1 {MASTER}, {WORKERS} {WORKER}, addresses, disks)",
         span((run[0], run[1]), ",.2f"),
     )
-    idle = tuple(of.hour * minutes / 60 for minutes in of.list_minutes(8))
-    yield "the same while the list is made, 8 pages at once", "likewise", span((idle[0], idle[1]), ",.2f")
+    idle = tuple(of.hour * minutes / 60 for minutes in of.list_minutes(LISTERS))
+    yield f"the same while the list is made, {LISTERS} pages at once", "likewise", span((idle[0], idle[1]), ",.2f")
     yield "GETs of loose pictures", f"{PICTURES:,} x {of.get:.7f}", f"{PICTURES * of.get:,.2f}"
     yield "GETs from packs in their place", f"{of.row_groups:,.0f} row groups", f"{of.row_groups * of.get:,.2f}"
     yield "LISTs", f"{of.pages:,} x {of.put:.6f}", f"{of.pages * of.put:,.2f}"
@@ -276,11 +278,12 @@ def breaks(of: Reckoning) -> Iterator[str]:
         "in the table above, bounds what more of them bring. A run that is gone on with does not list again."
     )
     yield (
-        f"**The quota.** {of.cores} vCPUs for workers, 2 for the master; a new account has {NEW_ACCOUNT_VCPUS}. `make init` compares."
+        f"**The quota.** {of.cores} vCPUs for workers, 2 for the master; a new account has {NEW_ACCOUNT_VCPUS}. "
+        "`make init` compares."
     )
     yield (
         "**One CSV.** Beyond 1,000,000 rows no spreadsheet opens it, and one driver writes for "
-        f"{of.csv_minutes():.0f} minutes: parts, or Parquet."
+        f"{of.csv_minutes():.0f} minutes, so beyond that the tasks write parts."
     )
     yield (
         f"**The driver's memory in the PCA.** {of.sums} partial sums of {of.sum_bytes / 1e6:.0f} MB at once, beside "
