@@ -12,6 +12,7 @@ from statistics import median
 from typing import Any
 
 from benchmarks.scale import is_busy
+from benchmarks.scale import listed as lists_of
 from pipeline.network.keras_model import FEATURES
 from pipeline.pictures.pack_writer import ROW_GROUP_BYTES
 from pipeline.settings import RunOptions
@@ -231,7 +232,7 @@ LISTED = ("version", "keys / prefixes", "keys/s", "plan, s", "processor, us a ke
 
 def listed() -> Iterator[tuple[str, ...]]:
     """What was measured of list and plan."""
-    for one in sorted(read("scale.json").values(), key=lambda one: (one["keys"], one["prefixes"], one["tree"])):
+    for one in sorted(lists_of(read("scale.json")), key=lambda one: (one["keys"], one["prefixes"], one["tree"])):
         load = f"; under load {one['load']:.0f}" if is_busy(one["load"]) else ""
         yield (
             one["tree"],
