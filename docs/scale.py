@@ -42,11 +42,11 @@ HOURS_IN_A_MONTH = 730
 # What nobody here owns: what it is, and where it was read or measured.
 GIVEN = (
     (f"GET and HEAD, a second and partitioned prefix: at least {GETS:,}; PUT, POST, DELETE: at least {PUTS:,}",
-     "AWS, S3 User Guide, *Best practices design patterns: optimizing Amazon S3 performance*; copy read on 2026-11-26"),
+     "AWS re:Post, Knowledge Center, *s3-object-key-naming-pattern* (2022-06-27 and later); copy read on 2026-11-26"),
     ("a prefix is partitioned by itself under load, in 30 to 60 minutes; until then S3 answers 503 Slow Down",
-     "AWS re:Post, *s3-object-key-naming-pattern*, with its comments; copy read on 2026-11-26"),
+     "a comment under that article, which AWS took up; copy read on 2026-11-26"),
     (f"an answer of S3 to a small request: {LIST_MS[0]} to {LIST_MS[1]} ms; a page has {PAGE_KEYS:,} keys at most",
-     "the same guide; a page's own time is not published, and nobody here has measured it"),
+     "AWS's paper on S3's performance as quoted in articles; a page's own time is not published, nor measured here"),
     ("LIST costs what PUT costs; S3 and hosts of one region ask nothing for traffic through a gateway endpoint",
      "AWS's price page as quoted in public articles; AWS, Prescriptive Guidance, WKLD.12; copies read on 2026-11-26"),
     (f"{WORKER}: {CORES} cores, {LINE_GBIT} Gbit/s lasting",
