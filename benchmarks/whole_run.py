@@ -19,8 +19,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 import obstore
 from obstore.store import S3Store
@@ -120,10 +122,20 @@ class Attempt:
 
     def kill(self) -> None:
         """SIGKILL the driver and its JVM at once, and wait until all that they had begun is gone."""
-        os.killpg(self.process.pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
         while list(members(self.process.pid)):
             time.sleep(0.1)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        # A session of its own hears no Ctrl-C.
+        self.kill()
 
 
 def members(session: int) -> Iterator[tuple[int, str]]:
@@ -180,9 +192,10 @@ def measure(options: argparse.Namespace, tree: Tree) -> dict[str, Any]:
         environment = {**os.environ, **server.environment(), "XDG_CACHE_HOME": cache}
         stub = [sys.executable, str(HERE / "stub_network.py"), cache, "--image-size", str(IMAGE_SIZE)]
         subprocess.run(stub, cwd=tree.folder, check=True, stdout=sys.stderr)
-        first = Attempt(tree, environment)
-        killed = until_killed(first, options.kill_at) | {"peak_bytes": first.peaks}
-        resumed = until_ended(Attempt(tree, environment, "--resume"))
+        with Attempt(tree, environment) as first:
+            killed = until_killed(first, options.kill_at) | {"peak_bytes": first.peaks}
+        with Attempt(tree, environment, "--resume") as second:
+            resumed = until_ended(second)
         checked = time.perf_counter()
         check = [sys.executable, "-m", "pipeline", "check", f"{OUTPUT}/{RUN}"]
         is_whole = subprocess.run(check, cwd=tree.folder, env=environment, stdout=sys.stderr, check=False).returncode
