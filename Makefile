@@ -82,8 +82,9 @@ jars: .venv/.dev ## Make requirements/jars.txt again from the pyspark that is in
 sbom: .venv/.dev ## Write requirements/sbom-*.json (CycloneDX) of the locks' wheels and jars, and of Spark's jars
 	@$(BIN)/python requirements/sbom.py
 
-docs: .venv/.dev ## Write docs/settings.md again from variables.tf and the job's --help
+docs: .venv/.dev ## Write docs/settings.md again from variables.tf and the job's --help, docs/scale.md from what was measured
 	$(BIN)/python -m docs.settings
+	$(BIN)/python -m docs.scale
 
 FAB = $(BIN)/fab -r scripts
 # `make up V=1` shows what the tools print.

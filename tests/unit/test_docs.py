@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from docs import settings
+from docs import scale, settings
 from pipeline import errors as job_errors
 from scripts import errors as operator_errors
 from scripts import tfvars
@@ -148,6 +148,10 @@ def test_the_workflow_runs_every_stage_of_ci() -> None:
 
 def test_the_page_of_settings_is_current() -> None:
     assert MADE.read_text() == settings.page(), "make docs writes it again"
+
+
+def test_the_page_of_scale_is_made_of_what_was_measured_and_of_the_prices_as_they_are() -> None:
+    assert text_of("scale.md") == scale.page(), "make docs writes it again"
 
 
 @pytest.mark.parametrize("page", ["security.md", "reliability.md"])

@@ -1,1 +1,1 @@
-"""S3 servers on this machine: a real one, one that misbehaves, one that only lists."""
+"""S3 servers on this machine: a real one, one that misbehaves, two that only list."""
