@@ -43,7 +43,7 @@ from pipeline.pictures import listing
 from pipeline.process import daemon
 from pipeline.run_folder import inputs, layout
 from pipeline.run_folder.record import COMPLETE, RunRecord
-from pipeline.settings import ENGINES, PRECISIONS, RANDOM, RUN_ID, RunSettings, new_run_id
+from pipeline.settings import CSV_KINDS, ENGINES, PRECISIONS, RANDOM, RUN_ID, RunSettings, new_run_id
 from scripts import console
 from scripts import errors as operator_errors
 from scripts.aws import bucket
@@ -136,6 +136,13 @@ def test_the_columns_of_a_run_s_list_and_the_pictures_that_a_browser_shows() -> 
 def test_what_the_operator_reads_of_run_json() -> None:
     row = table.row("mine", None, as_stored(RECORD), None, None, now=0.0)
     assert (row.state, row.done, row.total, row.bad, row.seconds) == (COMPLETE, 298, 300, 2, 12.5)
+
+
+def test_the_kinds_of_csv() -> None:
+    assert submission.CSV_KINDS == CSV_KINDS
+    for kind in CSV_KINDS:
+        words = submission.split_arguments(submission.with_csv("--limit 3", kind))
+        assert make_parser().parse_args(["run", "--images", "p", "--output", "o", *words]).csv == kind
 
 
 def test_the_newest_run_is_known_by_its_record(monkeypatch: pytest.MonkeyPatch) -> None:
