@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from pipeline.job.extract import TaskResult
+from pipeline.job.losses import Loss
 from pipeline.job.phases import Extraction, Listing, Preparation, Reduction, Session
 from pipeline.job.recording import Attempt, Phases, build_record, closed, part_records
 from pipeline.job.request import RunRequest
@@ -17,7 +18,7 @@ from pipeline.network.keras_model import Network
 from pipeline.network.weights import find_weights
 from pipeline.pca.fit import PcaModel
 from pipeline.run_folder.part_records import Part
-from pipeline.run_folder.record import read_record
+from pipeline.run_folder.record import MOST_NAMED, read_record
 from pipeline.settings import RunOptions, RunSettings
 from pipeline.storage.local import LocalStorage
 
@@ -34,8 +35,8 @@ REQUEST = RunRequest(
 ATTEMPT = Attempt(2, datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC))
 KEPT = TaskResult(0, 500, {"truncated": 1}, "s0", 50, kept=True)
 COMPUTED = TaskResult(
-    1, 300, {"empty": 2}, "s1", 30, first_picture_at=1004.5, ended_at=1007.0, seconds={"network": 2.0, "wait": 0.5}, peak_bytes=7,
-    host="worker-1", processor="Xeon", oom_kills=(2, 3), retries=3,
+    1, 300, {"empty": 2}, "s1", 30, first_picture_at=1004.5, ended_at=1007.0,
+    seconds={"network": 2.0, "wait": 0.5}, peak_bytes=7, host="worker-1", processor="Xeon", oom_kills=(2, 3), retries=3,
 )  # fmt: skip
 MODEL = PcaModel(np.zeros(4), np.zeros((4, 2)), np.array([0.5, 0.25]))
 PHASES = Phases(
@@ -107,3 +108,22 @@ def test_a_record_of_before_attempts_were_counted_and_processors_told_apart_can_
         del content[later]
     (tmp_path / "run.json").write_text(json.dumps(content))
     assert read_record(folder).attempts == 1
+
+
+def test_a_record_is_small_however_large_the_run_was(tmp_path: Path) -> None:
+    results = tuple(
+        TaskResult(
+            task, 5000, {"not an image": 5}, "0" * 64, 10**7, first_picture_at=1.0, ended_at=2.0,
+            seconds={"network": 1.0}, host=f"ip-10-77-{task % 2000:04d}.eu-west-3.compute.internal",
+            processor=f"AMD EPYC 9R{task % 9} Processor", oom_kills=(task, task + 1),
+        )
+        for task in range(20_000)
+    )  # fmt: skip
+    losses = tuple(Loss(f"worker-{number}", 1.0, "silent", "x" * 200, 5000) for number in range(2000))
+    model = PcaModel(np.zeros(1280), np.zeros((1280, 1280)), np.random.default_rng(1).random(1280))
+    reduction = Reduction(model, (Projected("0" * 64, 10**6),) * len(results), "parts", 5.0, 6.0)
+    phases = replace(PHASES, extraction=Extraction(results, 60.0), reduction=reduction, losses=losses)
+    closed(build_record(REQUEST, ATTEMPT, phases), REQUEST, phases).write(LocalStorage.at(str(tmp_path)))
+    assert (tmp_path / "run.json").stat().st_size < 100_000
+    record = read_record(LocalStorage.at(str(tmp_path)))
+    assert (len(record.hosts), record.more["hosts"], record.more["losses"]) == (MOST_NAMED, 2000 - MOST_NAMED, 1950)

@@ -180,3 +180,40 @@ def test_memory_that_ran_out_on_a_worker_is_said_and_kept(
     # Asked before and after each task, and each time there is one more.
     assert (host, count) == ("worker-1", 2 * record.tasks - 1)
     assert said == [f"Memory ran out on worker-1: the kernel ended {count} of Spark's processes; their work is redone."]
+
+
+def test_components_as_csv_are_written_by_the_tasks_where_asked_and_checked(tmp_path: Path, narrator: Narrator) -> None:
+    record = run(request_of(tmp_path, csv="parts"), narrator)
+    folder = folder_of(request_of(tmp_path))
+    parts = sorted((folder / "pca_csv").iterdir())
+    assert (record.csv, len(parts)) == ("parts", record.tasks)
+    assert not (folder / "pca.csv").exists()
+    assert "csv" not in record.seconds
+    storage = open_storage(str(folder))
+    assert check_run(storage) == check_run(storage, is_quick=True) == []
+    parts[1].write_bytes(parts[0].read_bytes()[:-9])
+    assert any("pca_csv/part-00001.csv.gz is missing or broken" in fault for fault in check_run(storage))
+    parts[2].unlink()
+    assert any("pca_csv/part-00002.csv.gz is missing" in fault for fault in check_run(storage, is_quick=True))
+
+
+def test_an_attempt_that_ended_before_its_list_was_whole_is_no_run_and_can_be_begun_anew(
+    tmp_path: Path, narrator: Narrator, no_spark: pytest.MonkeyPatch
+) -> None:
+    write = LocalStorage.write
+
+    def cut(storage: LocalStorage, key: str, data: bytes) -> None:
+        if key == "inputs.parquet":
+            raise KeyboardInterrupt
+        write(storage, key, data)
+
+    with no_spark.context() as patched:
+        patched.setattr(LocalStorage, "write", cut)
+        with pytest.raises(KeyboardInterrupt):
+            run(request_of(tmp_path), narrator)
+    assert (folder_of(request_of(tmp_path)) / "inputs" / "part-00000.parquet").exists()
+    with pytest.raises(InputError, match="There is no run mine in .* to resume; leave out --resume to begin it"):
+        run(request_of(tmp_path, resume=True), narrator)
+    assert run(request_of(tmp_path), narrator).status == "complete"
+    with pytest.raises(InputError, match="A run mine exists in"):
+        run(request_of(tmp_path), narrator)

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from pipeline.run_folder import check
 from pipeline.run_folder.check import check_run
 from pipeline.run_folder.inputs import class_counts, read_list, read_rows, write_list
 from pipeline.settings import RunSettings
@@ -116,3 +117,24 @@ def test_check_names_the_fault(whole_run: Path, tmp_path: Path, damage: Callable
     assert check_run(open_storage(str(run))) == []
     damage(run)
     assert any(said in fault for fault in check_run(open_storage(str(run))))
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (drop_a_feature_part, "features/part-00001.parquet is missing"),
+        (cut_a_feature_part, "features/part-00001.parquet has "),
+        (lose_an_error, f"{BAD - 1} in errors.parquet."),
+        (drop_the_table_of_parts, "parts.parquet is missing or broken: "),
+        (drop_the_model, "pca_model is missing or broken"),
+    ],
+)
+def test_a_quick_check_reads_a_few_parts_and_looks_whether_the_others_are_there(
+    whole_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: Callable[[Path], None], said: str
+) -> None:
+    monkeypatch.setattr(check, "QUICK_TASKS", 1)
+    run = tmp_path / "run"
+    shutil.copytree(whole_run, run)
+    assert check_run(open_storage(str(run)), is_quick=True) == []
+    damage(run)
+    assert any(said in fault for fault in check_run(open_storage(str(run)), is_quick=True))

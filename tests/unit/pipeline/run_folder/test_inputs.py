@@ -40,9 +40,7 @@ def folder(tmp_path: Path) -> LocalStorage:
     return LocalStorage.at(str(tmp_path / "run"))
 
 
-def test_each_task_s_rows_are_a_row_group_of_a_part(
-    folder: LocalStorage, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_each_task_s_rows_are_a_row_group_of_a_part(folder: LocalStorage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(inputs, "PART_ROWS", 10)
     tasks = tasks_of(4, 7, 1, 20, 3)
     stored = write_list(folder, tasks, 35, Counter(a=35), SETTINGS, "Xeon")

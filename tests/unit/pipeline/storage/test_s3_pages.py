@@ -45,7 +45,10 @@ def test_a_server_that_encodes_no_keys_is_taken_at_its_word() -> None:
     [
         (HEAD + END, 200),
         (HEAD + entry("p/1.jpg") + END, 503),
-        (HEAD + entry("p/1.jpg") + "<CommonPrefixes><Prefix>p/2/</Prefix></CommonPrefixes>" + entry("p/3.jpg") + END, 200),
+        (
+            HEAD + entry("p/1.jpg") + "<CommonPrefixes><Prefix>p/2/</Prefix></CommonPrefixes>" + entry("p/3.jpg") + END,
+            200,
+        ),
         (HEAD + entry("p/1.jpg") + entry("p/2.jpg")[:40], 200),
         (HEAD + entry("p/1.jpg").replace("<Size>7</Size>", "") + END, 200),
     ],

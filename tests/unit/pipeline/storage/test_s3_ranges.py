@@ -91,7 +91,9 @@ SHAPES = {
     ],
     "deep": [f"p/a/b/c/d/{folder}/{name}" for folder in "xyz" for name in NUMBERED[:200]],
     "mixed": [f"p/{stem}{end}" for stem in NUMBERED[:200] for end in ("", "/a.jpg", "/b/c.jpg", ".jpg")],
-    "odd": [f"p/{sign}{name}" for sign in ("//", "\t", "é", "\ud7ff", "\ue000", "\U0010ffff") for name in NUMBERED[:90]],
+    "odd": [
+        f"p/{sign}{name}" for sign in ("//", "\t", "é", "\ud7ff", "\ue000", "\U0010ffff") for name in NUMBERED[:90]
+    ],
 }
 
 
