@@ -16,7 +16,7 @@ from pipeline.storage.s3_pages import Page, first_key, folders, pages
 LISTERS = 16
 # A range that has taken so many requests is long enough to be cut; one that could not be is asked about anew when it
 # has taken twice as many.
-PAGES_FIRST = 2
+PAGES_FIRST = 4
 
 
 class DisorderError(Exception):
@@ -146,7 +146,7 @@ class RangeLister(Generic[SinkKind]):
                 self._add(place, one.upto)
                 one.upto, one.cut_from = place, one.pages + PAGES_FIRST
             else:
-                one.cut_from = 2 * max(one.pages, 1)
+                one.cut_from = 2 * max(one.pages, PAGES_FIRST)
             self._changed.notify_all()
 
     def _places(self, one: _Range[SinkKind]) -> Iterable[str]:
@@ -155,7 +155,8 @@ class RangeLister(Generic[SinkKind]):
         for end in ends:
             if ahead := [name for name in folders(self.bucket, reached[:end], reached) if one.has_ahead(name)]:
                 return ahead
-        for end in range(base, len(reached)):
+        # No folder is ahead: what there is are files beside the last one.
+        for end in range(ends[-1], len(reached)):
             place = reached[:end] + _after(reached[end])
             key = first_key(self.bucket, self.prefix, place) if one.has_ahead(place) else None
             if key is not None and one.has_ahead(key):

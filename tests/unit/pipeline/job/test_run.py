@@ -212,7 +212,7 @@ def test_an_attempt_that_ended_before_its_list_was_whole_is_no_run_and_can_be_be
         with pytest.raises(KeyboardInterrupt):
             run(request_of(tmp_path), narrator)
     assert (folder_of(request_of(tmp_path)) / "inputs" / "part-00000.parquet").exists()
-    with pytest.raises(InputError, match="There is no run mine in .* to resume; leave out --resume to begin it"):
+    with pytest.raises(InputError, match=r"There is no run mine in .* to resume; leave out --resume to begin it"):
         run(request_of(tmp_path, resume=True), narrator)
     assert run(request_of(tmp_path), narrator).status == "complete"
     with pytest.raises(InputError, match="A run mine exists in"):

@@ -12,6 +12,7 @@ HEAD = (
     "<Name>b</Name><Prefix>p/</Prefix><EncodingType>url</EncodingType><IsTruncated>false</IsTruncated>"
 )
 END = "</ListBucketResult>"
+PREFIX = "<CommonPrefixes><Prefix>p/2/</Prefix></CommonPrefixes>"
 
 
 def entry(key: str, size: int = 7) -> str:

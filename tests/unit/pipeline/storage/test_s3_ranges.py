@@ -21,7 +21,7 @@ PAGE = 10
 class Bucket:
     """Keys, served in pages of PAGE, sorted unless told otherwise; `asked` counts the requests for pages.
 
-    Where a cut is awaited, no more than three pages are served before there is a second range.
+    Where a cut is awaited, no more than five pages are served before there is a second range.
     """
 
     keys: list[str]
@@ -34,7 +34,7 @@ class Bucket:
         for start in range(0, max(len(keys), 1), PAGE):
             with self.lock:
                 self.asked += 1
-            if self.awaited and start == 3 * PAGE:
+            if self.awaited and start == 5 * PAGE:
                 assert self.awaited.wait(60)
             some = keys[start : start + PAGE]
             yield Page(some, [len(key) for key in some], start + PAGE < len(keys))
