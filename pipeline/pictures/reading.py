@@ -61,7 +61,7 @@ class Witnesses:
         self._rows, self._seen = rows, 0
         self._smallest: dict[int, tuple[int, str]] = {}
 
-    def look(self, listed: pa.Table) -> None:
+    def look(self, listed: pa.Table | pa.RecordBatch) -> None:
         """Look at the next rows of the list."""
         sizes = listed["bytes"].to_numpy()
         shares = (np.arange(self._seen, self._seen + len(sizes)) * MOST_WITNESSES) // max(self._rows, 1)
