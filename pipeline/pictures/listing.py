@@ -6,9 +6,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from functools import reduce
+from functools import cached_property
 from itertools import pairwise
-from operator import add
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -56,10 +55,12 @@ class PictureList:
         sizes = (spool.first[1] for spool in self.spools if spool.first)
         return max(next(sizes, 0), PICTURE_FLOOR_BYTES)
 
-    @property
+    @cached_property
     def counts(self) -> Counter[str]:
         """How many of each label, in the labels' order."""
-        counts = reduce(add, (spool.counts for spool in self.spools), Counter[str]())
+        counts = Counter[str]()
+        for spool in self.spools:
+            counts.update(spool.counts)
         return Counter(dict(sorted(counts.items())))
 
     @property
