@@ -63,7 +63,8 @@ def _made_client(attempts: int) -> Any:
 def lister(before_parsing: Callable[..., None]) -> Any:
     """As `client`, for long lists: `before_parsing` is called with each answer before botocore reads it."""
     made = _made_client(ATTEMPTS)
-    made.meta.events.register("before-parse.s3.ListObjectsV2", before_parsing)
+    # First of all: a handler of botocore's own, which looks for an error in a 200, parses all that is left.
+    made.meta.events.register_first("before-parse.s3.ListObjectsV2", before_parsing)
     return made
 
 

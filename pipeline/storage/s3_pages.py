@@ -49,7 +49,10 @@ def pages(bucket: str, prefix: str, after: str = "") -> Iterator[Page]:
 
 
 def folders(bucket: str, prefix: str, after: str) -> list[str]:
-    """The first folders directly below `prefix` in which there are keys after `after`, at most a page of them."""
+    """The first folders directly below `prefix` that come after `after`, at most a page of them.
+
+    Some servers also give the one that holds `after`; S3 does not.
+    """
     start = {"StartAfter": after} if after > prefix else {}
     answer = _client().list_objects_v2(Bucket=bucket, Prefix=prefix, Delimiter="/", **start)
     return [entry["Prefix"] for entry in answer.get("CommonPrefixes", ())]
@@ -89,11 +92,9 @@ def _columns(response_dict: dict[str, Any], customized_response_dict: dict[str, 
 
 
 def _names(keys: list[bytes], *, is_encoded: bool) -> list[str]:
-    # No key as it is sent has a line's end in it.
+    # No key as it is sent has a line's end in it. All at once is quicker by much than one by one.
     text = b"\n".join(keys).decode()
-    names = text.split("\n")
-    if "&" in text:
-        names = [unescape(name) for name in names]
-    if is_encoded and ("%" in text or "+" in text):
-        names = [unquote_plus(name) for name in names]
-    return names
+    if "&" in text or (is_encoded and "%0a" in text.lower()):
+        names = [unescape(name) for name in text.split("\n")]
+        return [unquote_plus(name) for name in names] if is_encoded else names
+    return (unquote_plus(text) if is_encoded else text).split("\n")
