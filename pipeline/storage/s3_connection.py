@@ -9,6 +9,7 @@ from typing import Any
 
 import boto3
 import botocore.session
+from botocore import handlers
 from botocore.config import Config
 from botocore.exceptions import ClientError, NoCredentialsError
 from obstore.auth.boto3 import Boto3CredentialProvider
@@ -61,10 +62,13 @@ def _made_client(attempts: int) -> Any:
 
 @lru_cache(maxsize=1)
 def lister(before_parsing: Callable[..., None]) -> Any:
-    """As `client`, for long lists: `before_parsing` is called with each answer before botocore reads it."""
+    """As `client`, for long lists: `before_parsing` is called with each answer before botocore reads it.
+
+    It has to look for an error in a 200 itself: botocore's own look at it parses the whole list once more.
+    """
     made = _made_client(ATTEMPTS)
-    # First of all: a handler of botocore's own, which looks for an error in a 200, parses all that is left.
-    made.meta.events.register_first("before-parse.s3.ListObjectsV2", before_parsing)
+    made.meta.events.unregister("before-parse.s3.*", handlers._handle_200_error)
+    made.meta.events.register("before-parse.s3.ListObjectsV2", before_parsing)
     return made
 
 

@@ -78,6 +78,9 @@ def _page(answer: dict[str, Any]) -> Page:
 def _columns(response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: Any) -> None:
     """Takes the keys out of an answer before botocore reads it. What looks otherwise than S3's is left to botocore."""
     body = response_dict["body"]
+    if response_dict["status_code"] == 200 and not body.rstrip().endswith(b"ListBucketResult>"):
+        # An error, or a list that was cut. As botocore does it: tried again, as any other failure of the server's.
+        response_dict["status_code"] = 500
     first, last = body.find(_FIRST), body.rfind(_LAST)
     if response_dict["status_code"] != 200 or first < 0 or last < first:
         return
