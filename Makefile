@@ -126,8 +126,8 @@ given = $(foreach name,$(1),$(if $(filter command,$(origin $(name))),--$(shell e
 upload: .venv/.operator ## Pictures to the bucket (DATA=folder)
 	@$(FAB) upload $(FLAGS) $(call given,DATA)
 
-run: .venv/.operator ## Run the job (SIZE=mini|class|apples|full ARGS='--variance 0.95' WEIGHTS=file RUN=name HEAL=no)
-	@$(FAB) run $(FLAGS) $(call given,SIZE ARGS WEIGHTS RUN HEAL)
+run: .venv/.operator ## Run the job (SIZE=mini|class|apples|full ARGS='--variance 0.95' WEIGHTS=file RUN=name CSV=parts HEAL=no)
+	@$(FAB) run $(FLAGS) $(call given,SIZE ARGS WEIGHTS RUN CSV HEAL)
 
 submit: .venv/.operator ## Run a program of your own (JOB=my.py ARGS='…' REQUIREMENTS=requirements.txt FILES='…' NAME=name)
 	@$(FAB) submit $(FLAGS) $(call given,JOB ARGS REQUIREMENTS FILES NAME HEAL)

@@ -18,12 +18,13 @@ import pyarrow.parquet as pq
 
 from benchmarks.machine import machine
 from benchmarks.spread import spread
+from benchmarks.tasks import stored_tasks
 from pipeline.job.extract import FeatureJob
 from pipeline.job.session import default_master, spark_context
 from pipeline.job.spark_jobs import extract_features
 from pipeline.network.keras_model import prepare_network
 from pipeline.network.weights import find_weights
-from pipeline.pictures.listing import all_pictures, list_pictures, plan_tasks
+from pipeline.pictures.listing import list_pictures
 from pipeline.run_folder.parts import vectors_of
 from pipeline.settings import RunSettings
 from pipeline.spark_ml import MobileNetV2Featurizer
@@ -45,9 +46,9 @@ def by_job(context: Any, images: LocalStorage, weights: str, output: Path) -> fl
     """Seconds of the job's feature phase."""
     network = prepare_network(find_weights(weights), "openvino", "f32", RunSettings.image_size)
     job = FeatureJob(images, LocalStorage.at(str(output)), network, resume=False)
-    inputs = plan_tasks(all_pictures(images), context.defaultParallelism)
+    tasks = stored_tasks(images, job.run, context.defaultParallelism)
     started = time.perf_counter()
-    extract_features(context, job, inputs, lambda done, bad=0: None)  # noqa: ARG005  a Report's names
+    extract_features(context, job, tasks, lambda done, bad=0: None)  # noqa: ARG005  a Report's names
     return time.perf_counter() - started
 
 

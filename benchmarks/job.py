@@ -109,7 +109,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         measured = measure(Job(options, Path(folder)), options.repeats)
     for one in [measured["cold"], *(row[name] for row in measured["rounds"] for name in ("small", "full"))]:
-        del one["parts"], one["explained_variance_ratio"]
+        del one["explained_variance_ratio"]
         one["settings"]["images"] = one["weights"] = ""
     page = f"# The job on one machine\n\n{machine()}\n\n{table(measured)}"
     (ROOT / "benchmarks" / "job.md").write_text(page)

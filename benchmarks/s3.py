@@ -16,13 +16,13 @@ from typing import Any
 from benchmarks.machine import machine
 from benchmarks.programs import printed
 from benchmarks.spread import spread
+from benchmarks.tasks import stored_tasks
 from pipeline.job.extract import FeatureJob
 from pipeline.job.session import default_master, spark_context
 from pipeline.job.spark_jobs import extract_features
 from pipeline.network.keras_model import prepare_network
 from pipeline.network.weights import find_weights
 from pipeline.parallel import run_ahead
-from pipeline.pictures.listing import all_pictures, plan_tasks
 from pipeline.pictures.opening import open_pictures
 from pipeline.pictures.pack_writer import pack
 from pipeline.progress import Narrator
@@ -89,11 +89,11 @@ def features(options: argparse.Namespace) -> dict[str, Any]:
 
 def feature_phase(context: Any, job: FeatureJob) -> dict[str, float]:
     """Pictures, images/s from the first picture on, and a worker's peak memory in bytes."""
-    inputs = plan_tasks(all_pictures(job.images), context.defaultParallelism)
-    results = extract_features(context, job, inputs, lambda done, bad=0: None)  # noqa: ARG005  a Report's names
+    tasks = stored_tasks(job.images, job.run, context.defaultParallelism)
+    results = extract_features(context, job, tasks, lambda done, bad=0: None)  # noqa: ARG005  a Report's names
     seconds = max(result.ended_at for result in results) - min(result.first_picture_at for result in results)
     count = sum(result.features for result in results)
-    assert count == inputs.num_rows
+    assert count == sum(task.rows for task in tasks)
     return {
         "pictures": count,
         "images_per_second": count / seconds,

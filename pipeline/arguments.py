@@ -8,7 +8,7 @@ from pipeline.errors import InputError
 from pipeline.job.session import default_master
 from pipeline.network import keras_model
 from pipeline.network.imagenet import IMAGENET
-from pipeline.settings import ENGINES, MOST_FETCHES, PRECISIONS, RunOptions, RunSettings
+from pipeline.settings import CSV_KINDS, ENGINES, MOST_FETCHES, PRECISIONS, RunOptions, RunSettings
 
 WEIGHTS_HELP = "the network's weights: a Keras file of yours, Keras's own, or random ones; default: %(default)s"
 COUNT_HELP = f"how many components; default: {RunSettings.components}"
@@ -18,6 +18,7 @@ SIDE_HELP = "width and height that pictures are scaled to; default: %(default)s"
 BAD_HELP = "more unreadable pictures than this end the run; default: %(default)s"
 MASTER_HELP = "Spark's master; default: all cores of this machine"
 PORT_HELP = "port of this machine; default: one that is free"
+CSV_HELP = "the components as CSV: one file, parts, or none; default: one file up to 1,000,000 rows, parts beyond"
 FETCHES_HELP = "pictures that a task reads at once, more where S3 is far away; default: %(default)s"
 
 
@@ -46,6 +47,7 @@ def make_parser() -> argparse.ArgumentParser:
     report.add_argument("run", metavar="RUN_URI")
     check = _command(commands, "check", "verify a finished run: parts, counts, sums, model")
     check.add_argument("run", metavar="RUN_URI")
+    check.add_argument("--quick", action="store_true", help="records and sizes of all parts, and a few parts whole")
     up = _command(commands, "upload", "copy a folder's pictures to S3: only what is missing or different")
     up.add_argument("folder", metavar="FOLDER")
     up.add_argument("target", metavar="s3://BUCKET/PREFIX")
@@ -93,6 +95,7 @@ def _add_run_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--max-bad", type=_share, default=bad, metavar="SHARE", help=BAD_HELP)
     fetches = _whole(1, MOST_FETCHES)
     parser.add_argument("--fetches", type=fetches, default=RunOptions.fetches, metavar="N", help=FETCHES_HELP)
+    parser.add_argument("--csv", choices=CSV_KINDS, default=RunOptions.csv, help=CSV_HELP)
     parser.add_argument("--run-id", metavar="NAME", help="the run's name; default: the time")
     parser.add_argument("--resume", action="store_true", help="go on with the run --run-id")
     parser.add_argument("--master", default=default_master(), metavar="URL", help=MASTER_HELP)

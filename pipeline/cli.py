@@ -24,10 +24,10 @@ from pipeline.pictures.pack_reader import INDEX_KEY, is_shard_key
 from pipeline.pictures.pack_writer import pack
 from pipeline.progress import PREFIX, Narrator, visible
 from pipeline.run_folder.check import check_run
-from pipeline.run_folder.layout import RECORD_KEY, REPORT_KEY
+from pipeline.run_folder.layout import CSV_FOLDER, RECORD_KEY, REPORT_KEY
 from pipeline.run_folder.record import RunRecord, read_record
 from pipeline.run_folder.report import write_report
-from pipeline.settings import RANDOM, RunOptions, RunSettings, new_run_id
+from pipeline.settings import CSV_PARTS, RANDOM, RunOptions, RunSettings, new_run_id
 from pipeline.storage.base import join, some_of
 from pipeline.storage.local import LocalStorage, full_disk_as_such
 from pipeline.storage.opening import open_storage
@@ -144,7 +144,7 @@ def _request(options: argparse.Namespace, weights: Weights, notes: tuple[str, ..
     )
     return RunRequest(
         settings=settings,
-        options=RunOptions(options.max_bad, options.fetches, options.resume, options.report),
+        options=RunOptions(options.max_bad, options.fetches, options.resume, options.report, options.csv),
         weights=weights,
         output=options.output,
         run_id=options.run_id or new_run_id(),
@@ -165,6 +165,8 @@ def _print_summary(record: RunRecord, uri: str) -> None:
     _say(f"  {record.components} components explain {record.explained_variance:.1%} of the variance.")
     _say(f"  {record.images_per_second:,.0f} images/s on {record.cores} cores, {record.seconds['total']:.0f} s in all.")
     folder = open_storage(uri)
+    if record.csv == CSV_PARTS:
+        _say(f"  The components as CSV are in {record.tasks:,} parts: {join(folder.uri, CSV_FOLDER)}")
     if folder.exists(REPORT_KEY):
         _say(f"Report: {join(folder.uri, REPORT_KEY)}")
 
@@ -182,11 +184,12 @@ def _report(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
-    faults = check_run(open_storage(options.run))
+    faults = check_run(open_storage(options.run), is_quick=options.quick)
     for fault in faults:
         _say(fault)
     if not faults:
-        _say(f"{options.run} is whole.")
+        quickly = ", as far as a quick look tells" if options.quick else ""
+        _say(f"{options.run} is whole{quickly}.")
     return ExitCode.NOT_WHOLE if faults else ExitCode.FINE
 
 

@@ -12,6 +12,8 @@ IMAGENET_PIXELS = 224
 # Weights by this name are drawn, for tries where no numbers are meant.
 RANDOM = "random"
 MOST_FETCHES = 64
+# What becomes of the components beside their Parquet parts.
+CSV_KINDS = CSV_ONE, CSV_PARTS, CSV_NONE = "one", "parts", "none"
 # A run's name is a folder's, a key's and a systemd unit's.
 RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
@@ -44,15 +46,16 @@ class RunSettings:
 class RunOptions:
     """How a run is carried out, which may change from attempt to attempt: its numbers stay the same.
 
-    `max_bad` is a share of the pictures, `fetches` the pictures that a task reads at once: with answers 30 ms late, as
-    from S3 within its region, more than the default did not make a task faster beyond the noise
-    (benchmarks/s3_clients.md).
+    `csv` is one of CSV_KINDS, or none of them: one file as long as it is not too long. `max_bad` is a share of the
+    pictures, `fetches` the pictures that a task reads at once: with answers 30 ms late, as from S3 within its region,
+    more than the default did not make a task faster beyond the noise (benchmarks/s3_clients.md).
     """
 
     max_bad: float = 0.01
     fetches: int = 16
     resume: bool = False
     report: bool = True
+    csv: str = ""
 
 
 def new_run_id() -> str:

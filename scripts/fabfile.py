@@ -16,7 +16,7 @@ from scripts.kept import history, notebooks
 from scripts.lifecycle import credentials, down, ends, init, plan, power, scale, status, up
 from scripts.money import costs
 from scripts.runs import attach, results, start, table, upload
-from scripts.runs.submission import DEFAULT_SIZE, SIZES
+from scripts.runs.submission import DEFAULT_SIZE, SIZES, with_csv
 from scripts.tasks import task
 from scripts.terraform import outputs
 
@@ -139,13 +139,14 @@ def upload_(data: str = "") -> None:
         "args": "more options of the job, as `--args='--variance 0.95'`",
         "run": "a name for the run; one that was begun goes on",
         "weights": "a .h5 file of MobileNetV2's weights, imagenet (default) or random",
+        "csv": "the components as CSV: one file, parts or none (default: parts beyond 1,000,000 rows)",
     }
     | HEAL
 )
-def run(size: str = "", args: str = "", run: str = "", weights: str = "", heal: str = "yes") -> None:
+def run(size: str = "", args: str = "", run: str = "", weights: str = "", csv: str = "", heal: str = "yes") -> None:
     """Begin the job on the cluster and follow it to its end; Ctrl-C leaves it running."""
     with beside(cluster := _running(), heal):
-        attach.attach(cluster, start.start(cluster, start.RunRequest(size, args, run, weights)))
+        attach.attach(cluster, start.start(cluster, start.RunRequest(size, with_csv(args, csv), run, weights)))
 
 
 @task(

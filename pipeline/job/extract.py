@@ -3,6 +3,7 @@
 import resource
 import socket
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
@@ -62,18 +63,26 @@ class FeatureTask:
     labels: list[str]
     sizes: list[int]
 
+    @classmethod
+    def of(cls, number: int, rows: pa.Table) -> "FeatureTask":
+        """The task of these rows of the list."""
+        return cls(number, *(rows[name].to_pylist() for name in ("path", "label", "bytes")))
+
 
 @dataclass(frozen=True)
 class TaskResult:
-    """What a task returns to the driver. Seconds are the task's own; `peak_bytes` is its process's resident peak.
+    """What a task returns to the driver: counts, for the pictures' names stay in its part.
 
-    `oom_kills` is how often the kernel had ended processes of its unit when it began, and when it ended.
+    `reasons` says how many pictures could not be read for which reason, `sha256` and `bytes` are the part's. Seconds
+    are the task's own; `peak_bytes` is its process's resident peak. `oom_kills` is how often the kernel had ended
+    processes of its unit when it began, and when it ended.
     """
 
     number: int
     listed: int
-    errors: list[PictureError]
+    reasons: dict[str, int]
     sha256: str
+    bytes: int = 0
     kept: bool = False
     first_picture_at: float = 0.0
     ended_at: float = 0.0
@@ -85,9 +94,14 @@ class TaskResult:
     retries: int = 0
 
     @property
+    def errors(self) -> int:
+        """Pictures without features."""
+        return sum(self.reasons.values())
+
+    @property
     def features(self) -> int:
         """Pictures with features."""
-        return self.listed - len(self.errors)
+        return self.listed - self.errors
 
 
 def check_processor(job: FeatureJob) -> None:
@@ -117,8 +131,9 @@ def extract(job: FeatureJob, task: FeatureTask, alive: Callable[[], None] = memo
     return TaskResult(
         task.number,
         part.listed,
-        part.errors,
+        _reasons(part),
         sha256(data),
+        len(data),
         first_picture_at=first_picture_at,
         ended_at=time.time(),
         seconds=seconds,
@@ -136,7 +151,11 @@ def _kept_part(job: FeatureJob, task: FeatureTask) -> TaskResult | None:
     except (FileNotFoundError, PermissionError):  # S3 refuses what is not there to who may not list
         return None
     part = whole_part(data, task.paths)
-    return TaskResult(task.number, part.listed, part.errors, sha256(data), kept=True) if part else None
+    return TaskResult(task.number, part.listed, _reasons(part), sha256(data), len(data), kept=True) if part else None
+
+
+def _reasons(part: FeaturePart) -> dict[str, int]:
+    return dict(Counter(error.reason for error in part.errors))
 
 
 def _features_of(
@@ -179,26 +198,3 @@ def _read_and_decode(job: FeatureJob, path: str, size: int, alive: Callable[[], 
         return error.kept()
     except OSError as error:
         return read_failure(error)
-
-
-def encode_task(task: FeatureTask) -> bytes:
-    """The task's rows as compressed Arrow: a list of a million paths stays small on the driver and in the JVM."""
-    batch = pa.record_batch(
-        {
-            "path": pa.array(task.paths, pa.string()),
-            "label": pa.array(task.labels, pa.string()),
-            "bytes": pa.array(task.sizes, pa.int64()),
-        }
-    )
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, batch.schema, options=pa.ipc.IpcWriteOptions(compression="zstd")) as stream:
-        stream.write_batch(batch)
-    rows: bytes = sink.getvalue().to_pybytes()
-    return task.number.to_bytes(4, "big") + rows
-
-
-def decode_task(data: bytes) -> FeatureTask:
-    """The inverse of `encode_task`."""
-    table = pa.ipc.open_stream(data[4:]).read_all()
-    columns = (table[name].to_pylist() for name in ("path", "label", "bytes"))
-    return FeatureTask(int.from_bytes(data[:4], "big"), *columns)

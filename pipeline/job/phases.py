@@ -3,32 +3,36 @@
 from collections import Counter
 from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, reduce
 from itertools import pairwise
+from operator import add
 from typing import Any
-
-import pyarrow as pa
 
 from pipeline.job.extract import FeatureJob, TaskResult
 from pipeline.job.losses import LossWatch, SparkBooks
-from pipeline.job.processors import ask_processors, one_for_bf16
+from pipeline.job.processors import ask_processors, check_same, one_for_bf16
 from pipeline.job.request import RunRequest
 from pipeline.job.session import BF16_ATTEMPTS, TASK_ATTEMPTS, spark_context
-from pipeline.job.spark_jobs import FEATURES_GROUP, extract_features, project_features, sum_moments
+from pipeline.job.spark_jobs import FEATURES_GROUP, Projected, extract_features, project_features, sum_moments
 from pipeline.network.keras_model import Network, prepare_network
 from pipeline.pca import spark_ml
 from pipeline.pca.fit import PcaModel, check_enough, fit
-from pipeline.pictures.listing import list_pictures, task_bounds
+from pipeline.pictures.listing import PictureList, listed
+from pipeline.pictures.tasks import planned
 from pipeline.progress import Narrator
-from pipeline.run_folder.outputs import write_csv, write_errors
+from pipeline.run_folder.csv_files import csv_kind, delete_csv, write_csv
+from pipeline.run_folder.errors_file import gather_errors
+from pipeline.run_folder.inputs import StoredList, in_parts, write_list
+from pipeline.settings import CSV_ONE, CSV_PARTS
 from pipeline.storage.base import Pictures, Storage, left_out_sentence
 
 
 @dataclass(frozen=True)
 class Listing:
-    """The pictures of the run, sorted by path; with their tasks where the list is an earlier attempt's."""
+    """The pictures of the run: listed, or stored by an earlier attempt."""
 
-    pictures: pa.Table
+    pictures: PictureList | None
+    stored: StoredList | None
     seconds: float
 
 
@@ -90,7 +94,8 @@ class Extraction:
     @property
     def error_reasons(self) -> dict[str, int]:
         """How many pictures could not be read for which reason, the most frequent first."""
-        return dict(Counter(error.reason for result in self.results for error in result.errors).most_common())
+        reasons = reduce(add, (Counter(result.reasons) for result in self.results), Counter[str]())
+        return dict(reasons.most_common())
 
 
 def _rises(counts: list[int]) -> int:
@@ -100,23 +105,43 @@ def _rises(counts: list[int]) -> int:
 
 @dataclass(frozen=True)
 class Reduction:
-    """The fitted model and the SHA-256 of every projection part."""
+    """The fitted model and the projection part of every task, and which kind of CSV is written."""
 
     model: PcaModel
-    checksums: tuple[str, ...]
+    parts: tuple[Projected, ...]
+    csv: str
     fit_seconds: float
     projection_seconds: float
 
 
-def list_phase(request: RunRequest, images: Pictures, stored: pa.Table | None, narrator: Narrator) -> Listing:
-    """List the pictures, or take the stored list. Raises InputError where they are too few."""
+def list_phase(
+    request: RunRequest, images: Pictures, stored: StoredList | None, stack: ExitStack, narrator: Narrator
+) -> Listing:
+    """List the pictures, until the stack ends, or take the stored list. Raises InputError where they are too few."""
+    pictures = None
     with narrator.phase("list", "Listing the pictures") as phase:
-        pictures = list_pictures(images, request.settings) if stored is None else stored
-        phase.text = f"Listed {pictures.num_rows:,} pictures in {len(pictures['label'].unique()):,} classes"
+        if stored is None:
+            pictures = stack.enter_context(listed(images, request.settings))
+            rows, classes = pictures.rows, len(pictures.counts)
+        else:
+            rows, classes = stored.rows, stored.classes
+        phase.text = f"Listed {rows:,} pictures in {classes:,} classes"
     if images.left_out:
         narrator.say(left_out_sentence(images.left_out))
-    check_enough(pictures.num_rows, request.settings.components)
-    return Listing(pictures, phase.seconds)
+    check_enough(rows, request.settings.components)
+    return Listing(pictures, stored, phase.seconds)
+
+
+def stored_phase(
+    request: RunRequest, folder: Storage, listing: Listing, session: Session, processor: str
+) -> StoredList:
+    """Share the list out into tasks and store it: the run has begun. A stored one stays as it is."""
+    if listing.stored is not None:
+        check_same(request.run_id, listing.stored.processor, processor)
+        return in_parts(folder, listing.stored)
+    assert listing.pictures is not None  # it is one of both
+    pictures, tasks = listing.pictures, planned(listing.pictures, session.cores)
+    return write_list(folder, tasks, pictures.rows, pictures.counts, request.settings, processor)
 
 
 def network_phase(request: RunRequest, narrator: Narrator) -> Preparation:
@@ -149,19 +174,21 @@ def processor_for(request: RunRequest, session: Session) -> str:
     return one_for_bf16(ask_processors(session.context, session.cores))
 
 
-def loss_watch(context: Any, inputs: pa.Table, narrator: Narrator) -> LossWatch:
+def loss_watch(context: Any, inputs: StoredList, narrator: Narrator) -> LossWatch:
     """Watches for hosts that are lost while the phases on Spark go on, and says so."""
-    listed = [length for _, length in task_bounds(inputs)]
-    return LossWatch(SparkBooks(context, FEATURES_GROUP), lambda loss: narrator.lost(loss.host, loss.text), listed)
+    rows = [task.rows for task in inputs.tasks]
+    return LossWatch(SparkBooks(context, FEATURES_GROUP), lambda loss: narrator.lost(loss.host, loss.text), rows)
 
 
-def feature_phase(context: Any, job: FeatureJob, inputs: pa.Table, narrator: Narrator, watch: LossWatch) -> Extraction:
+def feature_phase(
+    context: Any, job: FeatureJob, inputs: StoredList, narrator: Narrator, watch: LossWatch
+) -> Extraction:
     """Have every task's part and errors.parquet written. Raises SparkError."""
-    with narrator.pictures("features", "Features", inputs.num_rows) as phase:
-        results = extract_features(context, job, inputs, phase.report, watch.look)
+    with narrator.pictures("features", "Features", inputs.rows) as phase:
+        results = extract_features(context, job, inputs.tasks, phase.report, watch.look)
         phase.earlier = sum(result.listed for result in results if result.kept)
-        phase.bad = sum(len(result.errors) for result in results)
-    write_errors(job.run, [error for result in results for error in result.errors])
+        phase.bad = sum(result.errors for result in results)
+    gather_errors(job.run, [(result.number, result.bytes) for result in results if result.errors])
     extraction = Extraction(tuple(results), phase.seconds)
     for host, kills in extraction.oom_kills.items():
         narrator.say(
@@ -190,12 +217,17 @@ def reduction_phases(
         width, explained = model.components.shape[1], model.explained_variance_ratio.sum()
         fitting.text = f"PCA: {width} components explain {explained:.2%} of the variance"
     with narrator.phase("projection", "Projecting the features") as projecting:
-        checksums = project_features(context, folder, model, tasks, watch.look)
-    return Reduction(model, tuple(checksums), fitting.seconds, projecting.seconds)
+        kind = csv_kind(request.options.csv, extraction.features)
+        parts = project_features(context, folder, model, tasks, watch.look, with_csv=kind == CSV_PARTS)
+    return Reduction(model, tuple(parts), kind, fitting.seconds, projecting.seconds)
 
 
-def csv_phase(folder: Storage, reduction: Reduction, narrator: Narrator) -> float:
-    """Write pca.csv; returns the seconds."""
+def csv_phase(folder: Storage, reduction: Reduction, attempt: int, narrator: Narrator) -> float | None:
+    """Write pca.csv where that is wanted; returns the seconds."""
+    if attempt > 1:
+        delete_csv(folder, reduction.csv)
+    if reduction.csv != CSV_ONE:
+        return None
     with narrator.phase("csv", "Writing pca.csv") as phase:
-        write_csv(folder, len(reduction.checksums), reduction.model.components.shape[1])
+        write_csv(folder, len(reduction.parts), reduction.model.components.shape[1])
     return phase.seconds

@@ -3,14 +3,26 @@
 import time
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any
 
 from pipeline.errors import ExitCode
 from pipeline.job.losses import Loss
 from pipeline.job.phases import Extraction, Listing, Preparation, Reduction, Session
 from pipeline.job.processors import by_name
 from pipeline.job.request import RunRequest
-from pipeline.run_folder.record import COMPLETE, TOO_MANY_BAD, RunRecord, cpu_name, installed_versions
+from pipeline.run_folder.layout import FORMAT
+from pipeline.run_folder.part_records import Part
+from pipeline.run_folder.record import (
+    COMPLETE,
+    MOST_LOSSES,
+    MOST_NAMED,
+    MOST_OF_A_PROCESSOR,
+    MOST_PROCESSORS,
+    TOO_MANY_BAD,
+    RunRecord,
+    cpu_name,
+    installed_versions,
+)
+from pipeline.settings import CSV_NONE
 from pipeline.storage import retries
 
 
@@ -40,6 +52,13 @@ def build_record(request: RunRequest, attempt: Attempt, phases: Phases) -> RunRe
     extraction, reduction = phases.extraction, phases.reduction
     listed, features, computed = extraction.listed, extraction.features, extraction.computed
     ratios = reduction.model.explained_variance_ratio.tolist() if reduction else []
+    hosts, kills = sorted({result.host for result in computed}), extraction.oom_kills
+    processors = by_name((result.processor, result.host) for result in computed)
+    more = {
+        "hosts": len(hosts) - MOST_NAMED,
+        "losses": len(phases.losses) - MOST_LOSSES,
+        "processors": len(processors) - MOST_PROCESSORS,
+    }
     return RunRecord(
         run_id=request.run_id,
         status=COMPLETE if reduction else TOO_MANY_BAD,
@@ -64,16 +83,19 @@ def build_record(request: RunRequest, attempt: Attempt, phases: Phases) -> RunRe
         attempts=attempt.number,
         started_at=attempt.began_at.isoformat(timespec="seconds"),
         ended_at=datetime.now(UTC).isoformat(timespec="seconds"),
-        hosts=sorted({result.host for result in computed}),
-        processors=by_name((result.processor, result.host) for result in computed),
-        out_of_memory=extraction.oom_kills,
-        losses=[loss.as_json() for loss in phases.losses],
+        hosts=hosts[:MOST_NAMED],
+        processors={name: on[:MOST_OF_A_PROCESSOR] for name, on in list(processors.items())[:MOST_PROCESSORS]},
+        out_of_memory=dict(list(kills.items())[:MOST_NAMED]),
+        losses=[loss.as_json() for loss in phases.losses[:MOST_LOSSES]],
         cpu=cpu_name(),
         cores=phases.session.cores,
         fetches=request.options.fetches,
         versions=installed_versions(),
         notes=list(request.notes),
-        parts=_parts(extraction, reduction),
+        format=FORMAT,
+        tasks=len(extraction.results),
+        csv=reduction.csv if reduction else CSV_NONE,
+        more={name: count for name, count in more.items() if count > 0},
     )
 
 
@@ -107,9 +129,13 @@ def _worker_seconds(extraction: Extraction) -> dict[str, float]:
     return {name: sum(result.seconds[name] for result in extraction.computed) for name in names}
 
 
-def _parts(extraction: Extraction, reduction: Reduction | None) -> list[dict[str, Any]]:
-    projected = [{"pca": checksum} for checksum in reduction.checksums] if reduction else [{}] * len(extraction.results)
-    return [
-        {"task": result.number, "rows": result.features, "errors": len(result.errors), "features": result.sha256, **pca}
-        for result, pca in zip(extraction.results, projected, strict=True)
+def part_records(extraction: Extraction, reduction: Reduction | None) -> list[Part]:
+    """What parts.parquet says of each task."""
+    parts = [
+        Part(result.number, result.features, result.errors, result.sha256, result.bytes)
+        for result in extraction.results
     ]
+    if reduction is None:
+        return parts
+    pairs = zip(parts, reduction.parts, strict=True)
+    return [replace(part, pca=projected.sha256, pca_bytes=projected.bytes) for part, projected in pairs]

@@ -1,14 +1,11 @@
 """A run as it is asked for, and the folder it has or gets: a new run's is empty, a resumed one's holds its list."""
 
 from dataclasses import dataclass
-from typing import Any
-
-import pyarrow as pa
 
 from pipeline.errors import InputError
 from pipeline.network.weights import Weights
-from pipeline.run_folder.layout import INPUTS_KEY
-from pipeline.run_folder.outputs import read_inputs
+from pipeline.run_folder.inputs import StoredList, read_list
+from pipeline.run_folder.layout import CLASSES_KEY, INPUTS_FOLDER, INPUTS_KEY
 from pipeline.run_folder.record import COMPLETE, RunRecord, read_record
 from pipeline.settings import RUN_ID, RunOptions, RunSettings
 from pipeline.storage.base import Storage, join
@@ -36,11 +33,17 @@ def open_run_folder(request: RunRequest) -> Storage:
     folder = open_storage(join(request.output, request.run_id))
     folder.check_writable()
     # A list may be of a moment ago; the object that each run begins with is not.
-    if not request.options.resume and (any(batch.num_rows for batch in folder.list()) or folder.exists(INPUTS_KEY)):
+    if not request.options.resume and (_has_begun(folder) or folder.exists(INPUTS_KEY)):
         raise InputError(
             f"A run {request.run_id} exists in {request.output}; go on with it by --resume or choose another --run-id."
         )
     return folder
+
+
+def _has_begun(folder: Storage) -> bool:
+    """Whether anything of a run lies there; parts of a list without its index are an attempt's that never began."""
+    keys = (key for batch in folder.list() for key in batch["path"].to_pylist())
+    return any(not key.startswith(f"{INPUTS_FOLDER}/") and key != CLASSES_KEY for key in keys)
 
 
 def complete_record(folder: Storage) -> RunRecord | None:
@@ -52,24 +55,24 @@ def complete_record(folder: Storage) -> RunRecord | None:
     return record if record.status == COMPLETE else None
 
 
-def stored_list(request: RunRequest, folder: Storage) -> pa.Table:
+def stored_list(request: RunRequest, folder: Storage) -> StoredList:
     """The list of the run that is resumed, which never changes.
 
     Raises InputError where there is none, or where it was made with other settings.
     """
-    inputs, settings = _read_inputs(request, folder)
-    different = request.settings.differences(settings)
+    stored = _read_list(request, folder)
+    different = request.settings.differences(stored.settings)
     if different:
         raise InputError(
             f"Run {request.run_id} was begun with other settings ({', '.join(different)}); "
             "resume it with the same ones or choose another --run-id."
         )
-    return inputs
+    return stored
 
 
-def _read_inputs(request: RunRequest, folder: Storage) -> tuple[pa.Table, dict[str, Any]]:
+def _read_list(request: RunRequest, folder: Storage) -> StoredList:
     try:
-        return read_inputs(folder)
+        return read_list(folder)
     except FileNotFoundError:
         raise InputError(
             f"There is no run {request.run_id} in {request.output} to resume; leave out --resume to begin it."

@@ -15,17 +15,16 @@ from pipeline.job.phases import (
     processor_for,
     reduction_phases,
     spark_phase,
+    stored_phase,
 )
-from pipeline.job.processors import check_same
-from pipeline.job.recording import Attempt, Phases, build_record, closed
+from pipeline.job.recording import Attempt, Phases, build_record, closed, part_records
 from pipeline.job.request import RunRequest, complete_record, open_run_folder, stored_list
 from pipeline.job.session import check_master
-from pipeline.pictures.listing import plan_tasks
 from pipeline.pictures.opening import open_pictures
-from pipeline.pictures.reading import witnesses
 from pipeline.progress import Narrator
+from pipeline.run_folder.attempts import count_attempt
 from pipeline.run_folder.layout import ERRORS_KEY
-from pipeline.run_folder.outputs import count_attempt, processor_of, write_inputs
+from pipeline.run_folder.part_records import write_parts
 from pipeline.run_folder.record import RunRecord
 from pipeline.run_folder.report import write_report
 from pipeline.storage.base import Storage, join
@@ -41,30 +40,27 @@ def run(request: RunRequest, narrator: Narrator) -> RunRecord:
         narrator.say(f"Run {request.run_id} is complete already; nothing is left to do.")
         return complete
     attempt = Attempt(1 if stored is None else count_attempt(folder), began_at)
-    listing = list_phase(request, images, stored, narrator)
-    preparation = network_phase(request, narrator)
     with ExitStack() as stack:
-        session = spark_phase(request, stack, narrator)
-        processor = processor_for(request, session)
-        if stored is None:
-            inputs = plan_tasks(listing.pictures, session.cores)
-            write_inputs(folder, inputs, request.settings, processor)
-        else:
-            inputs = stored
-            check_same(request.run_id, processor_of(inputs), processor)
+        with ExitStack() as until_stored:
+            listing = list_phase(request, images, stored, until_stored, narrator)
+            preparation = network_phase(request, narrator)
+            session = spark_phase(request, stack, narrator)
+            processor = processor_for(request, session)
+            inputs = stored_phase(request, folder, listing, session, processor)
         options = request.options
         job = FeatureJob(
-            images, folder, preparation.network, options.resume, options.fetches, processor, witnesses(inputs)
+            images, folder, preparation.network, options.resume, options.fetches, processor, inputs.witnesses
         )
         watch = loss_watch(session.context, inputs, narrator)
         extraction = feature_phase(session.context, job, inputs, narrator, watch)
         if _has_too_many_bad(request, extraction):
             phases = Phases(listing, preparation, session, extraction, losses=watch.losses())
+            write_parts(folder, part_records(extraction, None))
             closed(build_record(request, attempt, phases), request, phases).write(folder)
             raise _too_many_bad(request, extraction, folder)
         reduction = reduction_phases(request, session.context, folder, extraction, narrator, watch)
         losses = watch.losses()
-    csv_seconds = csv_phase(folder, reduction, narrator)
+    csv_seconds = csv_phase(folder, reduction, attempt.number, narrator)
     phases = Phases(listing, preparation, session, extraction, reduction, csv_seconds, losses)
     return _conclude(request, attempt, phases, folder, narrator)
 
@@ -84,7 +80,8 @@ def _too_many_bad(request: RunRequest, extraction: Extraction, folder: Storage) 
 
 
 def _conclude(request: RunRequest, attempt: Attempt, phases: Phases, folder: Storage, narrator: Narrator) -> RunRecord:
-    """Write the report, where one is wanted, and run.json last of all."""
+    """Write parts.parquet, the report where one is wanted, and run.json last of all."""
+    write_parts(folder, part_records(phases.extraction, phases.reduction))
     record, report_seconds = build_record(request, attempt, phases), None
     if request.options.report:
         with narrator.phase("report", "Writing report.html") as phase:

@@ -1,23 +1,24 @@
 """The Spark phases of a run: features, moments for the fit, projection."""
 
 import pickle
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from functools import reduce
 from operator import add
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
-from pipeline.job.extract import FeatureJob, FeatureTask, TaskResult, check_processor, decode_task, encode_task, extract
+from pipeline.job.extract import FeatureJob, FeatureTask, TaskResult, check_processor, extract
 from pipeline.job.outage import as_outage, broadcast
 from pipeline.job.session import run_job
 from pipeline.network.keras_model import FEATURES
 from pipeline.pca.fit import Moments, PcaModel
-from pipeline.pictures.listing import task_bounds
 from pipeline.process.hanging import watched
 from pipeline.progress import Report
-from pipeline.run_folder.layout import pca_key
+from pipeline.run_folder.csv_files import csv_part
+from pipeline.run_folder.inputs import TaskRows, rows_at
+from pipeline.run_folder.layout import csv_key, pca_key
 from pipeline.run_folder.parts import read_features, sha256, vector_table, vectors_of
 from pipeline.storage.base import Storage
 from pipeline.storage.parquet import parquet_bytes
@@ -35,22 +36,25 @@ def nothing() -> None:
 
 
 def extract_features(
-    context: Any, job: FeatureJob, inputs: pa.Table, on_progress: Report, look: Look = nothing
+    context: Any, job: FeatureJob, tasks: Sequence[TaskRows], on_progress: Report, look: Look = nothing
 ) -> list[TaskResult]:
-    """Run every task of the list; `on_progress` hears how many pictures are accounted for so far, and how many bad.
+    """Run every task, whose worker reads its rows of the list itself.
+
+    `on_progress` hears how many pictures are accounted for so far, and how many bad.
 
     `look` is called now and then meanwhile, as in the other phases.
     """
-    tasks = encoded_tasks(inputs)
+    listed = sum(task.rows for task in tasks)
     shared, done, bad = broadcast(context, job), context.accumulator(0), context.accumulator(0)
 
-    def run_tasks(encoded: Iterable[bytes]) -> Iterable[TaskResult]:
-        for data in encoded:
+    def run_tasks(places: Iterable[TaskRows]) -> Iterable[TaskResult]:
+        for place in places:
             check_processor(shared.value)
             with watched() as alive, as_outage():
-                result = extract(shared.value, decode_task(data), alive)
+                rows = rows_at(shared.value.run, place)
+                result = extract(shared.value, FeatureTask.of(place.task, rows), alive)
             done.add(result.listed)
-            bad.add(len(result.errors))
+            bad.add(result.errors)
             yield result
 
     rdd = context.parallelize(tasks, len(tasks)).mapPartitions(run_tasks)
@@ -62,19 +66,10 @@ def extract_features(
         return results
 
     def poll() -> None:
-        on_progress(min(done.value, inputs.num_rows), bad.value)
+        on_progress(min(done.value, listed), bad.value)
         look()
 
     return run_job(context, collect, poll)
-
-
-def encoded_tasks(inputs: pa.Table) -> list[bytes]:
-    """Each task's rows of the list, as `decode_task` takes them."""
-    columns = [inputs[name] for name in ("path", "label", "bytes")]
-    return [
-        encode_task(FeatureTask(number, *(column.slice(*bound).to_pylist() for column in columns)))
-        for number, bound in enumerate(task_bounds(inputs))
-    ]
 
 
 def sum_moments(context: Any, run: Storage, tasks: int, look: Look = nothing) -> Moments:
@@ -107,18 +102,28 @@ def _moments_of_parts(run: Storage, tasks: list[int]) -> Moments:
     return reduce(add, [flush()] if waiting else [], total)
 
 
-def project_features(context: Any, run: Storage, model: PcaModel, tasks: int, look: Look = nothing) -> list[str]:
-    """Write the projection part of every task; returns the parts' SHA-256 in the tasks' order."""
+@dataclass(frozen=True)
+class Projected:
+    """A projection part's SHA-256 and bytes."""
+
+    sha256: str
+    bytes: int
+
+
+def project_features(
+    context: Any, run: Storage, model: PcaModel, tasks: int, look: Look = nothing, *, with_csv: bool = False
+) -> list[Projected]:
+    """Write the projection part of every task, beside it one as CSV where asked; what is returned is in their order."""
     # As bytes: with encryption on, PySpark 4.3 cannot broadcast an array, whose pickle it measures by len().
     shared = broadcast(context, pickle.dumps(model))
     rdd = context.parallelize(range(tasks), tasks).map(
-        lambda task: _project_part(run, pickle.loads(shared.value), task)  # noqa: S301  our own driver's
+        lambda task: _project_part(run, pickle.loads(shared.value), task, with_csv)  # noqa: S301  our own driver's
     )
-    checksums: list[str] = run_job(context, rdd.collect, look)
-    return checksums
+    projected: list[Projected] = run_job(context, rdd.collect, look)
+    return projected
 
 
-def _project_part(run: Storage, model: PcaModel, task: int) -> str:
+def _project_part(run: Storage, model: PcaModel, task: int, with_csv: bool) -> Projected:
     with watched():
         with as_outage():
             table = read_features(run, task).table
@@ -127,4 +132,8 @@ def _project_part(run: Storage, model: PcaModel, task: int) -> str:
         data = parquet_bytes(projected, dictionary=["label"])
         with as_outage():
             run.write(pca_key(task), data)
-        return sha256(data)
+        if with_csv:
+            lines = csv_part(projected, model.components.shape[1])
+            with as_outage():
+                run.write(csv_key(task), lines)
+        return Projected(sha256(data), len(data))

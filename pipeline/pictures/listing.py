@@ -1,27 +1,31 @@
-"""Which pictures a run takes and how they are shared out into tasks: made once, on the driver, in columns."""
+"""Which pictures a run takes: listed once, on the driver, in the order of their paths, never all in its memory."""
 
 import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import cached_property
+from itertools import pairwise
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.errors import InputError
 from pipeline.pictures.pack_reader import SHARDS
+from pipeline.pictures.sampling import chosen_rows
+from pipeline.pictures.spool import SPOOL_SCHEMA, Spool, SpoolFile
 from pipeline.settings import RunSettings
-from pipeline.storage.base import LISTING_SCHEMA, Pictures
+from pipeline.storage.base import Pictures
 
 PICTURE_SUFFIXES = ("jpg", "jpeg", "png", "bmp", "gif", "webp", "tif", "tiff", "avif")
 _PICTURE_KEY = rf"(?i)(^|/)[^./][^/]*\.({'|'.join(PICTURE_SUFFIXES)})$"
 
 _IS_PICTURE = re.compile(_PICTURE_KEY)
 
-# A task costs what its pictures cost the network, and a small file costs as much as a larger one.
+# A picture costs what it costs the network, and a small file costs as much as a larger one.
 PICTURE_FLOOR_BYTES = 16 * 1024
-TASK_BYTES = 8 * 1024 * 1024
-TASKS_PER_CORE = 4
-SMALLEST_TASK = 32
 
 
 def is_picture(key: str) -> bool:
@@ -29,71 +33,143 @@ def is_picture(key: str) -> bool:
     return _IS_PICTURE.search(key) is not None
 
 
-def list_pictures(pictures: Pictures, settings: RunSettings) -> pa.Table:
-    """The pictures of this run, sorted by path: columns `path`, `label` (string) and `bytes` (int64).
+@dataclass(frozen=True)
+class PictureList:
+    """Pictures in the order of their paths. `cost` is the sum of their bytes, none less than PICTURE_FLOOR_BYTES."""
 
-    The label is the name of the picture's folder. Raises InputError where nothing is left to do.
+    spools: tuple[Spool, ...]
+
+    @property
+    def rows(self) -> int:
+        """How many."""
+        return sum(spool.rows for spool in self.spools)
+
+    @property
+    def cost(self) -> int:
+        """What all of them cost."""
+        return sum(spool.bytes for spool in self.spools)
+
+    @property
+    def first_cost(self) -> int:
+        """What the first one costs."""
+        sizes = (spool.first[1] for spool in self.spools if spool.first)
+        return max(next(sizes, 0), PICTURE_FLOOR_BYTES)
+
+    @cached_property
+    def counts(self) -> Counter[str]:
+        """How many of each label, in the labels' order."""
+        counts = Counter[str]()
+        for spool in self.spools:
+            counts.update(spool.counts)
+        return Counter(dict(sorted(counts.items())))
+
+    @property
+    def is_sorted(self) -> bool:
+        """Whether the place they were listed at gave them in order."""
+        ends = [(spool.first[0], spool.last_path) for spool in self.spools if spool.first]
+        in_turn = all(before <= first for (_, before), (first, _) in pairwise(ends))
+        return in_turn and all(spool.is_sorted for spool in self.spools)
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """All of them, as batches of `path`, `label` and `bytes`."""
+        for spool in self.spools:
+            yield from spool.batches()
+
+    def table(self) -> pa.Table:
+        """All of them in memory."""
+        return pa.Table.from_batches(self.batches(), SPOOL_SCHEMA)
+
+
+@contextmanager
+def listed(pictures: Pictures, settings: RunSettings | None = None) -> Iterator[PictureList]:
+    """The pictures there that the settings choose (None: all), until the block ends.
+
+    The label is the name of the picture's folder. Raises InputError where nothing is left to do, DiskFullError where
+    this machine has no room for the list.
     """
-    table = all_pictures(pictures)
-    table = _of_classes(table, settings.classes)
-    return _spread_sample(table, settings.limit, settings.sample_seed)
+    with closing(SpoolFile()) as file:
+        found = _all_of(pictures, file)
+        if settings is not None:
+            found = _of_classes(found, settings.classes, file)
+            found = _sample_of(found, settings.limit, settings.sample_seed, file)
+        yield found
+
+
+def list_pictures(pictures: Pictures, settings: RunSettings) -> pa.Table:
+    """`listed` as one table in memory, for a list that is no longer than that."""
+    with listed(pictures, settings) as found:
+        return found.table()
 
 
 def all_pictures(pictures: Pictures) -> pa.Table:
     """Every picture there, as `list_pictures` gives them. Raises InputError where there is none."""
-    table = pa.Table.from_batches(pictures.list(), LISTING_SCHEMA)
-    found = table.filter(pc.match_substring_regex(table["path"], _PICTURE_KEY))
-    if not found.num_rows:
-        if pc.any(pc.starts_with(table["path"], SHARDS)).as_py():
-            raise InputError(f"{pictures.uri} holds a pack that was not finished; start the same pack command again.")
-        raise InputError(
-            f"No picture below {pictures.uri}; a picture's name ends in one of {', '.join(PICTURE_SUFFIXES)}."
-        )
-    found = found.take(pc.sort_indices(found["path"]))
-    return found.add_column(1, "label", _labels(found["path"], pictures.label))
+    with listed(pictures) as found:
+        return found.table()
 
 
-def _labels(paths: pa.ChunkedArray, outside: str) -> pa.ChunkedArray:
+class _Pictures:
+    """Takes what is listed, and keeps the pictures among it."""
+
+    def __init__(self, file: SpoolFile, outside: str) -> None:
+        self.spool = Spool(file, PICTURE_FLOOR_BYTES)
+        self.has_shard = False
+        self._outside = outside
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        """Take some objects."""
+        found = batch.filter(pc.match_substring_regex(batch["path"], _PICTURE_KEY))
+        if not self.has_shard and found.num_rows < batch.num_rows:
+            self.has_shard = bool(pc.any(pc.starts_with(batch["path"], SHARDS)).as_py())
+        labels = _labels(found["path"], self._outside)
+        self.spool.add(pa.RecordBatch.from_arrays([found["path"], labels, found["bytes"]], schema=SPOOL_SCHEMA))
+
+    def end(self) -> None:
+        """Nothing more comes."""
+        self.spool.end()
+
+
+def _labels(paths: pa.Array, outside: str) -> pa.Array:
     folder = pc.struct_field(pc.extract_regex(paths, r"(?:^|/)(?P<label>[^/]+)/[^/]+$"), "label")
     return pc.fill_null(folder, outside)
 
 
-def _of_classes(table: pa.Table, globs: tuple[str, ...]) -> pa.Table:
+def _all_of(pictures: Pictures, file: SpoolFile) -> PictureList:
+    sinks: Sequence[_Pictures] = pictures.list_into(lambda: _Pictures(file, pictures.label))
+    found = PictureList(tuple(sink.spool for sink in sinks))
+    if not found.rows:
+        if any(sink.has_shard for sink in sinks):
+            raise InputError(f"{pictures.uri} holds a pack that was not finished; start the same pack command again.")
+        raise InputError(
+            f"No picture below {pictures.uri}; a picture's name ends in one of {', '.join(PICTURE_SUFFIXES)}."
+        )
+    if found.is_sorted:
+        return found
+    # S3 and folders have an order. What has none is sorted in memory.
+    table = found.table()
+    return _spooled(table.take(pc.sort_indices(table["path"])).to_batches(), file)
+
+
+def _spooled(batches: Iterator[pa.RecordBatch] | Sequence[pa.RecordBatch], file: SpoolFile) -> PictureList:
+    spool = Spool(file, PICTURE_FLOOR_BYTES)
+    for batch in batches:
+        spool.add(batch)
+    spool.end()
+    return PictureList((spool,))
+
+
+def _of_classes(found: PictureList, globs: tuple[str, ...], file: SpoolFile) -> PictureList:
     if not globs:
-        return table
-    labels = table["label"].unique().to_pylist()
+        return found
+    labels = list(found.counts)
     wanted = [label for label in labels if any(fnmatchcase(label, glob) for glob in globs)]
     if not wanted:
-        some = ", ".join(sorted(labels)[:5])
+        some = ", ".join(labels[:5])
         raise InputError(f"No class matches {' '.join(globs)}; the classes here are {some} ({len(labels)} in all).")
-    return table.filter(pc.is_in(table["label"], pa.array(wanted, pa.string())))
+    set_of_them = pa.array(wanted, pa.string())
+    return _spooled((batch.filter(pc.is_in(batch["label"], set_of_them)) for batch in found.batches()), file)
 
 
-def _spread_sample(table: pa.Table, limit: int | None, seed: int) -> pa.Table:
-    """`limit` pictures, drawn evenly: the first of each class in a shuffled order, then the second, and so on."""
-    if limit is None or limit >= table.num_rows:
-        return table
-    rng = np.random.default_rng(seed)
-    classes = table["label"].combine_chunks().dictionary_encode().indices.to_numpy()
-    shuffled = rng.permutation(table.num_rows)
-    by_class = shuffled[np.argsort(classes[shuffled], kind="stable")]
-    counts = np.bincount(classes)
-    rank = np.empty(table.num_rows, np.int64)
-    rank[by_class] = np.arange(table.num_rows) - np.repeat(np.cumsum(counts) - counts, counts)
-    turn = rng.permutation(len(counts))[classes]
-    return table.take(np.sort(np.lexsort((turn, rank))[:limit]))
-
-
-def plan_tasks(pictures: pa.Table, cores: int) -> pa.Table:
-    """The list with a column `task` (int32): neighbours share a task, and tasks have about equal bytes."""
-    cost = np.maximum(pictures["bytes"].to_numpy(), PICTURE_FLOOR_BYTES).cumsum(dtype=np.float64)
-    wanted = max(cost[-1] / TASK_BYTES, min(cores * TASKS_PER_CORE, pictures.num_rows / SMALLEST_TASK), 1)
-    slots = ((cost - cost[0]) / cost[-1] * int(np.ceil(wanted))).astype(np.int64)
-    task = np.unique(slots, return_inverse=True)[1].astype(np.int32)
-    return pictures.append_column("task", pa.array(task))
-
-
-def task_bounds(inputs: pa.Table) -> list[tuple[int, int]]:
-    """For each task its first row in the list and its number of rows."""
-    counts = np.bincount(inputs["task"].to_numpy())
-    return list(zip((np.cumsum(counts) - counts).tolist(), counts.tolist(), strict=True))
+def _sample_of(found: PictureList, limit: int | None, seed: int, file: SpoolFile) -> PictureList:
+    if limit is None or limit >= found.rows:
+        return found
+    return _spooled(chosen_rows(found.batches(), found.counts, limit, seed), file)

@@ -5,14 +5,13 @@ and `pack-index.parquet`, written last: which row group holds which picture. Wit
 """
 
 import errno
-import io
 import json
 import re
 from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from threading import Lock
 
@@ -23,8 +22,8 @@ import pyarrow.parquet as pq
 
 from pipeline.errors import InputError, StorageError
 from pipeline.pictures.memory import FILES_BYTES
-from pipeline.storage.base import LISTING_SCHEMA, Pictures, Storage, join
-from pipeline.storage.parquet import parquet_bytes, parquet_table
+from pipeline.storage.base import LISTING_SCHEMA, Pictures, SinkKind, Storage, join, listed_into_one
+from pipeline.storage.parquet import Ranges, parquet_bytes, parquet_file
 from pipeline.storage.paths import check_key
 
 INDEX_KEY = "pack-index.parquet"
@@ -33,6 +32,8 @@ SHARDS = "shards/"
 # earlier versions it may end with one.
 GROUPS_KEPT = 4
 LARGE_PICTURE = 1024 * 1024
+# Of the index.
+ROWS_AT_ONCE = 65_536
 INDEX_SCHEMA = pa.schema([*LISTING_SCHEMA, ("label", pa.string()), ("shard", pa.int32()), ("row_group", pa.int32())])
 _ABOUT = b"orchard.pack"
 
@@ -87,17 +88,15 @@ class PackedPictures:
     def at(cls, storage: Storage) -> "PackedPictures":
         """The pack in this storage. Raises InputError where it is damaged."""
         try:
-            index = _read_index(storage)
-            pack = Pack(**json.loads(index.schema.metadata[_ABOUT]))
+            file = parquet_file(storage, INDEX_KEY)
+            pack = Pack(**json.loads(file.schema_arrow.metadata[_ABOUT]))
+            groups = tuple(_groups(file))
+        except StorageError:
+            raise
         except (pa.ArrowException, KeyError, TypeError, ValueError) as error:
             raise InputError(f"{join(storage.uri, INDEX_KEY)} is broken ({error}); pack the pictures again.") from error
         _check_shards(storage, pack)
-        places = np.stack([index["shard"].to_numpy(), index["row_group"].to_numpy()])
-        firsts = np.flatnonzero(np.r_[True, (np.diff(places) != 0).any(axis=0)])
-        paths = index["path"].take(pa.array(firsts)).to_pylist()
-        sizes = np.add.reduceat(index["bytes"].to_numpy(), firsts).tolist()
-        groups = zip(paths, *places[:, firsts].tolist(), sizes, strict=True)
-        return cls(storage, pack, tuple(RowGroup(*group) for group in groups))
+        return cls(storage, pack, groups)
 
     @property
     def uri(self) -> str:
@@ -113,8 +112,11 @@ class PackedPictures:
 
     def list(self, prefix: str = "") -> Iterator[pa.RecordBatch]:
         """Every picture whose path begins with `prefix`, from the index."""
-        for batch in _read_index(self.storage).select(LISTING_SCHEMA.names).to_batches():
+        for batch in parquet_file(self.storage, INDEX_KEY).iter_batches(ROWS_AT_ONCE, columns=LISTING_SCHEMA.names):
             yield batch.filter(pc.starts_with(batch["path"], prefix)).replace_schema_metadata()
+
+    def list_into(self, sink: Callable[[], SinkKind]) -> Sequence[SinkKind]:
+        return listed_into_one(self, sink)
 
     def check_readable(self) -> None:
         self.storage.check_readable()
@@ -146,7 +148,7 @@ class PackedPictures:
     def _read_group(self, group: RowGroup) -> dict[str, bytes | None]:
         key, size = shard_key(group.shard), self.pack.shard_bytes[group.shard]
         try:
-            shard = pa.PythonFile(_Ranges(self.storage, key, size), "r")
+            shard = pa.PythonFile(Ranges(self.storage, key, size), "r")
             # Unbuffered, each column of the group is read by one request.
             file = pq.ParquetFile(shard, metadata=_footer(self.storage, key, size), pre_buffer=False)
             table = file.read_row_group(group.number, columns=["path", "bytes"], use_threads=False)
@@ -170,8 +172,21 @@ def bytes_to_read(pictures: Pictures, key: str, listed: int) -> int:
     return group.bytes if group else listed
 
 
-def _read_index(storage: Storage) -> pa.Table:
-    return parquet_table(storage.read(INDEX_KEY))
+def _groups(index: pq.ParquetFile) -> Iterator[RowGroup]:
+    """The pack's row groups, in the order of the index."""
+    last: RowGroup | None = None
+    for batch in index.iter_batches(ROWS_AT_ONCE, columns=["path", "bytes", "shard", "row_group"]):
+        places = np.stack([batch["shard"].to_numpy(), batch["row_group"].to_numpy()])
+        firsts = np.flatnonzero(np.r_[True, (np.diff(places) != 0).any(axis=0)])
+        paths = batch["path"].take(pa.array(firsts)).to_pylist()
+        sizes = np.add.reduceat(batch["bytes"].to_numpy(), firsts).tolist()
+        for group in map(RowGroup, paths, *places[:, firsts].tolist(), sizes):
+            if last is None or (last.shard, last.number) != (group.shard, group.number):
+                yield from () if last is None else (last,)
+                last = group
+            else:
+                last = replace(last, bytes=last.bytes + group.bytes)
+    yield from () if last is None else (last,)
 
 
 def _check_shards(storage: Storage, pack: Pack) -> None:
@@ -193,39 +208,9 @@ def _size(storage: Storage, key: str) -> int | None:
         return None
 
 
-class _Ranges(io.RawIOBase):
-    """A shard as a file whose every read is a request for a range."""
-
-    def __init__(self, storage: Storage, key: str, size: int) -> None:
-        super().__init__()
-        self._storage, self._key, self._size = storage, key, size
-        self._position = 0
-
-    def seekable(self) -> bool:
-        return True
-
-    def readable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._position
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
-        self._position = base + offset
-        return self._position
-
-    def read(self, length: int | None = -1) -> bytes:
-        left = self._size - self._position
-        wanted = left if length is None or length < 0 else min(length, left)
-        data = self._storage.read_range(self._key, self._position, wanted) if wanted > 0 else b""
-        self._position += len(data)
-        return data
-
-
 @lru_cache(maxsize=16)
 def _footer(storage: Storage, key: str, size: int) -> pq.FileMetaData:
-    return pq.read_metadata(pa.PythonFile(_Ranges(storage, key, size), "r"))
+    return pq.read_metadata(pa.PythonFile(Ranges(storage, key, size), "r"))
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from pipeline.errors import InputError
 from pipeline.parallel import run_ahead
 from pipeline.pictures.decode import BadPictureError, Reason, check_file
-from pipeline.pictures.listing import all_pictures
+from pipeline.pictures.listing import PictureList, listed
 from pipeline.pictures.pack_reader import (
     INDEX_KEY,
     INDEX_SCHEMA,
@@ -25,7 +25,7 @@ from pipeline.pictures.pack_reader import (
     is_shard_key,
     shard_key,
 )
-from pipeline.pictures.reading import NotHadError, check_store, read_failure, witnesses
+from pipeline.pictures.reading import NotHadError, Witnesses, check_store, read_failure
 from pipeline.progress import Narrator
 from pipeline.storage.base import Pictures, Storage
 
@@ -88,13 +88,13 @@ def pack(source: Pictures, target: Storage, narrator: Narrator) -> Packing:
     started = time.perf_counter()
     if source.uri == target.uri:
         raise InputError(f"{target.uri} is where the pictures lie; give another place for the pack.")
-    pictures = all_pictures(source)
-    target.check_writable()
-    if target.exists(INDEX_KEY):
-        raise InputError(f"{target.uri} holds a pack already; give another place for the new one.")
-    packing = Packing(pictures.num_rows)
-    with narrator.counted("pack", "Packing", pictures.num_rows, "pictures", "images/s") as phase:
-        _write_shards(source, target, pictures, packing, phase.report)
+    with listed(source) as pictures:
+        target.check_writable()
+        if target.exists(INDEX_KEY):
+            raise InputError(f"{target.uri} holds a pack already; give another place for the new one.")
+        packing = Packing(pictures.rows)
+        with narrator.counted("pack", "Packing", pictures.rows, "pictures", "images/s") as phase:
+            _write_shards(source, target, pictures, packing, phase.report)
     _delete_shards_from(target, len(packing.shard_bytes))
     index = pa.concat_tables([INDEX_SCHEMA.empty_table(), *packing.index])
     target.write(INDEX_KEY, encode_index(index, Pack(source.label, packing.shard_bytes)))
@@ -103,13 +103,14 @@ def pack(source: Pictures, target: Storage, narrator: Narrator) -> Packing:
 
 
 def _write_shards(
-    source: Pictures, target: Storage, pictures: pa.Table, packing: Packing, report: Callable[[int], None]
+    source: Pictures, target: Storage, pictures: PictureList, packing: Packing, report: Callable[[int], None]
 ) -> None:
-    rows = zip(*(column.to_pylist() for column in pictures.select(["path", "label", "bytes"]).columns), strict=True)
-    others = witnesses(pictures)
+    sizes, others = _sizes_and_witnesses(pictures)
+    columns = ([batch[name].to_pylist() for name in ("path", "label", "bytes")] for batch in pictures.batches())
+    rows = (row for batch in columns for row in zip(*batch, strict=True))
     reading = run_ahead(partial(_read, source), rows, READERS, 2 * READERS)
     done = 0
-    for shard, groups in groupby(_plan(pictures["bytes"].to_numpy()), key=lambda group: group[0]):
+    for shard, groups in groupby(_plan(sizes), key=lambda group: group[0]):
         with (
             target.writer(shard_key(shard)) as stream,
             # Pictures are compressed already.
@@ -123,6 +124,14 @@ def _write_shards(
                 done += count
                 report(done)
         packing.shard_bytes.append(target.size(shard_key(shard)))
+
+
+def _sizes_and_witnesses(pictures: PictureList) -> tuple["np.ndarray[tuple[int], np.dtype[np.int64]]", list[str]]:
+    sizes, found = [], Witnesses(pictures.rows)
+    for batch in pictures.batches():
+        found.look(batch)
+        sizes.append(batch["bytes"].to_numpy())
+    return np.concatenate(sizes), found.paths
 
 
 def _plan(sizes: "np.ndarray[tuple[int], np.dtype[np.int64]]") -> Iterator[tuple[int, int]]:

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from pipeline.errors import InputError, StorageError
 from pipeline.pictures.bounds import MAX_FILE_BYTES
@@ -55,15 +54,36 @@ def read_failure(error: OSError) -> BadPictureError:
     return (BadPictureError if is_known else NotHadError)(Reason.UNREADABLE, error.strerror or str(error))
 
 
+class Witnesses:
+    """The pictures to try where none of a task's can be had: of each share of a list of `rows` the smallest one."""
+
+    def __init__(self, rows: int) -> None:
+        self._rows, self._seen = rows, 0
+        self._smallest: dict[int, tuple[int, str]] = {}
+
+    def look(self, listed: pa.Table | pa.RecordBatch) -> None:
+        """Look at the next rows of the list."""
+        sizes = listed["bytes"].to_numpy()
+        shares = (np.arange(self._seen, self._seen + len(sizes)) * MOST_WITNESSES) // max(self._rows, 1)
+        self._seen += len(sizes)
+        for share in np.unique(shares).tolist():
+            rows = np.flatnonzero(shares == share)
+            row = int(rows[sizes[rows].argmin()])
+            # No more than what a worker would read anyway.
+            if sizes[row] <= MAX_FILE_BYTES and (share not in self._smallest or sizes[row] < self._smallest[share][0]):
+                self._smallest[share] = int(sizes[row]), listed["path"][row].as_py()
+
+    @property
+    def paths(self) -> list[str]:
+        """What was found, in the list's order."""
+        return [self._smallest[share][1] for share in sorted(self._smallest)]
+
+
 def witnesses(listed: pa.Table) -> tuple[str, ...]:
-    """The paths to try where none of a task's can be had: of each share of the whole list the smallest picture's."""
-    # No more than what a worker would read anyway.
-    listed = listed.filter(pc.less_equal(listed["bytes"], MAX_FILE_BYTES))
-    sizes = listed["bytes"].to_numpy()
-    shares = np.array_split(np.arange(len(sizes)), MOST_WITNESSES)
-    rows = [share[sizes[share].argmin()] for share in shares if share.size]
-    paths: list[str] = listed["path"].take(pa.array(rows, pa.int64())).to_pylist()
-    return tuple(paths)
+    """The witnesses of a whole list."""
+    found = Witnesses(listed.num_rows)
+    found.look(listed)
+    return tuple(found.paths)
 
 
 def check_store(

@@ -8,11 +8,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.run_folder.layout import feature_key
+from pipeline.run_folder.layout import feature_key, pca_key
 from pipeline.storage.base import Storage
 from pipeline.storage.parquet import parquet_bytes, parquet_table
 
-_ERRORS_KEY = b"orchard.errors"
+ERRORS_METADATA = b"orchard.errors"
 _LISTED_KEY = b"orchard.listed"
 
 
@@ -54,7 +54,7 @@ def vectors_of(table: pa.Table, column: str) -> NDArray[np.float32]:
 def encode_features(part: FeaturePart) -> bytes:
     """The part as a Parquet file."""
     errors = [[error.path, error.reason, error.detail] for error in part.errors]
-    metadata = {_ERRORS_KEY: json.dumps(errors).encode(), _LISTED_KEY: str(part.listed).encode()}
+    metadata = {ERRORS_METADATA: json.dumps(errors).encode(), _LISTED_KEY: str(part.listed).encode()}
     return parquet_bytes(part.table.replace_schema_metadata(metadata), dictionary=["label"])
 
 
@@ -62,13 +62,18 @@ def decode_features(data: bytes) -> FeaturePart:
     """The part as `encode_features` made it. Raises pyarrow.ArrowInvalid or KeyError for anything else."""
     table = parquet_table(data)
     metadata = table.schema.metadata or {}
-    errors = [PictureError(*row) for row in json.loads(metadata[_ERRORS_KEY])]
+    errors = [PictureError(*row) for row in json.loads(metadata[ERRORS_METADATA])]
     return FeaturePart(table, errors, int(metadata[_LISTED_KEY]))
 
 
 def read_features(storage: Storage, task: int) -> FeaturePart:
     """A task's part, read back."""
     return decode_features(storage.read(feature_key(task)))
+
+
+def read_pca(storage: Storage, task: int) -> pa.Table:
+    """A task's projection part."""
+    return parquet_table(storage.read(pca_key(task)))
 
 
 def whole_part(data: bytes, listed: list[str]) -> FeaturePart | None:
@@ -83,5 +88,5 @@ def whole_part(data: bytes, listed: list[str]) -> FeaturePart | None:
 
 
 def sha256(data: bytes) -> str:
-    """The checksum under which run.json knows a part."""
+    """The checksum under which a run knows a part."""
     return hashlib.sha256(data).hexdigest()

@@ -2,26 +2,35 @@
 
 import json
 import platform
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from pipeline import __version__
-from pipeline.run_folder.layout import RECORD_KEY
-from pipeline.settings import RANDOM
+from pipeline.run_folder.layout import FORMAT, RECORD_KEY
+from pipeline.settings import CSV_ONE, RANDOM
 from pipeline.storage.base import Storage
 
 COMPLETE = "complete"
 RANDOM_ALARM = "Random weights (a fixed seed), not ImageNet's: the features mean nothing."
 TOO_MANY_BAD = "too many bad pictures"
+# Together with 1,280 ratios and names as long as EC2 gives them, these keep run.json below 100 KB.
+MOST_NAMED = 250
+MOST_LOSSES = 25
+MOST_PROCESSORS = 8
+MOST_OF_A_PROCESSOR = MOST_NAMED // MOST_PROCESSORS
 _PACKAGES = ("pyspark", "openvino", "tensorflow-cpu", "tensorflow", "keras", "numpy", "pyarrow", "pillow", "obstore")
 
 
 @dataclass(frozen=True)
 class RunRecord:
-    """The content of run.json. Seconds are wall-clock, sizes bytes; `parts` holds each task's rows and checksums.
+    """The content of run.json. Seconds are wall-clock, sizes bytes.
 
+    `format` is 2 where the list and the tasks' checksums are files of their own (`inputs/`, parts.parquet); a record of
+    before has no format, and `parts` in it. `tasks` is how many there are, `csv` which kind of CSV was written.
+    Lists have at most MOST_NAMED entries, `hosts` and the like, or MOST_LOSSES: `more` says of which name how many more
+    there were.
     `images_per_second` are the pictures that were computed over the feature phase's seconds, all its waiting included.
     `losses` are the last attempt's, each with the host, when and how it was lost (`told` to go, or `silent`), Spark's
     reason, and how many pictures were done again for it.
@@ -59,6 +68,10 @@ class RunRecord:
     versions: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     parts: list[dict[str, Any]] = field(default_factory=list)
+    format: int = 1
+    tasks: int = 0
+    csv: str = CSV_ONE
+    more: dict[str, int] = field(default_factory=dict)
 
     @property
     def alarms(self) -> list[str]:
@@ -67,12 +80,18 @@ class RunRecord:
 
     def write(self, run: Storage) -> None:
         """Put run.json: the run counts as ended from here on."""
-        run.write(RECORD_KEY, (json.dumps(asdict(self), indent=1) + "\n").encode())
+        content = asdict(self)
+        if self.format > 1:
+            del content["parts"]
+        run.write(RECORD_KEY, (json.dumps(content, indent=1) + "\n").encode())
 
 
 def read_record(run: Storage) -> RunRecord:
     """The record of an ended run. Raises FileNotFoundError, ValueError or TypeError."""
-    return RunRecord(**json.loads(run.read(RECORD_KEY)))
+    record = RunRecord(**json.loads(run.read(RECORD_KEY)))
+    if record.format > FORMAT:
+        raise ValueError(f"it is of format {record.format}, and this version of Orchard knows {FORMAT} at most")
+    return record if record.tasks else replace(record, tasks=len(record.parts))
 
 
 def installed_versions() -> dict[str, str]:

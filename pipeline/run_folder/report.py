@@ -3,7 +3,8 @@
 import base64
 import colorsys
 import io
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -15,17 +16,22 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pipeline.errors import OrchardError
+from pipeline.parallel import run_ahead
 from pipeline.pictures.decode import BadPictureError, decode
 from pipeline.pictures.opening import open_pictures
+from pipeline.run_folder.errors_file import first_errors
+from pipeline.run_folder.inputs import class_counts, read_list
 from pipeline.run_folder.layout import REPORT_KEY
 from pipeline.run_folder.nearest_neighbour import same_label_as_nearest
-from pipeline.run_folder.outputs import read_errors, read_inputs, read_pca
-from pipeline.run_folder.parts import vectors_of
+from pipeline.run_folder.part_records import Part, read_parts
+from pipeline.run_folder.parts import read_pca, vectors_of
 from pipeline.run_folder.record import RunRecord
 from pipeline.storage.base import Storage
 
 # Bounds that keep the page at a few MB and its making at seconds, whatever the size of the run.
 ROWS_FOR_NEIGHBOURS = 25_000
+PARTS_READ = 256
+CLASSES_SHOWN = 1_000
 POINTS_ON_MAP = 1_500
 THUMBNAIL_PIXELS = 40
 SPRITE_COLUMNS = 40
@@ -50,21 +56,21 @@ def write_report(run: Storage, record: RunRecord) -> None:
 
 def render(run: Storage, record: RunRecord) -> str:
     """The page. Raises FileNotFoundError where a part of the run is missing."""
-    inputs, _ = read_inputs(run)
-    sample = _sample(run, record)
-    errors = read_errors(run)
+    counts = class_counts(run, read_list(run))
+    sample = _sample(run, read_parts(run, record), record.counts["features"])
     environment = Environment(
         loader=PackageLoader("pipeline.run_folder", "."), autoescape=True, undefined=StrictUndefined
     )
     environment.filters["size"] = _mebibytes
     page: str = environment.get_template("report.html.j2").render(
         record=record,
-        classes=_class_rows(inputs, sample),
+        classes=_class_rows(counts, sample),
+        classes_in_all=len(counts),
         neighbours_of_all=sample.whole,
         neighbour_rows=len(sample.paths),
         scree=_scree(record.explained_variance_ratio),
         map=_map(sample, record),
-        errors=errors.slice(0, ERRORS_SHOWN).to_pylist(),
+        errors=first_errors(run, ERRORS_SHOWN),
     )
     return page
 
@@ -73,14 +79,15 @@ def _mebibytes(size: float) -> str:
     return f"{size / 2**20:,.0f} MiB"
 
 
-def _sample(run: Storage, record: RunRecord) -> Sample:
-    total = record.counts["features"]
-    step = max(1, -(-total // ROWS_FOR_NEIGHBOURS))
+def _sample(run: Storage, parts: Sequence[Part], total: int) -> Sample:
+    """All rows, or some of each of PARTS_READ parts at most, which stand evenly all over the list."""
+    read = parts[:: max(1, -(-len(parts) // PARTS_READ))]
+    step = max(1, -(-sum(part.rows for part in read) // ROWS_FOR_NEIGHBOURS))
     paths: list[str] = []
     labels: list[str] = []
     vectors = []
     seen = 0
-    for table in _pca_parts(run, record):
+    for table in run_ahead(lambda part: read_pca(run, part.task), read, READERS, READERS):
         rows = np.arange(-seen % step, table.num_rows, step)
         seen += table.num_rows
         if len(rows):
@@ -88,25 +95,18 @@ def _sample(run: Storage, record: RunRecord) -> Sample:
             paths += chosen["path"].to_pylist()
             labels += chosen["label"].to_pylist()
             vectors.append(vectors_of(chosen, "pca"))
-    return Sample(paths, np.array(labels), np.concatenate(vectors), step == 1)
+    return Sample(paths, np.array(labels), np.concatenate(vectors), len(paths) == total)
 
 
-def _pca_parts(run: Storage, record: RunRecord) -> Iterator[pa.Table]:
-    with ThreadPoolExecutor(READERS) as pool:
-        tasks = [part["task"] for part in record.parts]
-        for start in range(0, len(tasks), READERS):
-            yield from pool.map(lambda task: read_pca(run, task), tasks[start : start + READERS])
-
-
-def _class_rows(inputs: pa.Table, sample: Sample) -> list[dict[str, Any]]:
-    correct = same_label_as_nearest(sample.vectors, sample.labels)
-    counts = {row["values"]: row["counts"] for row in inputs["label"].value_counts().to_pylist()}
-    rows = []
-    for label in sorted(counts):
-        mine = sample.labels == label
-        accuracy = float(correct[mine].mean()) if mine.any() else None
-        rows.append({"label": label, "count": counts[label], "accuracy": accuracy})
-    return rows
+def _class_rows(counts: Counter[str], sample: Sample) -> list[dict[str, Any]]:
+    """The largest classes, in the order of their names, with the share of pictures beside one of their own."""
+    same = Counter(sample.labels[same_label_as_nearest(sample.vectors, sample.labels)].tolist())
+    there = Counter(sample.labels.tolist())
+    shown = sorted(label for label, _ in counts.most_common(CLASSES_SHOWN))
+    return [
+        {"label": label, "count": counts[label], "accuracy": same[label] / there[label] if there[label] else None}
+        for label in shown
+    ]
 
 
 def _colours(labels: list[str]) -> dict[str, str]:

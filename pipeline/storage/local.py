@@ -4,10 +4,11 @@ import errno
 import os
 import stat
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from io import BufferedReader
+from itertools import islice
 from pathlib import Path
 from typing import IO
 from urllib.parse import unquote, urlparse
@@ -15,8 +16,10 @@ from urllib.parse import unquote, urlparse
 import pyarrow as pa
 
 from pipeline.errors import DiskFullError, InputError
-from pipeline.storage.base import LISTING_SCHEMA
+from pipeline.storage.base import LISTING_SCHEMA, SinkKind, listed_into_one
 from pipeline.storage.paths import open_below, path_below
+
+ROWS_AT_ONCE = 16_384
 
 
 def _refuse_closed(error: OSError) -> None:
@@ -45,6 +48,26 @@ def _is_below(real: str, top: str) -> bool:
     return real == top or real.startswith(top.rstrip("/") + "/")
 
 
+def _as_utf8(name: str) -> bytes:
+    return name.encode("utf-8", "backslashreplace")
+
+
+def _in_order(folder: str) -> Iterator[str]:
+    """The paths of what is in a folder, in the order of all keys below it: there a folder's name ends in a slash."""
+    names = []
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                is_folder = False
+                with suppress(OSError):
+                    is_folder = entry.is_dir()
+                names.append(f"{entry.name}/" if is_folder else entry.name)
+    except OSError as error:
+        _refuse_closed(error)
+    names.sort(key=_as_utf8)
+    return (folder + name for name in names)
+
+
 @dataclass(frozen=True)
 class LocalStorage:
     """A folder. `left_out` is what the last listing met and did not list, for it is no file of this folder."""
@@ -65,41 +88,50 @@ class LocalStorage:
         return self.root.name
 
     def list(self, prefix: str = "") -> Iterator[pa.RecordBatch]:
-        """One batch a folder. Folders behind links are followed once, and not out of this one; no device is listed."""
+        """Folders behind links are followed once, and not out of this one; no device is listed."""
         self.check_readable()
         self.left_out.clear()
-        top, seen = os.path.realpath(self.root), set[str]()
-        for folder, folders, files in os.walk(self.root / prefix, followlinks=True, onerror=_refuse_closed):
-            real = os.path.realpath(folder)
-            if real in seen or not _is_below(real, top):
-                if real not in seen:
-                    self.left_out.append(self._key(folder))
-                folders.clear()
-                continue
-            seen.add(real)
-            yield self._batch(folder, files, top)
+        files = self._files(f"{self.root / prefix}/".replace("//", "/"))
+        while rows := tuple(islice(files, ROWS_AT_ONCE)):
+            paths, sizes = zip(*rows, strict=True)
+            arrays = [pa.array(paths, pa.string()), pa.array(sizes, pa.int64())]
+            yield pa.RecordBatch.from_arrays(arrays, schema=LISTING_SCHEMA)
 
-    def _batch(self, folder: str, files: Sequence[str], top: str) -> pa.RecordBatch:
-        paths, sizes = [], []
-        for name in files:
-            full = os.path.join(folder, name)  # noqa: PTH118  # a million Path objects cost seconds
-            with suppress(OSError):
-                found = os.lstat(full)
-                is_within = True
-                if stat.S_ISLNK(found.st_mode):
-                    found, is_within = os.stat(full), _is_below(os.path.realpath(full), top)  # noqa: PTH116
-                if not is_within or not stat.S_ISREG(found.st_mode):
+    def list_into(self, sink: Callable[[], SinkKind]) -> Sequence[SinkKind]:
+        return listed_into_one(self, sink)
+
+    def _files(self, folder: str) -> Iterator[tuple[str, int]]:
+        """Key and bytes of each file below the folder, in the keys' order. Here a folder's path ends in a slash."""
+        top, seen = os.path.realpath(self.root), set[str]()
+        open_folders = [iter([folder])]
+        while open_folders:
+            if (full := next(open_folders[-1], None)) is None:
+                open_folders.pop()
+            elif not full.endswith("/"):
+                if (size := self._size_of(full, top)) is not None:
+                    yield self._key(full), size
+            elif (real := os.path.realpath(full)) not in seen:
+                if _is_below(real, top):
+                    seen.add(real)
+                    open_folders.append(_in_order(full))
+                else:
                     self.left_out.append(self._key(full))
-                    continue
-                sizes.append(found.st_size)
-                paths.append(self._key(full))
-        return pa.RecordBatch.from_arrays(
-            [pa.array(paths, pa.string()), pa.array(sizes, pa.int64())], schema=LISTING_SCHEMA
-        )
+
+    def _size_of(self, full: str, top: str) -> int | None:
+        """The file's bytes; None, and left out, for what is no file of this folder."""
+        with suppress(OSError):
+            found = os.lstat(full)
+            is_within = True
+            if stat.S_ISLNK(found.st_mode):
+                found, is_within = os.stat(full), _is_below(os.path.realpath(full), top)  # noqa: PTH116
+            if is_within and stat.S_ISREG(found.st_mode):
+                return found.st_size
+            self.left_out.append(self._key(full))
+        return None
 
     def _key(self, full: str) -> str:
         # A name that is no UTF-8 cannot stand in Parquet; escaped, it ends as an error row.
-        return os.path.relpath(full, self.root).encode("utf-8", "backslashreplace").decode()
+        return _as_utf8(full.removeprefix(f"{self.root}/".replace("//", "/")).rstrip("/")).decode()
 
     def read(self, key: str, listed: int | None = None) -> bytes:
         del listed  # a file has no answer that could be cut short

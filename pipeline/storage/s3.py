@@ -7,7 +7,7 @@ object's head before it gets it, and two to three times as fast as boto3, from t
 
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import IO, Any
@@ -16,10 +16,12 @@ import pyarrow as pa
 from boto3.s3.transfer import TransferConfig
 
 from pipeline.errors import InputError, StorageError
-from pipeline.storage.base import LISTING_SCHEMA
+from pipeline.storage.base import SinkKind, listed_into_one
 from pipeline.storage.local import full_disk_as_such
 from pipeline.storage.s3_connection import check_region, client, store
 from pipeline.storage.s3_errors import s3_errors_as_input_errors, trying
+from pipeline.storage.s3_pages import pages
+from pipeline.storage.s3_ranges import DisorderError, RangeLister
 
 # From this size on a file goes up in parts of this size, each tried again by itself.
 CHUNK_BYTES = 16 * 1024 * 1024
@@ -70,25 +72,29 @@ class S3Storage:
 
     def list(self, prefix: str = "") -> Iterator[pa.RecordBatch]:
         """One batch a page of 1,000 keys. The prefix's own 0-byte "folder" object is left out."""
-        for page in self._pages(prefix):
-            rows = [(key, entry["Size"]) for key, entry in page if key]
-            yield pa.RecordBatch.from_pydict(
-                {"path": [key for key, _ in rows], "bytes": [size for _, size in rows]}, schema=LISTING_SCHEMA
-            )
+        base = self._key("")
+        with s3_errors_as_input_errors(self.bucket):
+            check_region(self.bucket)
+            for page in pages(self.bucket, base + prefix):
+                yield page.below(base)
+
+    def list_into(self, sink: Callable[[], SinkKind]) -> Sequence[SinkKind]:
+        with s3_errors_as_input_errors(self.bucket):
+            check_region(self.bucket)
+            try:
+                return RangeLister(self.bucket, self._key(""), sink).run()
+            except DisorderError:
+                return listed_into_one(self, sink)
 
     def list_objects(self) -> Iterator[tuple[str, int, str]]:
         """Key, size and ETag of every object but "folders", for comparing them with files."""
-        for page in self._pages(""):
-            for key, entry in page:
-                if not entry["Key"].endswith("/"):
-                    yield key, entry["Size"], entry["ETag"].strip('"')
-
-    def _pages(self, prefix: str) -> Iterator[Sequence[tuple[str, dict[str, Any]]]]:
+        base = self._key("")
         with s3_errors_as_input_errors(self.bucket):
             check_region(self.bucket)
-            base = self._key("")
-            for page in client().get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=base + prefix):
-                yield [(entry["Key"][len(base) :], entry) for entry in page.get("Contents", ())]
+            for page in client().get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=base):
+                for entry in page.get("Contents", ()):
+                    if not entry["Key"].endswith("/"):
+                        yield entry["Key"][len(base) :], entry["Size"], entry["ETag"].strip('"')
 
     def read(self, key: str, listed: int | None = None) -> bytes:
         return trying(self._uri(key), lambda: self._get_whole(key, listed))

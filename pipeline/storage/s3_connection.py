@@ -1,6 +1,7 @@
 """How this process reaches S3: credentials, region and endpoint by AWS's own chain, connections made once and kept."""
 
 import os
+from collections.abc import Callable
 from datetime import timedelta
 from functools import lru_cache
 from threading import Lock
@@ -8,6 +9,7 @@ from typing import Any
 
 import boto3
 import botocore.session
+from botocore import handlers
 from botocore.config import Config
 from botocore.exceptions import ClientError, NoCredentialsError
 from obstore.auth.boto3 import Boto3CredentialProvider
@@ -43,6 +45,10 @@ def session() -> Any:
 @lru_cache(maxsize=2)
 def client(attempts: int = ATTEMPTS) -> Any:
     """The boto3 client, which tries again by itself, with jittered pauses; each further attempt is counted."""
+    return _made_client(attempts)
+
+
+def _made_client(attempts: int) -> Any:
     config = Config(
         retries={"mode": "standard", "total_max_attempts": attempts},
         connect_timeout=10,
@@ -51,6 +57,18 @@ def client(attempts: int = ATTEMPTS) -> Any:
     )
     made = session().client("s3", region_name=session().region_name or DEFAULT_REGION, config=config)
     made.meta.events.register("request-created.s3", _count_retry)
+    return made
+
+
+@lru_cache(maxsize=1)
+def lister(before_parsing: Callable[..., None]) -> Any:
+    """As `client`, for long lists: `before_parsing` is called with each answer before botocore reads it.
+
+    It has to look for an error in a 200 itself: botocore's own look at it parses the whole list once more.
+    """
+    made = _made_client(ATTEMPTS)
+    made.meta.events.unregister("before-parse.s3.*", handlers._handle_200_error)
+    made.meta.events.register("before-parse.s3.ListObjectsV2", before_parsing)
     return made
 
 
@@ -89,7 +107,7 @@ def renew(refused: Any) -> None:
     """
     with _renewing:
         if session() is refused:
-            for kept in (session, client, store):
+            for kept in (session, client, lister, store):
                 kept.cache_clear()
 
 

@@ -1,6 +1,7 @@
 """Some of a run's pictures, evenly from its list, as far as they lie loose in the cluster's own bucket."""
 
 import io
+import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from scripts.handin.run_facts import RunFacts
 HOW_MANY = 12
 LIST_BYTES = 256 * 1024 * 1024  # a list of ten million pictures has less
 COLUMNS = ["path", "label"]
+ABOUT = b"orchard.about"
 
 
 @dataclass(frozen=True)
@@ -59,15 +61,25 @@ def _rows(listed: bytes, how_many: int) -> Iterator[tuple[str, str]]:
     """Path and class of rows spread evenly over the list, which is in order of the classes."""
     try:
         parquet = pq.ParquetFile(io.BytesIO(listed))
+        if shown := _shown(parquet):
+            chosen = {(2 * number + 1) * len(shown) // (2 * how_many): None for number in range(how_many)}
+            yield from (shown[place] for place in chosen)
+            return
         total, seen = parquet.metadata.num_rows, 0
         wanted = [(2 * number + 1) * total // (2 * how_many) for number in range(how_many)]
         for batch in parquet.iter_batches(columns=COLUMNS):
             for row in sorted({row - seen for row in wanted if seen <= row < seen + batch.num_rows}):
                 yield str(batch["path"][row].as_py()), str(batch["label"][row].as_py())
             seen += batch.num_rows
-    except (pa.ArrowException, OSError, KeyError, ValueError):
+    except (pa.ArrowException, OSError, KeyError, ValueError, TypeError, AttributeError):
         # No list at all, or something else in its place: others may write to the bucket, too.
         return
+
+
+def _shown(index: pq.ParquetFile) -> list[tuple[str, str]]:
+    """Pictures from all over the list, which the job names in its index; none in a list of before, which is whole."""
+    about = json.loads((index.schema_arrow.metadata or {}).get(ABOUT, b"{}"))
+    return [(str(path), str(label)) for path, label in about.get("shown", ())]
 
 
 def _is_there(bucket: Bucket, key: str) -> bool:

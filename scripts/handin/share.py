@@ -18,7 +18,7 @@ from scripts.handin.links import Signer
 from scripts.handin.pictures import some_of
 from scripts.handin.run_facts import RunFacts
 from scripts.handin.subject import Subject, run_of, subject
-from scripts.runs.results import REPORT
+from scripts.runs.results import CSV_PARTS, REPORT
 
 SHARED = "shared"
 PAGE = "share.html"
@@ -77,9 +77,14 @@ def share(run_id: str, hours: str, into: str) -> None:
 def keys_of(bucket: Bucket, run_id: str) -> list[str]:
     """What the run left, named as the job names it, without the folder."""
     prefix = f"{RUNS}/{run_id}/"
-    below = [prefix + RECORD, prefix + REPORT, prefix + CSV, prefix + ERRORS, prefix + COMPONENTS, prefix + MODEL]
+    names = (RECORD, REPORT, CSV, ERRORS, CSV_PARTS, COMPONENTS, MODEL)
+    below = [prefix + name for name in names]
     found = [key.removeprefix(prefix) for part in below for key in bucket.keys(part)]
-    return [key for key in found if OWN_NAME.fullmatch(key) and (key in TITLES or key.startswith((COMPONENTS, MODEL)))]
+    return [
+        key
+        for key in found
+        if OWN_NAME.fullmatch(key) and (key in TITLES or key.startswith((CSV_PARTS, COMPONENTS, MODEL)))
+    ]
 
 
 def until_when(about: Subject, run: RunFacts, signer: Signer) -> list[str]:
@@ -115,12 +120,15 @@ def _page(about: Subject, run: RunFacts, signer: Signer, keys: Sequence[str]) ->
         return Link(title, signer.link(f"{RUNS}/{run.run_id}/{key}", f"{run.run_id}-{key.replace('/', '-')}"))
 
     parts = [key for key in keys if key.startswith(COMPONENTS)]
+    csv_parts = [key for key in keys if key.startswith(CSV_PARTS)]
     return pages.render(
         TEMPLATE,
         run=run,
         main=[link(key, title) for key, title in TITLES.items() if key in keys],
         parts=[link(key, key) for key in parts[:MOST_PARTS]],
         more_parts=len(parts[MOST_PARTS:]),
+        csv_parts=[link(key, key) for key in csv_parts[:MOST_PARTS]],
+        more_csv_parts=len(csv_parts[MOST_PARTS:]),
         model=[link(key, key) for key in keys if key.startswith(MODEL)],
         pictures=[Link(one.label, signer.link(one.key)) for one in some_of(about.bucket, run)],
         until=until_when(about, run, signer),

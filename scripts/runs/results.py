@@ -16,7 +16,8 @@ from scripts.runs.submission import check_run_id
 from scripts.runs.table import read_records
 
 REPORT = "report.html"
-LEFT_THERE = ("features/", "inputs.parquet", "attempts.json")
+LEFT_THERE = ("features/", "inputs/", "inputs.parquet", "attempts.json")
+CSV_PARTS = "pca_csv/"
 CLOCKS_DIFFER = timedelta(minutes=5)  # this machine's and the master's; a later end than that is made up
 
 
@@ -73,6 +74,8 @@ def newest(bucket: Bucket) -> str:
 def what_to_look_at(folder: Path, keys: Sequence[str], uri: str) -> list[str]:
     """What there is to look at, the report first; what is missing of a run that has not come to its end."""
     lines = [f"{name}  {folder / key}" for key, name in _NAMES.items() if key in keys]
+    if any(key.startswith(CSV_PARTS) for key in keys):
+        lines.append(f"Components, CSV  {folder / CSV_PARTS} (compressed parts, each with its first line)")
     if RECORD not in keys:
         lines.append("The run has no record yet: it goes on, or was ended before its time (`make runs`).")
     return [*lines, f"Features stay at {uri}features/."]

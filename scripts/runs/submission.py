@@ -20,6 +20,8 @@ SIZES: dict[str, tuple[str, ...]] = {
 DEFAULT_SIZE = "mini"
 # What `make run` says itself, so that the run is where `make runs` and `make results` look for it.
 OWN = ("--images", "--output", "--run-id", "--master")
+# What may become of the components as CSV, in the job's own words.
+CSV_KINDS = ("one", "parts", "none")
 IMAGENET = "imagenet"
 RANDOM = "random"
 
@@ -68,6 +70,13 @@ def words_of(size: str, arguments: str) -> tuple[str, ...]:
     if size not in SIZES:
         raise InputError(f"{size} is no size: give SIZE={', '.join(list(SIZES)[:-1])} or {list(SIZES)[-1]}.")
     return (*SIZES[size], *split_arguments(arguments))
+
+
+def with_csv(arguments: str, csv: str) -> str:
+    """ARGS with the kind of CSV that was asked for; as they are where none was. Raises InputError for no such kind."""
+    if csv and csv not in CSV_KINDS:
+        raise InputError(f"CSV={csv} is none that there is: give CSV={', '.join(CSV_KINDS[:-1])} or {CSV_KINDS[-1]}.")
+    return f"{arguments} --csv {csv}".strip() if csv else arguments
 
 
 def split_arguments(arguments: str) -> tuple[str, ...]:

@@ -24,7 +24,7 @@ def record(run: FinishedRun) -> dict[str, Any]:
 
 
 def test_every_listed_picture_is_in_exactly_one_of_features_and_errors(finished_run: FinishedRun) -> None:
-    listed = pq.read_table(finished_run.folder / "inputs.parquet")["path"].to_pylist()
+    listed = pq.read_table(finished_run.folder / "inputs")["path"].to_pylist()
     good = pq.read_table(finished_run.folder / "features")["path"].to_pylist()
     bad = pq.read_table(finished_run.folder / "errors.parquet")["path"].to_pylist()
     assert sorted(good + bad) == listed == sorted(set(listed))
@@ -59,7 +59,7 @@ def test_the_csv_has_one_row_a_picture_in_the_list_s_order(finished_run: Finishe
     with (finished_run.folder / "pca.csv").open(newline="") as stream:
         header, *rows = csv.reader(stream)
     assert header == ["path", "label", *(f"pc{number}" for number in range(1, COMPONENTS + 1))]
-    listed = pq.read_table(finished_run.folder / "inputs.parquet")["path"].to_pylist()
+    listed = pq.read_table(finished_run.folder / "inputs")["path"].to_pylist()
     bad = {f"Odd ones/{name}" for name in BROKEN}
     assert [row[0] for row in rows] == [path for path in listed if path not in bad]
     wanted = vectors_of(pq.read_table(finished_run.folder / "pca"), "pca")
@@ -118,7 +118,7 @@ def test_the_summary_names_counts_and_report(finished_run: FinishedRun) -> None:
 def test_the_report_needs_no_network_and_names_every_class(finished_run: FinishedRun) -> None:
     page = (finished_run.folder / "report.html").read_text()
     assert not re.search(r"(src|href)=[\"']?(https?:)?//", page)
-    for row in pq.read_table(finished_run.folder / "inputs.parquet")["label"].unique().to_pylist():
+    for row in pq.read_table(finished_run.folder / "inputs")["label"].unique().to_pylist():
         assert f'data-label="{row}"' in page
     assert "bomb.png" in page
     assert "data:image/jpeg;base64," in page

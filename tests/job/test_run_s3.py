@@ -35,7 +35,7 @@ def run_on_s3(bucket: Bucket, orchard: Orchard, tmp_path_factory: Any) -> Path:
 
 def test_the_run_on_s3_equals_the_one_on_a_disk(run_on_s3: Path, finished_run: FinishedRun) -> None:
     assert_same_rows(run_on_s3, finished_run.folder)
-    inputs = (pq.read_table(folder / "inputs.parquet") for folder in (run_on_s3, finished_run.folder))
+    inputs = (pq.read_table(folder / "inputs") for folder in (run_on_s3, finished_run.folder))
     assert next(inputs).equals(next(inputs))
     assert record(run_on_s3)["counts"] == record(finished_run.folder)["counts"]
 

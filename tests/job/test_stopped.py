@@ -44,7 +44,7 @@ def test_a_run_over_packed_pictures_stopped_and_killed_resumes_to_the_same_rows_
     folder = fetched(bucket, "again", orchard, tmp_path)
     # Refusals are no attempts.
     assert record(folder)["attempts"] == 3
-    counts, parts = record(folder)["counts"], len(record(folder)["parts"])
+    counts, parts = record(folder)["counts"], record(folder)["tasks"]
     assert counts["listed"] == GOOD + len(BROKEN)
     assert 0 < counts["kept"] < counts["listed"]
     assert_same_rows(folder, finished_run.folder)

@@ -17,8 +17,8 @@ Lead = Callable[[dict[str, str]], None]
 
 def forget_connections() -> None:
     """Make this process find credentials, region and endpoint anew."""
-    for kept in (s3_connection.session, s3_connection.client, s3_connection.store, s3_connection.bucket_region):
-        kept.cache_clear()
+    for name in ("session", "client", "lister", "store", "bucket_region"):
+        getattr(s3_connection, name).cache_clear()
 
 
 @pytest.fixture

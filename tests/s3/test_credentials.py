@@ -79,7 +79,7 @@ def test_a_task_goes_on_with_new_credentials_where_the_old_ones_have_expired(
     assert job.images.read("0.jpg") == encoded()
     turn(role, proxy)
     result = extract(job, task)
-    assert (result.features, result.errors) == (4, [])
+    assert (result.features, result.errors) == (4, 0)
     assert proxy.asked_with == ["AKIAFIRST", "AKIASECOND"]
 
 

@@ -15,6 +15,7 @@ from pipeline.job.run import run
 from pipeline.pictures.opening import open_pictures
 from pipeline.progress import Narrator
 from pipeline.run_folder.check import check_run
+from pipeline.run_folder.part_records import read_parts
 from pipeline.storage.local import LocalStorage
 from pipeline.storage.opening import open_storage
 from pipeline.storage.s3 import CHUNK_BYTES, QUICK_BYTES, S3Storage
@@ -206,12 +207,12 @@ def test_what_a_list_of_a_moment_ago_still_shows_has_vanished_and_resuming_needs
     with faulty_s3.spoiling(Fault("stale", operation="LIST", times=99)):
         record = run(request, narrator)
         folder = open_storage(f"{request.output}/{request.run_id}")
-        parts = [part["features"] for part in record.parts]
+        parts = [part.features for part in read_parts(folder, record)]
         folder.delete("run.json")
         again = run(replace(request, options=replace(request.options, resume=True)), narrator)
     assert record.error_reasons == again.error_reasons == {"vanished": 1}
     assert again.counts["kept"] == PICTURES
-    assert [part["features"] for part in again.parts] == parts
+    assert [part.features for part in read_parts(folder, again)] == parts
 
 
 def test_a_pack_is_not_called_damaged_for_a_list_of_a_moment_ago(

@@ -1,7 +1,9 @@
 """What the job and the operator's side both spell, and neither may import of the other: each word compared once."""
 
+import io
 import json
 import re
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, fields, replace
 from datetime import UTC, datetime
@@ -12,6 +14,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import yaml
 from rich.console import Console
@@ -38,9 +41,9 @@ from pipeline.pca import spark_ml
 from pipeline.pictures import bounds as picture_bounds
 from pipeline.pictures import listing
 from pipeline.process import daemon
-from pipeline.run_folder import layout, outputs
+from pipeline.run_folder import inputs, layout
 from pipeline.run_folder.record import COMPLETE, RunRecord
-from pipeline.settings import ENGINES, PRECISIONS, RANDOM, RUN_ID, RunSettings, new_run_id
+from pipeline.settings import CSV_KINDS, ENGINES, PRECISIONS, RANDOM, RUN_ID, RunSettings, new_run_id
 from scripts import console
 from scripts import errors as operator_errors
 from scripts.aws import bucket
@@ -89,7 +92,11 @@ def test_the_names_in_a_run_s_folder() -> None:
     assert bucket.inputs_key("mine") == f"{bucket.RUNS}/mine/{layout.INPUTS_KEY}"
     assert results.REPORT == layout.REPORT_KEY
     assert set(results._NAMES) == {layout.REPORT_KEY, layout.CSV_KEY, layout.RECORD_KEY, layout.ERRORS_KEY}
-    assert set(results.LEFT_THERE) == {f"{layout.FEATURES_FOLDER}/", layout.INPUTS_KEY, layout.ATTEMPTS_KEY}
+    assert set(results.LEFT_THERE) == {f"{layout.FEATURES_FOLDER}/", layout.INPUTS_KEY, layout.ATTEMPTS_KEY} | {
+        f"{layout.INPUTS_FOLDER}/"
+    }
+    assert results.CSV_PARTS == share.CSV_PARTS == f"{layout.CSV_FOLDER}/"
+    assert share.OWN_NAME.fullmatch(layout.csv_key(7))
 
 
 def test_what_is_handed_in_of_a_run_s_folder() -> None:
@@ -117,13 +124,25 @@ def test_the_columns_of_a_run_s_list_and_the_pictures_that_a_browser_shows() -> 
             written[key] = data
 
     rows = pa.table({"path": shown, "label": ["Apple"] * len(shown), "bytes": [1] * len(shown)})
-    outputs.write_inputs(InMemory(), rows, RunSettings("s3://b/pictures", "0"))  # type: ignore[arg-type]
+    settings = RunSettings("s3://b/pictures", "0")
+    inputs.write_list(InMemory(), [rows], len(shown), Counter(Apple=len(shown)), settings)  # type: ignore[arg-type]
     assert list(pictures._rows(written[layout.INPUTS_KEY], 2)) == [(shown[1], "Apple"), (shown[5], "Apple")]
+    assert pictures.ABOUT == inputs._ABOUT
+    of_format_1 = io.BytesIO()
+    pq.write_table(rows, of_format_1)
+    assert list(pictures._rows(of_format_1.getvalue(), 2)) == [(shown[1], "Apple"), (shown[5], "Apple")]
 
 
 def test_what_the_operator_reads_of_run_json() -> None:
     row = table.row("mine", None, as_stored(RECORD), None, None, now=0.0)
     assert (row.state, row.done, row.total, row.bad, row.seconds) == (COMPLETE, 298, 300, 2, 12.5)
+
+
+def test_the_kinds_of_csv() -> None:
+    assert submission.CSV_KINDS == CSV_KINDS
+    for kind in CSV_KINDS:
+        words = submission.split_arguments(submission.with_csv("--limit 3", kind))
+        assert make_parser().parse_args(["run", "--images", "p", "--output", "o", *words]).csv == kind
 
 
 def test_the_newest_run_is_known_by_its_record(monkeypatch: pytest.MonkeyPatch) -> None:

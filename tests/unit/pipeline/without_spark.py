@@ -120,7 +120,7 @@ def without_spark(folder: Path) -> Iterator[pytest.MonkeyPatch]:
         patch.setattr("pipeline.job.phases.SparkBooks", lambda *_: Books())
         patch.setattr("pipeline.job.spark_jobs.run_job", lambda _, action, *_poll: action())
         patch.setattr("pipeline.job.phases.prepare_network", lambda *_: network)
-        patch.setattr("pipeline.pictures.listing.SMALLEST_TASK", 5)
+        patch.setattr("pipeline.pictures.tasks.SMALLEST_TASK", 5)
         yield patch
 
 

@@ -7,7 +7,7 @@ from pipeline.job.phases import Extraction
 def task(began_at: float, ended_at: float, kills: tuple[int, int], host: str = "worker-1") -> TaskResult:
     """A task whose engine took a second."""
     return TaskResult(
-        0, 1, [], "", first_picture_at=began_at + 1, ended_at=ended_at, seconds={"engine": 1.0}, host=host,
+        0, 1, {}, "", first_picture_at=began_at + 1, ended_at=ended_at, seconds={"engine": 1.0}, host=host,
         oom_kills=kills,
     )  # fmt: skip
 

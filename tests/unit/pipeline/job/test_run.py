@@ -19,6 +19,7 @@ from pipeline.job.request import RunRequest
 from pipeline.job.run import run
 from pipeline.progress import PREFIX, Narrator
 from pipeline.run_folder.check import check_run
+from pipeline.run_folder.part_records import read_parts
 from pipeline.run_folder.record import read_record
 from pipeline.storage.local import LocalStorage
 from pipeline.storage.opening import open_storage
@@ -38,7 +39,8 @@ def test_a_run_is_whole_and_its_record_says_what_its_phases_took(tmp_path: Path,
     assert record == read_record(open_storage(str(folder_of(request))))
     assert record.counts == {"listed": 40, "features": 40, "errors": 0, "kept": 0}
     assert record.attempts == 1
-    assert len(record.parts) > 2
+    assert record.tasks > 2
+    assert "parts" not in json.loads((folder_of(request) / "run.json").read_text())
     phases = ["list", "network", "spark", "features", "before_first_picture", "pca_fit", "projection", "csv", "report"]
     assert list(record.seconds) == [*phases, "total"]
     assert record.images_per_second == pytest.approx(40 / record.seconds["features"])
@@ -53,7 +55,8 @@ def test_a_host_that_was_lost_is_said_and_stands_in_the_record(
     no_spark.setattr("pipeline.job.losses.name_of", lambda _: "worker-2")
     sink = io.StringIO()
     record = run(request_of(tmp_path), Narrator(Console(file=sink, force_terminal=False)))
-    redone = record.parts[0]["rows"] + record.parts[2]["rows"]
+    parts = read_parts(open_storage(str(folder_of(request_of(tmp_path)))), record)
+    redone = parts[0].rows + parts[2].rows
     assert record.losses == [
         {"host": "worker-2", "at": "1970-01-01T00:16:40+00:00", "how": "silent", "reason": "worker lost",
          "pictures_redone": redone,
@@ -175,5 +178,42 @@ def test_memory_that_ran_out_on_a_worker_is_said_and_kept(
     record = run(request_of(tmp_path), narrator)
     ((host, count),) = record.out_of_memory.items()
     # Asked before and after each task, and each time there is one more.
-    assert (host, count) == ("worker-1", 2 * len(record.parts) - 1)
+    assert (host, count) == ("worker-1", 2 * record.tasks - 1)
     assert said == [f"Memory ran out on worker-1: the kernel ended {count} of Spark's processes; their work is redone."]
+
+
+def test_components_as_csv_are_written_by_the_tasks_where_asked_and_checked(tmp_path: Path, narrator: Narrator) -> None:
+    record = run(request_of(tmp_path, csv="parts"), narrator)
+    folder = folder_of(request_of(tmp_path))
+    parts = sorted((folder / "pca_csv").iterdir())
+    assert (record.csv, len(parts)) == ("parts", record.tasks)
+    assert not (folder / "pca.csv").exists()
+    assert "csv" not in record.seconds
+    storage = open_storage(str(folder))
+    assert check_run(storage) == check_run(storage, is_quick=True) == []
+    parts[1].write_bytes(parts[0].read_bytes()[:-9])
+    assert any("pca_csv/part-00001.csv.gz is missing or broken" in fault for fault in check_run(storage))
+    parts[2].unlink()
+    assert any("pca_csv/part-00002.csv.gz is missing" in fault for fault in check_run(storage, is_quick=True))
+
+
+def test_an_attempt_that_ended_before_its_list_was_whole_is_no_run_and_can_be_begun_anew(
+    tmp_path: Path, narrator: Narrator, no_spark: pytest.MonkeyPatch
+) -> None:
+    write = LocalStorage.write
+
+    def cut(storage: LocalStorage, key: str, data: bytes) -> None:
+        if key == "inputs.parquet":
+            raise KeyboardInterrupt
+        write(storage, key, data)
+
+    with no_spark.context() as patched:
+        patched.setattr(LocalStorage, "write", cut)
+        with pytest.raises(KeyboardInterrupt):
+            run(request_of(tmp_path), narrator)
+    assert (folder_of(request_of(tmp_path)) / "inputs" / "part-00000.parquet").exists()
+    with pytest.raises(InputError, match=r"There is no run mine in .* to resume; leave out --resume to begin it"):
+        run(request_of(tmp_path, resume=True), narrator)
+    assert run(request_of(tmp_path), narrator).status == "complete"
+    with pytest.raises(InputError, match="A run mine exists in"):
+        run(request_of(tmp_path), narrator)

@@ -1,15 +1,20 @@
 """pipeline.pictures.listing."""
 
+import errno
+import os
 from collections import Counter
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import pytest
 
-from pipeline.errors import InputError
-from pipeline.pictures.listing import list_pictures, plan_tasks, task_bounds
+from pipeline.errors import DiskFullError, InputError
+from pipeline.pictures import listing, spool
+from pipeline.pictures.listing import all_pictures, list_pictures
 from pipeline.settings import RunSettings
+from pipeline.storage import local
+from pipeline.storage.base import LISTING_SCHEMA, SinkKind
 from pipeline.storage.local import LocalStorage
 from tests.pictures import NOT_LISTED, ODD
 
@@ -80,27 +85,45 @@ def test_an_empty_folder_a_missing_one_and_one_without_pictures_are_refused(tmp_
         listed(LocalStorage.at(str(tmp_path / "nowhere")))
 
 
-def pictures(sizes: list[int]) -> pa.Table:
-    names = [f"a/{number:07d}.jpg" for number in range(len(sizes))]
-    return pa.table({"path": names, "label": ["a"] * len(sizes), "bytes": pa.array(sizes, pa.int64())})
+class Shuffled:
+    """A place whose list is in no order, as no folder's and no bucket's of AWS's is, in two shares."""
+
+    uri, label, left_out = "shuffled", "shuffled", ()
+
+    def __init__(self, *shares: list[str]) -> None:
+        self._shares = shares
+
+    def list_into(self, sink: Callable[[], SinkKind]) -> Sequence[SinkKind]:
+        sinks = [sink() for _ in self._shares]
+        for one, paths in zip(sinks, self._shares, strict=True):
+            one.add(pa.RecordBatch.from_arrays([pa.array(paths), pa.array([1] * len(paths))], schema=LISTING_SCHEMA))
+            one.end()
+        return sinks
 
 
-def test_tasks_are_neighbours_numbered_without_gaps() -> None:
-    task = plan_tasks(pictures([5000] * 1000), cores=2)["task"].to_numpy()
-    assert task[0] == 0
-    assert set(np.diff(task)) <= {0, 1}
-    bounds = task_bounds(plan_tasks(pictures([5000] * 1000), cores=2))
-    assert [start for start, _ in bounds] == np.cumsum([0] + [count for _, count in bounds])[:-1].tolist()
-    assert sum(count for _, count in bounds) == 1000
+@pytest.mark.parametrize("shares", [(["b.jpg", "a.jpg"], ["c.jpg"]), (["c.jpg"], ["a.jpg", "b.jpg"])])
+def test_what_a_server_lists_in_no_order_is_sorted_all_the_same(shares: tuple[list[str], ...]) -> None:
+    assert all_pictures(Shuffled(*shares))["path"].to_pylist() == ["a.jpg", "b.jpg", "c.jpg"]
 
 
-def test_large_pictures_make_smaller_tasks() -> None:
-    plan = plan_tasks(pictures([4_000_000] * 100 + [5_000] * 10_000), cores=1)
-    counts = [count for _, count in task_bounds(plan)]
-    assert counts[0] <= 3
-    assert counts[-2] > 400
+def test_a_list_of_many_blocks_is_read_as_often_as_is_wanted(
+    folder: LocalStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = all_pictures(folder)
+    monkeypatch.setattr(spool, "ROWS_AT_ONCE", 7)
+    monkeypatch.setattr(local, "ROWS_AT_ONCE", 3)
+    with listing.listed(folder) as found:
+        assert [found.table().equals(whole) for _ in range(2)] == [True, True]
+        assert found.counts == {"Apple Green": 20, "Apple Red": 10, "Pear": 30}
+        assert (found.rows, found.cost) == (60, 60 * listing.PICTURE_FLOOR_BYTES)
 
 
-def test_few_pictures_still_occupy_all_cores_and_one_picture_is_one_task() -> None:
-    assert len(task_bounds(plan_tasks(pictures([5000] * 600), cores=2))) == 8
-    assert task_bounds(plan_tasks(pictures([5000]), cores=64)) == [(0, 1)]
+def test_a_disk_without_room_for_the_list_is_told_as_such(
+    folder: LocalStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "pwrite", full)
+    with pytest.raises(DiskFullError, match="the disk is full; make room and start the same command again"):
+        listed(folder)

@@ -9,7 +9,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from pipeline.run_folder import check
 from pipeline.run_folder.check import check_run
+from pipeline.run_folder.inputs import class_counts, read_list, read_rows, write_list
+from pipeline.settings import RunSettings
+from pipeline.storage.local import LocalStorage
 from pipeline.storage.opening import open_storage
 from tests.unit.pipeline.without_spark import PICTURES
 
@@ -69,9 +73,20 @@ def break_the_record(run: Path) -> None:
 
 
 def list_one_more(run: Path) -> None:
-    table = pq.read_table(run / "inputs.parquet")
-    more = pa.concat_tables([table, table.slice(table.num_rows - 1)])
-    pq.write_table(more, run / "inputs.parquet")
+    storage = LocalStorage.at(str(run))
+    stored = read_list(storage)
+    tasks = [read_rows(storage, stored, task.task) for task in stored.tasks]
+    tasks[-1] = pa.concat_tables([tasks[-1], tasks[-1].slice(tasks[-1].num_rows - 1)])
+    counts = class_counts(storage, stored)
+    write_list(storage, tasks, stored.rows + 1, counts, RunSettings(**stored.settings), stored.processor)
+
+
+def drop_a_part_of_the_list(run: Path) -> None:
+    (run / "inputs" / "part-00000.parquet").unlink()
+
+
+def drop_the_table_of_parts(run: Path) -> None:
+    (run / "parts.parquet").unlink()
 
 
 @pytest.mark.parametrize(
@@ -92,6 +107,8 @@ def list_one_more(run: Path) -> None:
         (break_the_record, "run.json is broken: "),
         (drop_the_model, "pca_model is missing or broken"),
         (list_one_more, "does not account for every picture of its task."),
+        (drop_a_part_of_the_list, "inputs/part-00000.parquet is missing or broken: "),
+        (drop_the_table_of_parts, "parts.parquet is missing or broken: "),
     ],
 )
 def test_check_names_the_fault(whole_run: Path, tmp_path: Path, damage: Callable[[Path], None], said: str) -> None:
@@ -100,3 +117,24 @@ def test_check_names_the_fault(whole_run: Path, tmp_path: Path, damage: Callable
     assert check_run(open_storage(str(run))) == []
     damage(run)
     assert any(said in fault for fault in check_run(open_storage(str(run))))
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (drop_a_feature_part, "features/part-00001.parquet is missing"),
+        (cut_a_feature_part, "features/part-00001.parquet has "),
+        (lose_an_error, f"{BAD - 1} in errors.parquet."),
+        (drop_the_table_of_parts, "parts.parquet is missing or broken: "),
+        (drop_the_model, "pca_model is missing or broken"),
+    ],
+)
+def test_a_quick_check_reads_a_few_parts_and_looks_whether_the_others_are_there(
+    whole_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: Callable[[Path], None], said: str
+) -> None:
+    monkeypatch.setattr(check, "QUICK_TASKS", 1)
+    run = tmp_path / "run"
+    shutil.copytree(whole_run, run)
+    assert check_run(open_storage(str(run)), is_quick=True) == []
+    damage(run)
+    assert any(said in fault for fault in check_run(open_storage(str(run)), is_quick=True))

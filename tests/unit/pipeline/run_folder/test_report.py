@@ -5,10 +5,14 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
+from pipeline.run_folder import report
+from pipeline.run_folder.parts import read_pca
 from pipeline.run_folder.record import read_record
 from pipeline.run_folder.report import render
+from pipeline.storage.local import LocalStorage
 from pipeline.storage.opening import open_storage
 
 
@@ -47,3 +51,22 @@ def test_a_run_with_a_part_missing_has_no_page(whole_run: Path, tmp_path: Path) 
     (run / "pca" / "part-00001.parquet").unlink()
     with pytest.raises(FileNotFoundError):
         page_of(run)
+
+
+def test_of_many_parts_a_few_are_read_and_of_many_classes_the_largest_are_shown(
+    whole_run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[int] = []
+
+    def noted(storage: LocalStorage, task: int) -> pa.Table:
+        read.append(task)
+        return read_pca(storage, task)
+
+    monkeypatch.setattr(report, "read_pca", noted)
+    monkeypatch.setattr(report, "PARTS_READ", 3)
+    monkeypatch.setattr(report, "CLASSES_SHOWN", 1)
+    page = page_of(whole_run)
+    assert 1 < len(read) <= 3 < read_record(open_storage(str(whole_run))).tasks
+    assert len(re.findall(r'data-label="', page)) == 1
+    assert "The 1 largest of 2 classes are shown." in page
+    assert "pictures spread over the list" in page

@@ -4,7 +4,6 @@ import errno
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -102,15 +101,26 @@ def test_the_parent_of_a_uri_is_everything_before_its_last_name() -> None:
 
 def test_a_folder_that_may_not_be_read_is_no_empty_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # Root, as whom CI may run, may read everything: the refusal is the system's as it would be.
-    def walk(
-        top: Path, followlinks: bool, onerror: Callable[[OSError], None]
-    ) -> Iterator[tuple[str, list[str], list[str]]]:
-        onerror(PermissionError(errno.EACCES, "Permission denied", f"{top}/Apple"))
-        yield str(top), [], []
+    scandir = os.scandir
+    (tmp_path / "Apple").mkdir()
 
-    monkeypatch.setattr(os, "walk", walk)
+    def refusing(folder: str) -> object:
+        if folder.endswith("/Apple/"):
+            raise PermissionError(errno.EACCES, "Permission denied", folder.rstrip("/"))
+        return scandir(folder)
+
+    monkeypatch.setattr(os, "scandir", refusing)
     with pytest.raises(InputError, match=r"/Apple may not be read by this user; mend its permissions"):
         list(LocalStorage.at(str(tmp_path)).list())
+
+
+def test_a_list_is_in_the_order_of_whole_keys_and_not_of_names(tmp_path: Path) -> None:
+    storage = LocalStorage.at(str(tmp_path))
+    keys = ["a.jpg", "a/b.jpg", "a/b/c.jpg", "a0.jpg", "b/\uffee.jpg", "b/\U0001f34e.jpg", "z\\udcff.jpg"]
+    for key in keys[:-1]:
+        storage.write(key, b"x")
+    (tmp_path / "z\udcff.jpg").write_bytes(b"x")
+    assert [path for batch in storage.list() for path in batch["path"].to_pylist()] == keys
 
 
 def test_what_is_no_file_of_the_folder_is_left_out_of_its_list_and_named(tmp_path: Path) -> None:
