@@ -39,10 +39,11 @@ def instance(aws: Aws) -> str:
 
 
 def launched(aws: Aws, encrypted: bool) -> str:
-    debian = next(i for i in aws("ec2").describe_images()["Images"] if i["Name"].startswith("debian-12"))
-    disk = {"DeviceName": debian["RootDeviceName"], "Ebs": {"VolumeSize": 16, "Encrypted": encrypted}}
+    # Whichever moto knows: its list depends on who has imported it first.
+    any_image = aws("ec2").describe_images(Filters=[{"Name": "root-device-type", "Values": ["ebs"]}])["Images"][0]
+    disk = {"DeviceName": any_image["RootDeviceName"], "Ebs": {"VolumeSize": 16, "Encrypted": encrypted}}
     made = aws("ec2").run_instances(
-        ImageId=debian["ImageId"], MinCount=1, MaxCount=1, InstanceType="m6i.large", BlockDeviceMappings=[disk]
+        ImageId=any_image["ImageId"], MinCount=1, MaxCount=1, InstanceType="m6i.large", BlockDeviceMappings=[disk]
     )
     return str(made["Instances"][0]["InstanceId"])
 
