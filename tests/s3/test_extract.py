@@ -36,7 +36,7 @@ def refused(key: str, code: str, status: int = 403) -> Fault:
 def test_an_object_that_vanished_or_is_forbidden_becomes_an_error_row(job: FeatureJob, faulty_s3: FaultyS3) -> None:
     with faulty_s3.spoiling(refused("1.jpg", "AccessDenied"), Fault("status", key="2.jpg")):
         result = extract(job, task_of("0.jpg", "1.jpg", "gone.jpg", "2.jpg"))
-    assert [(error.path, error.reason, error.detail) for error in read_features(job.run, 0).errors] == [
+    assert [(error.path, error.reason, error.detail) for error in read_features(job.run, 3).errors] == [
         ("1.jpg", "unreadable", "access denied by the bucket"),
         ("gone.jpg", "vanished", "listed, but no longer there"),
     ]
@@ -47,7 +47,7 @@ def test_an_object_that_vanished_or_is_forbidden_becomes_an_error_row(job: Featu
 def test_an_archived_object_says_so_in_its_row(job: FeatureJob, faulty_s3: FaultyS3) -> None:
     with faulty_s3.spoiling(refused("1.jpg", "InvalidObjectState")):
         extract(job, task_of("0.jpg", "1.jpg"))
-    assert [error.detail for error in read_features(job.run, 0).errors] == [
+    assert [error.detail for error in read_features(job.run, 3).errors] == [
         "access denied by the bucket (InvalidObjectState)"
     ]
 
