@@ -109,7 +109,8 @@ class Trial:
         except SandboxError as error:
             self._miss(f"{blow}: not struck, {error}")
         self._gates.close()
-        self._arm(written)
+        # So many have passed the gate, the last of them on its way perhaps; what waited there asks again.
+        self._arm(max(written, blow.part))
 
     def _miss(self, sentence: str) -> None:
         self.missed.append(sentence)

@@ -540,6 +540,27 @@ def test_a_parcel_that_was_not_finished_is_not_left_about(
     assert not Path(made[0]).exists()
 
 
+def test_a_run_is_looked_at_on_a_host_whose_disk_is_full(
+    host: Host, program: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As tempfile finds it then.
+    def full(*_: object, **__: object) -> None:
+        raise FileNotFoundError(2, "No usable temporary directory found")
+
+    for name in ("TemporaryFile", "TemporaryDirectory", "mkstemp"):
+        monkeypatch.setattr(program.tempfile, name, full)
+    host.say("journalctl", "a line\n-- cursor: s=1\n")
+    assert program.entries(["--lines=1"]) == b"a line\n-- cursor: s=1\n"
+
+
+def test_a_journal_that_cannot_be_read_is_an_error_and_one_without_entries_is_none(host: Host, program: Any) -> None:
+    host.say("journalctl", "", code=1)
+    assert program.entries([]) == b""
+    (host.folder / "bin" / "journalctl").write_text("#!/bin/sh\necho no such file >&2\nexit 1\n")
+    with pytest.raises(program.subprocess.CalledProcessError):
+        program.entries([])
+
+
 def test_a_journal_without_end_is_cut(host: Host, program: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(program, "JOURNAL_BYTES", 10_000)
     endless = host.folder / "bin" / "journalctl"

@@ -189,6 +189,19 @@ def test_each_blow_falls_at_its_part_and_a_run_that_gives_up_is_gone_on_with_as_
     assert not run.broken
 
 
+def test_a_blow_at_the_last_part_falls_though_those_before_are_still_on_their_way_when_others_do() -> None:
+    class Slow(Hands):
+        def written(self, run: str) -> list[str]:
+            return super().written(run)[self.run.parts == self.run.waits :]
+
+    run = Run()
+    blows = [Blow(("s3-slow",), part, 90) for part in (2, TASKS - 1)]
+    missed = Trial(Slow(run), "torn", [], blows, lambda _: None)  # type: ignore[arg-type]
+    missed.endure()
+    assert run.told == [f"s3:* at {blow.part}" for blow in blows]
+    assert not missed.missed
+
+
 def test_a_run_that_comes_to_no_end_is_said_to() -> None:
     class Never(Run):
         def step(self) -> int | None:

@@ -16,7 +16,6 @@ import json
 import os
 import pwd
 import re
-import resource
 import select
 import socket
 import subprocess
@@ -665,20 +664,17 @@ def entries(words: list[str]) -> bytes:
 
     Where that is nothing, journalctl ends with 1 and says nothing, as of a run just begun.
     """
-    with tempfile.TemporaryFile() as said, tempfile.TemporaryFile() as complained:
-        # Written until the file may be no longer, and then the program ends.
-        done = subprocess.run(
-            ["journalctl", "--quiet", "--no-pager", *words],
-            stdout=said,
-            stderr=complained,
-            check=False,
-            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (JOURNAL_BYTES, JOURNAL_BYTES)),
-        )
-        was_cut = os.fstat(said.fileno()).st_size >= JOURNAL_BYTES
-        if done.returncode and os.fstat(complained.fileno()).st_size and not was_cut:
-            done.check_returncode()
-        said.seek(0)
-        return said.read() + (b"\n(cut here)\n" if was_cut else b"")
+    # No file, for the disk may be full.
+    with os.fdopen(os.memfd_create("complained"), "w+b") as complained:
+        words = ["journalctl", "--quiet", "--no-pager", *words]
+        with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=complained) as program:
+            assert program.stdout is not None
+            said = program.stdout.read(JOURNAL_BYTES)
+            if was_cut := len(said) >= JOURNAL_BYTES:
+                program.kill()
+        if program.returncode and os.fstat(complained.fileno()).st_size and not was_cut:
+            raise subprocess.CalledProcessError(program.returncode, words)
+    return said + (b"\n(cut here)\n" if was_cut else b"")
 
 
 # The command line
