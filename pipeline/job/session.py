@@ -28,7 +28,7 @@ TASK_ATTEMPTS = 4
 # At bf16 two hosts with another processor may join, which refuse each task as often as they may have it (ELSEWHERE).
 BF16_ATTEMPTS = TASK_ATTEMPTS + 2 * (TASK_ATTEMPTS - 1)
 # What py4j raises where the JVM that it speaks to is no more: in the middle of an answer, or at the next question.
-JVM_GONE = (Py4JNetworkError, ConnectionError)
+_JVM_GONE = (Py4JNetworkError, ConnectionError)
 # Spark's own words for a Python worker that is gone, and for the task whose last attempt ended the job: at the last of
 # all that it may have, or where no host is left that may have another (ELSEWHERE).
 _CRASHED = "Python worker exited unexpectedly"
@@ -98,7 +98,7 @@ def spark_context(master: str, name: str, attempts: int = TASK_ATTEMPTS) -> Iter
     try:
         yield context
     finally:
-        with suppress(*JVM_GONE):
+        with suppress(*_JVM_GONE):
             context.stop()
 
 
@@ -154,7 +154,7 @@ def run_job(context: Any, action: Callable[[], Result], poll: Callable[[], None]
 
 def _cause(error: Exception) -> str:
     """The Python error of the task that failed last, where the JVM's account names one; else its first line."""
-    if isinstance(error, JVM_GONE):
+    if isinstance(error, _JVM_GONE):
         return "Spark's own process here has ended, as by the kernel where the host's memory is at an end"
     if _CRASHED in str(error) and (lost := _LOST.search(str(error))):
         # What ends a process from outside says nothing to Spark; Orchard's watchman does so to the worker's log.

@@ -59,8 +59,8 @@ def test_a_run_over_packed_pictures_stopped_and_killed_resumes_to_the_same_rows_
 def test_where_the_kernel_ends_sparks_own_process_a_sentence_says_so_and_the_finished_parts_are_kept(
     bucket: Bucket, s3_server: S3Server
 ) -> None:
-    words = ("run", "--images", f"{bucket.uri}/pictures", "--output", f"{bucket.uri}/runs", "--run-id", "again", *SMALL)
-    with bucket.proxy.gate(**NEXT_PART) as gate:
+    words = ("run", "--images", f"{bucket.uri}/pictures", "--output", f"{bucket.uri}/runs", "--run-id", "ended", *SMALL)
+    with bucket.proxy.gate("PUT", "runs/ended/features/", after=1) as gate:
         process = begin(*words, **bucket.environment)
         gate.wait_until_reached(process)
         kill_java(process.pid)
@@ -71,7 +71,7 @@ def test_where_the_kernel_ends_sparks_own_process_a_sentence_says_so_and_the_fin
         "is at an end); the finished parts are kept, go on with --resume."
     )
     assert "Traceback" not in err
-    assert parts_in(s3_server, bucket)
+    assert parts_in(s3_server, bucket, "runs/ended")
 
 
 def kill_java(group: int) -> None:
@@ -103,9 +103,9 @@ def interrupt(bucket: Bucket, *words: str) -> None:
     assert "Traceback" not in err
 
 
-def parts_in(server: S3Server, bucket: Bucket) -> list[str]:
+def parts_in(server: S3Server, bucket: Bucket, run: str = RUN) -> list[str]:
     """Keys of the run's parts of features; there is no record yet."""
-    listed = server.client().list_objects_v2(Bucket=bucket.name, Prefix=f"{RUN}/")["Contents"]
+    listed = server.client().list_objects_v2(Bucket=bucket.name, Prefix=f"{run}/")["Contents"]
     keys = [entry["Key"] for entry in listed]
-    assert f"{RUN}/run.json" not in keys
+    assert f"{run}/run.json" not in keys
     return [key for key in keys if "/features/" in key]

@@ -181,7 +181,7 @@ def _no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_each_blow_falls_at_its_part_and_a_run_that_gives_up_is_gone_on_with_as_a_person_would() -> None:
     run, said = Run(), list[str]()
     blows = [Blow(("s3-errors", "0.5"), 2, 90), Blow(("s3-slow",), 6, 90)]
-    struck = Trial(Hands(run), "torn", ["--size=full"], blows, said.append).endure()  # type: ignore[arg-type]
+    struck = Trial(Hands(run), "torn", ["--size=full"], blows, said.append).endure()
     assert run.told == ["s3:** at 2", "s3:* at 6"]
     assert [one.written for one in struck] == [2, 6]
     assert run.typed == ["run --run=torn --size=full", *["mend", "run --run=torn"] * 2]
@@ -196,10 +196,10 @@ def test_a_blow_at_the_last_part_falls_though_those_before_are_still_on_their_wa
 
     run = Run()
     blows = [Blow(("s3-slow",), part, 90) for part in (2, TASKS - 1)]
-    missed = Trial(Slow(run), "torn", [], blows, lambda _: None)  # type: ignore[arg-type]
-    missed.endure()
+    trial_of_two = Trial(Slow(run), "torn", [], blows, lambda _: None)
+    trial_of_two.endure()
     assert run.told == [f"s3:* at {blow.part}" for blow in blows]
-    assert not missed.missed
+    assert not trial_of_two.missed
 
 
 def test_a_run_that_comes_to_no_end_is_said_to() -> None:
@@ -208,7 +208,7 @@ def test_a_run_that_comes_to_no_end_is_said_to() -> None:
             return REFUSES
 
     with pytest.raises(SandboxError, match=r"^torn was not complete after 5 tries: chaos\.log says why\.$"):
-        Trial(Hands(Never()), "torn", [], [], lambda _: None).endure()  # type: ignore[arg-type]
+        Trial(Hands(Never()), "torn", [], [], lambda _: None).endure()
 
 
 def test_a_run_that_was_not_struck_as_it_was_drawn_has_not_passed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -220,12 +220,12 @@ def test_a_run_that_was_not_struck_as_it_was_drawn_has_not_passed(monkeypatch: p
     hands = Hands(Run(parts=TASKS))
 
     def next_run(made: Trial) -> list[trial.Struck]:
-        made.hands = Hands(next(tried))  # type: ignore[assignment]
+        made.hands = Hands(next(tried))
         return endure(made)
 
     endure = Trial.endure
     monkeypatch.setattr(Trial, "endure", next_run)
-    assert session._seed(hands, 7, [], CALM) == [  # type: ignore[arg-type]
+    assert session._seed(hands, 7, [], CALM) == [
         "seed-7-2 (seed 7): s3-errors often at part 2: not struck, often is no number.",
         "seed-7-2 (seed 7): s3-slow at part 11: never reached.",
     ]

@@ -664,16 +664,18 @@ def entries(words: list[str]) -> bytes:
 
     Where that is nothing, journalctl ends with 1 and says nothing, as of a run just begun.
     """
-    # No file, for the disk may be full.
-    with os.fdopen(os.memfd_create("complained"), "w+b") as complained:
-        words = ["journalctl", "--quiet", "--no-pager", *words]
-        with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=complained) as program:
-            assert program.stdout is not None
+    # Through no file, for the disk may be full.
+    words = ["journalctl", "--quiet", "--no-pager", *words]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as program:
+        assert program.stdout is not None
+        assert program.stderr is not None
+        with ThreadPoolExecutor(1) as thread:
+            complained = thread.submit(program.stderr.read)
             said = program.stdout.read(JOURNAL_BYTES)
             if was_cut := len(said) >= JOURNAL_BYTES:
                 program.kill()
-        if program.returncode and os.fstat(complained.fileno()).st_size and not was_cut:
-            raise subprocess.CalledProcessError(program.returncode, words)
+    if program.returncode and complained.result() and not was_cut:
+        raise subprocess.CalledProcessError(program.returncode, words)
     return said + (b"\n(cut here)\n" if was_cut else b"")
 
 
