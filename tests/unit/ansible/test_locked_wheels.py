@@ -165,6 +165,17 @@ def test_a_bucket_that_cannot_be_used_sends_the_host_to_the_registry(
     assert capsys.readouterr().out.startswith("the bucket cannot be used for wheels (nobody\\n answers)\n")
 
 
+def test_a_host_without_a_role_has_no_bucket(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("host_bucket._metadata", lambda verb, *_: b"a token" if verb == "PUT" else b"")
+    monkeypatch.setenv("ORCHARD_BUCKET", "b")
+    monkeypatch.setenv("AWS_REGION", "r")
+    (tmp_path / "lock.txt").touch()
+    assert locked_wheels.main("bucket", folder, str(tmp_path / "lock.txt")) == 0
+    assert capsys.readouterr().out.startswith("the bucket cannot be used for wheels (this host has no role)\n")
+
+
 def test_uv_is_taken_out_of_its_wheel(folder: Path, tmp_path: Path) -> None:
     with zipfile.ZipFile(folder / "uv-1.0-py3-none-linux.whl", "w") as wheel:
         wheel.writestr("uv-1.0.data/scripts/uv", "#!/bin/sh\necho uv\n")

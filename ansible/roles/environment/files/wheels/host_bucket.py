@@ -43,7 +43,9 @@ def role_keys() -> Keys:
     token = _metadata("PUT", "api/token", {"X-aws-ec2-metadata-token-ttl-seconds": "60"}).decode()
     given = {"X-aws-ec2-metadata-token": token}
     path = "meta-data/iam/security-credentials/"
-    role = _metadata("GET", path, given).decode().split()[0]
+    role = _metadata("GET", path, given).decode().partition("\n")[0]
+    if not role:
+        raise ValueError("this host has no role")
     said = json.loads(_metadata("GET", path + role, given))
     return Keys(said["AccessKeyId"], said["SecretAccessKey"], said["Token"])
 
