@@ -1,6 +1,7 @@
 """The phases of a run: each does its part, says so, and returns what it came to with its wall-clock seconds."""
 
 from collections import Counter
+from concurrent.futures import Future
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property, reduce
@@ -12,7 +13,7 @@ from pipeline.job.extract import FeatureJob, TaskResult
 from pipeline.job.losses import LossWatch, SparkBooks
 from pipeline.job.processors import ask_processors, check_same, one_for_bf16
 from pipeline.job.request import RunRequest
-from pipeline.job.session import BF16_ATTEMPTS, TASK_ATTEMPTS, spark_context
+from pipeline.job.session import BF16_ATTEMPTS, TASK_ATTEMPTS, jvm_ahead, spark_context
 from pipeline.job.spark_jobs import FEATURES_GROUP, Projected, extract_features, project_features, sum_moments
 from pipeline.network.keras_model import Network, prepare_network
 from pipeline.pca import spark_ml
@@ -157,14 +158,23 @@ def application_name(run_id: str) -> str:
     return f"orchard {run_id}"
 
 
-def spark_phase(request: RunRequest, stack: ExitStack, narrator: Narrator) -> Session:
-    """Start Spark, which the stack will stop. Raises InputError without Java, SparkError without Spark."""
-    attempts = BF16_ATTEMPTS if request.settings.precision == "bf16" else TASK_ATTEMPTS
+def java_phase(request: RunRequest, stack: ExitStack) -> Future[Any]:
+    """Have Spark's JVM start beside the phases until `spark_phase`. Raises InputError without Java."""
+    return stack.enter_context(jvm_ahead(request.master, application_name(request.run_id), _attempts(request)))
+
+
+def spark_phase(request: RunRequest, jvm: Future[Any], stack: ExitStack, narrator: Narrator) -> Session:
+    """Start Spark in this JVM; the stack will stop it. Raises SparkError."""
+    name, attempts = application_name(request.run_id), _attempts(request)
     with narrator.phase("spark", "Starting Spark") as phase:
-        context = stack.enter_context(spark_context(request.master, application_name(request.run_id), attempts))
+        context = stack.enter_context(spark_context(request.master, name, attempts, jvm))
         cores = context.defaultParallelism
         phase.text = f"Started Spark on {request.master} with {cores} cores"
     return Session(context, cores, phase.seconds)
+
+
+def _attempts(request: RunRequest) -> int:
+    return BF16_ATTEMPTS if request.settings.precision == "bf16" else TASK_ATTEMPTS
 
 
 def processor_for(request: RunRequest, session: Session) -> str:

@@ -1,4 +1,4 @@
-"""One run, from the list of pictures to run.json. What can refuse does so before Spark starts; features are kept."""
+"""One run, from the list of pictures to run.json. What can refuse does so before Spark has begun; features are kept."""
 
 from contextlib import ExitStack
 from datetime import UTC, datetime
@@ -9,6 +9,7 @@ from pipeline.job.phases import (
     Extraction,
     csv_phase,
     feature_phase,
+    java_phase,
     list_phase,
     loss_watch,
     network_phase,
@@ -41,10 +42,11 @@ def run(request: RunRequest, narrator: Narrator) -> RunRecord:
         return complete
     attempt = Attempt(1 if stored is None else count_attempt(folder), began_at)
     with ExitStack() as stack:
+        jvm = java_phase(request, stack)
         with ExitStack() as until_stored:
             listing = list_phase(request, images, stored, until_stored, narrator)
             preparation = network_phase(request, narrator)
-            session = spark_phase(request, stack, narrator)
+            session = spark_phase(request, jvm, stack, narrator)
             processor = processor_for(request, session)
             inputs = stored_phase(request, folder, listing, session, processor)
         options = request.options

@@ -6,8 +6,8 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import contextmanager, suppress
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlparse
@@ -67,26 +67,74 @@ def check_master(master: str, uris: dict[str, str]) -> None:
 
 
 @contextmanager
-def spark_context(master: str, name: str, attempts: int = TASK_ATTEMPTS) -> Iterator[Any]:
-    """A SparkContext on this master, stopped at the end. Raises InputError without Java, SparkError without Spark.
+def jvm_ahead(master: str, name: str, attempts: int = TASK_ATTEMPTS) -> Iterator[Future[Any]]:
+    """Spark's JVM, which starts beside what the block does; `spark_context` takes it. Raises InputError without Java.
 
-    On a cluster a task has so many attempts before the job is given up.
+    One that was not taken ends with the block. No host has heard of it: what the block refuses has started nothing.
     """
     os.environ["JAVA_HOME"] = find_java_home()
-    os.environ["PYSPARK_PYTHON"] = os.environ.get("PYSPARK_PYTHON", sys.executable)
     # Meant for a person's own sessions (`make connect`): with it, Spark starts no driver.
     os.environ.pop("SPARK_REMOTE", None)
-    from pyspark import SparkConf, SparkContext
+    with ThreadPoolExecutor(1) as thread:
+        starting = thread.submit(_jvm, master, name, attempts)
+        try:
+            yield starting
+        finally:
+            _end_unless_taken(starting)
+
+
+def _jvm(master: str, name: str, attempts: int) -> Any:
+    from pyspark import SparkContext
     from pyspark.java_gateway import launch_gateway
+
+    # On a laptop the JVM's warnings are nothing to act on; on a cluster they belong to the journal.
+    quiet = {"stderr": subprocess.DEVNULL} if master.startswith("local") else {}
+    return SparkContext._gateway or launch_gateway(_conf(master, name, attempts), popen_kwargs=quiet)
+
+
+def _end_unless_taken(starting: Future[Any]) -> None:
+    from pyspark import SparkContext
+
+    # What was not taken may have failed, too, and then nobody asks.
+    gateway = starting.result() if starting.exception() is None else None
+    if gateway is not None and gateway is not SparkContext._gateway:
+        with suppress(*_JVM_GONE):
+            gateway.shutdown()
+        # It ends where its standard input does.
+        gateway.proc.stdin.close()
+        gateway.proc.wait()
+
+
+def _conf(master: str, name: str, attempts: int) -> Any:
+    from pyspark import SparkConf
 
     conf = SparkConf().setMaster(master).setAppName(name)
     for key, value in _settings(master, attempts).items():
         conf.setIfMissing(key, value)
+    return conf
+
+
+@contextmanager
+def spark_context(
+    master: str, name: str, attempts: int = TASK_ATTEMPTS, jvm: Future[Any] | None = None
+) -> Iterator[Any]:
+    """A SparkContext on this master, stopped at the end. Raises InputError without Java, SparkError without Spark.
+
+    On a cluster a task has so many attempts before the job is given up. `jvm` is one of `jvm_ahead`.
+    """
+    with ExitStack() as stack:
+        jvm = jvm or stack.enter_context(jvm_ahead(master, name, attempts))
+        with _spark_context(master, _conf(master, name, attempts), jvm) as context:
+            yield context
+
+
+@contextmanager
+def _spark_context(master: str, conf: Any, jvm: Future[Any]) -> Iterator[Any]:
+    os.environ["PYSPARK_PYTHON"] = os.environ.get("PYSPARK_PYTHON", sys.executable)
+    from pyspark import SparkContext
+
     try:
-        # On a laptop the JVM's warnings are nothing to act on; on a cluster they belong to the journal.
-        quiet = {"stderr": subprocess.DEVNULL} if master.startswith("local") else {}
-        gateway = SparkContext._gateway or launch_gateway(conf, popen_kwargs=quiet)
-        context = SparkContext(conf=conf, gateway=gateway)
+        context = SparkContext(conf=conf, gateway=jvm.result())
     except Exception as error:  # py4j and pyspark raise many kinds
         raise SparkError(
             f"Spark did not start on {master} ({_first_line(error)}); is the master up and its address right?"

@@ -2,10 +2,12 @@
 
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 from tests.doubles.s3.server import S3Server
-from tests.job.conftest import GOOD, SMALL, Bucket, FinishedRun, Orchard, begin, kill
+from tests.job.conftest import GOOD, ROOT, SMALL, Bucket, FinishedRun, Orchard, begin, kill
 from tests.job.run_folders import assert_same_rows, fetched, record
 from tests.pictures import BROKEN
 
@@ -72,6 +74,17 @@ def test_where_the_kernel_ends_sparks_own_process_a_sentence_says_so_and_the_fin
     )
     assert "Traceback" not in err
     assert parts_in(s3_server, bucket, "runs/ended")
+
+
+def test_a_jvm_that_has_started_beside_a_run_that_is_refused_is_ended() -> None:
+    words = (
+        "from pipeline.job.session import jvm_ahead\n"
+        "with jvm_ahead('local[1]', 'refused') as jvm:\n"
+        "    process = jvm.result().proc\n"
+        "    assert process.poll() is None\n"
+        "assert process.returncode is not None\n"
+    )
+    subprocess.run([sys.executable, "-c", words], cwd=ROOT, check=True)
 
 
 def kill_java(group: int) -> None:

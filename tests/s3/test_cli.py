@@ -1,5 +1,6 @@
 """pipeline.cli: what is refused of S3 before Spark starts, with bucket and cause, word for word."""
 
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ def no_spark(monkeypatch: pytest.MonkeyPatch) -> None:
     def started(*_: object) -> None:
         pytest.fail("the command went on to Spark")
 
+    monkeypatch.setattr("pipeline.job.phases.jvm_ahead", lambda *_: nullcontext())
     monkeypatch.setattr("pipeline.job.phases.spark_context", started)
     monkeypatch.setattr("pipeline.job.phases.prepare_network", started)
 

@@ -1,5 +1,6 @@
 """What the job's tests share: a network of the real one's width and a whole run, both made without Spark and Keras."""
 
+from contextlib import nullcontext
 from io import StringIO
 from pathlib import Path
 
@@ -10,6 +11,12 @@ from pipeline.job.run import run
 from pipeline.network.keras_model import FEATURES, Network
 from pipeline.progress import Narrator
 from tests.unit.pipeline.without_spark import folder_of, made_network, request_of, without_spark
+
+
+@pytest.fixture(autouse=True)
+def no_jvm(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs that are refused here have started none."""
+    monkeypatch.setattr("pipeline.job.phases.jvm_ahead", lambda *_: nullcontext())
 
 
 @pytest.fixture(scope="session")

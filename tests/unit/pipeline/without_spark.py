@@ -1,7 +1,7 @@
 """Runs without Spark and Keras: tasks one after the other in this process, on a network made here."""
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import reduce
 from pathlib import Path
@@ -116,6 +116,7 @@ def without_spark(folder: Path) -> Iterator[pytest.MonkeyPatch]:
     with pytest.MonkeyPatch.context() as patch:
         for module in ("network.engine", "features.running", "job.spark_jobs"):
             patch.setattr(f"pipeline.{module}.FEATURES", WIDTH)
+        patch.setattr("pipeline.job.phases.jvm_ahead", lambda *_: nullcontext())
         patch.setattr("pipeline.job.phases.spark_context", spark_context)
         patch.setattr("pipeline.job.phases.SparkBooks", lambda *_: Books())
         patch.setattr("pipeline.job.spark_jobs.run_job", lambda _, action, *_poll: action())

@@ -157,7 +157,7 @@ def test_a_task_of_a_run_at_bf16_may_be_refused_by_two_late_hosts(
     asked: list[int] = []
 
     @contextmanager
-    def spark_context(_master: str, _name: str, given: int) -> Iterator[Context]:
+    def spark_context(_master: str, _name: str, given: int, _jvm: object) -> Iterator[Context]:
         asked.append(given)
         yield Context()
 

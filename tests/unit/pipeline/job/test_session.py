@@ -1,6 +1,9 @@
 """pipeline.job.session: what is said of a job that Spark gave up."""
 
 import re
+import subprocess
+import threading
+from types import SimpleNamespace
 
 import pytest
 
@@ -63,3 +66,63 @@ def test_at_bf16_two_hosts_that_refuse_every_task_leave_it_as_many_attempts_as_i
     settings = session._settings("spark://m:7077", session.BF16_ATTEMPTS)
     refused = 2 * int(settings["spark.excludeOnFailure.task.maxTaskAttemptsPerNode"])
     assert int(settings["spark.task.maxFailures"]) - refused == TASK_ATTEMPTS
+
+
+class Gateway(SimpleNamespace):
+    """Stands in a JVM's place: a process that ends where its standard input does."""
+
+    def __init__(self) -> None:
+        super().__init__(proc=subprocess.Popen(["cat"], stdin=subprocess.PIPE), shutdown=lambda: None)
+
+
+@pytest.fixture
+def java(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session, "find_java_home", lambda: "/java")
+    monkeypatch.setenv("JAVA_HOME", "/before")
+
+
+@pytest.mark.usefixtures("java")
+def test_the_jvm_starts_while_the_pictures_are_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    listed, made = threading.Event(), Gateway()
+    # It is not there before the block has done its part.
+    monkeypatch.setattr(session, "_jvm", lambda *_: listed.wait() and made)
+    with session.jvm_ahead("local[1]", "a run") as jvm:
+        assert not jvm.done()
+        listed.set()
+        assert jvm.result() is made
+
+
+@pytest.mark.usefixtures("java")
+def test_a_jvm_that_no_context_has_taken_ends_with_what_was_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = Gateway()
+    monkeypatch.setattr(session, "_jvm", lambda *_: made)
+    with pytest.raises(ValueError, match="no picture"), session.jvm_ahead("local[1]", "a run"):
+        raise ValueError("no picture")
+    assert made.proc.returncode == 0
+
+
+@pytest.mark.usefixtures("java")
+def test_a_jvm_that_a_context_has_taken_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = Gateway()
+    monkeypatch.setattr(session, "_jvm", lambda *_: made)
+    monkeypatch.setattr("pyspark.SparkContext._gateway", made)
+    with session.jvm_ahead("local[1]", "a run"):
+        pass
+    assert made.proc.poll() is None
+    made.proc.kill()
+    made.proc.wait()
+
+
+@pytest.mark.usefixtures("java")
+def test_a_jvm_that_does_not_start_is_said_where_spark_is_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object) -> None:
+        raise RuntimeError("Java gateway process exited before sending its port number.")
+
+    monkeypatch.setattr(session, "_jvm", fails)
+    sentence = "Spark did not start on local[1] (Java gateway process exited before sending its port number); "
+    with (
+        session.jvm_ahead("local[1]", "a run") as jvm,
+        pytest.raises(SparkError, match=re.escape(sentence)),
+        session.spark_context("local[1]", "a run", jvm=jvm),
+    ):
+        pytest.fail("it has started")
