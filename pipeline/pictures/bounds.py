@@ -33,7 +33,7 @@ _DECODERS_BYTES = {"WEBP": 13, "AVIF": 8, "GIF": 1}
 _COEFFICIENTS_BYTES = {"L": 2, "RGB": 6}
 _START_OF_SCAN, _END = 0xDA, b"\xff\xd9"
 _PROGRESSIVE, _ARITHMETIC = {0xC2, 0xCA}, {0xC9, 0xCA}
-_OFFSETS, _ROWS, _TILE_WIDTH, _TILE_HEIGHT, _ORIENTATION, _SAMPLES, _BITS = 273, 278, 322, 323, 274, 277, 258
+_OFFSETS, _ROWS, _TILE_WIDTH, _TILE_HEIGHT, _SAMPLES, BITS = 273, 278, 322, 323, 277, 258
 _TILE_OFFSETS = 324
 
 
@@ -77,11 +77,11 @@ def _bytes(picture: Image.Image, scans: _Scans | None, size: int) -> int:
     each = stored + _DECODERS_BYTES.get(picture.format or "", 0)
     if scans and scans.are_kept:
         each += _COEFFICIENTS_BYTES.get(picture.mode, 8)
-    converted = 0 if picture.mode == "RGB" else width * height * 4
-    if is_turned := _tag(picture, _ORIENTATION, 1) > 1:
-        each += stored  # Pillow turns a TIFF, alone of all formats, into a second picture
-    if are_strips_the_same(width, height) and not is_turned:
-        converted = min(converted, 2 * max(STRIP_BYTES, width * 4))
+    converted = 0
+    if picture.mode != "RGB":
+        # Strip by strip, in three copies at most; and all of it as RGB where it is scaled whole.
+        strips = min(max(STRIP_BYTES, width * 4), width * height * 4)
+        converted = 3 * strips + (0 if are_strips_the_same(width, height) else width * height * 4)
     # Pillow scales the width first, by a table of its columns: of two million rows there are then as many, each as wide
     # as it will be.
     return width * height * each + converted + size * height * 4 + width * 32 + _piece_bytes(picture)
@@ -125,15 +125,15 @@ def _scans_of(data: bytes) -> _Scans:
 def _piece(picture: Image.Image) -> tuple[int, int]:
     """Width and height of a TIFF's tile or strip: what libtiff decodes at once, whatever of it is in the picture."""
     width, height = picture.size
-    tile = _tag(picture, _TILE_WIDTH, 0), _tag(picture, _TILE_HEIGHT, 0)
-    return tile if all(tile) else (width, min(_tag(picture, _ROWS, height), height))
+    tile = tag(picture, _TILE_WIDTH, 0), tag(picture, _TILE_HEIGHT, 0)
+    return tile if all(tile) else (width, min(tag(picture, _ROWS, height), height))
 
 
 def _piece_bytes(picture: Image.Image) -> int:
     if picture.format != "TIFF":
         return 0
     across, down = _piece(picture)
-    return across * down * max(_tag(picture, _SAMPLES, 1), 1) * max(_tag(picture, _BITS, 8), 8) // 8
+    return across * down * max(tag(picture, _SAMPLES, 1), 1) * max(tag(picture, BITS, 8), 8) // 8
 
 
 def _all(picture: Image.Image, tag: int) -> tuple[Any, ...]:
@@ -142,7 +142,7 @@ def _all(picture: Image.Image, tag: int) -> tuple[Any, ...]:
     return value if isinstance(value, tuple) else () if value is None else (value,)
 
 
-def _tag(picture: Image.Image, tag: int, default: int) -> int:
+def tag(picture: Image.Image, tag: int, default: int) -> int:
     """A TIFF's tag as a number, whatever somebody wrote in its place."""
     if picture.format != "TIFF":
         return default
