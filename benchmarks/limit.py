@@ -23,7 +23,7 @@ from benchmarks.machine import has, machine
 from pipeline.network.engine import OpenVinoEngine, compile_graph
 from pipeline.network.keras_model import Network, prepare_network
 from pipeline.network.weights import find_weights
-from pipeline.pictures.decode import decode
+from pipeline.pixels.decode import decode
 
 ROUNDS, SECONDS = 5, 2.0
 # Multiply-adds of MobileNetV2 1.0 at 224 x 224: table 4 of Sandler et al., "MobileNetV2" (2018).

@@ -15,8 +15,8 @@ import numpy as np
 from pipeline.network.engine import engine_for
 from pipeline.network.keras_model import Network, prepare_network
 from pipeline.network.weights import find_weights
-from pipeline.pictures.decode import decode
 from pipeline.pictures.listing import list_pictures
+from pipeline.pixels.decode import decode
 from pipeline.settings import RunSettings
 from pipeline.storage.base import Storage
 from pipeline.storage.opening import open_storage

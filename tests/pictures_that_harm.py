@@ -1,4 +1,4 @@
-"""Small files that took gigabytes or minutes to decode before `pipeline.pictures.bounds` knew of them."""
+"""Small files that took gigabytes or minutes to decode before `pipeline.pixels.bounds` knew of them."""
 
 import io
 import struct

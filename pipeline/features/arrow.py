@@ -12,7 +12,7 @@ from pipeline.features.running import LOOKAHEAD, Decoded, Featured, run_through
 from pipeline.network.engine import engine_for
 from pipeline.network.keras_model import Network
 from pipeline.parallel import run_ahead
-from pipeline.pictures.decode import BadPictureError, Reason, check_file, decode
+from pipeline.pixels.decode import BadPictureError, Reason, check_file, decode
 
 KEEP, SKIP, ERROR = "keep", "skip", "error"
 # Rows that are given back at once: 10 KB each, and a look at the first few rows computes no more than these.

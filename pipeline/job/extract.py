@@ -16,10 +16,10 @@ from pipeline.job.processors import other_processor
 from pipeline.network.engine import Engine, engine_for
 from pipeline.network.keras_model import Network
 from pipeline.parallel import run_ahead
-from pipeline.pictures import memory
-from pipeline.pictures.decode import BadPictureError, Reason, check_file, decode
 from pipeline.pictures.pack_reader import bytes_to_read
 from pipeline.pictures.reading import NotHadError, check_store, read_failure
+from pipeline.pixels import memory
+from pipeline.pixels.decode import BadPictureError, Reason, check_file, decode
 from pipeline.process.memory import oom_kills
 from pipeline.run_folder.layout import feature_key
 from pipeline.run_folder.parts import (

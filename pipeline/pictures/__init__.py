@@ -1,1 +1,1 @@
-"""Which pictures there are and what is in one: listed, read loose or from a pack, decoded."""
+"""Which pictures there are and how each is had: listed, shared out into tasks, read loose or from a pack."""

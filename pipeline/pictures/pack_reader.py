@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.errors import InputError, StorageError
-from pipeline.pictures.memory import FILES_BYTES
+from pipeline.pixels.memory import FILES_BYTES
 from pipeline.storage.base import LISTING_SCHEMA, Pictures, SinkKind, Storage, join, listed_into_one
 from pipeline.storage.parquet import Ranges, parquet_bytes, parquet_file
 from pipeline.storage.paths import check_key

@@ -13,7 +13,6 @@ import pyarrow.parquet as pq
 
 from pipeline.errors import InputError
 from pipeline.parallel import run_ahead
-from pipeline.pictures.decode import BadPictureError, Reason, check_file
 from pipeline.pictures.listing import PictureList, listed
 from pipeline.pictures.pack_reader import (
     INDEX_KEY,
@@ -26,6 +25,7 @@ from pipeline.pictures.pack_reader import (
     shard_key,
 )
 from pipeline.pictures.reading import NotHadError, Witnesses, check_store, read_failure
+from pipeline.pixels.decode import BadPictureError, Reason, check_file
 from pipeline.progress import Narrator
 from pipeline.storage.base import Pictures, Storage
 

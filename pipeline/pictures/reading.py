@@ -11,9 +11,9 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.errors import InputError, StorageError
-from pipeline.pictures.bounds import MAX_FILE_BYTES
-from pipeline.pictures.decode import BadPictureError, Reason
 from pipeline.pictures.pack_reader import NotPackedError
+from pipeline.pixels.bounds import MAX_FILE_BYTES
+from pipeline.pixels.decode import BadPictureError, Reason
 from pipeline.storage.base import Pictures
 from pipeline.storage.paths import UnsafeKeyError
 

@@ -19,7 +19,7 @@ from nbclient.exceptions import CellExecutionError
 from pipeline.network.engine import engine_for
 from pipeline.network.keras_model import prepare_network
 from pipeline.network.weights import find_weights
-from pipeline.pictures.decode import decode
+from pipeline.pixels.decode import decode
 from tests.job.conftest import ROOT
 
 NOTEBOOK = ROOT / "ansible" / "roles" / "jupyter" / "files" / "chain.ipynb"

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from pipeline.pictures.bounds import MAX_BYTES
+from pipeline.pixels.bounds import MAX_BYTES
 from tests.job.conftest import Orchard
 from tests.pictures import encoded
 from tests.pictures_that_harm import saved

@@ -16,7 +16,7 @@ from pipeline.network import imagenet
 from pipeline.network.engine import OpenVinoEngine, TensorFlowEngine
 from pipeline.network.keras_model import FEATURES, build_keras_model, prepare_network
 from pipeline.network.weights import find_weights
-from pipeline.pictures.decode import decode
+from pipeline.pixels.decode import decode
 
 
 @pytest.fixture(scope="module")

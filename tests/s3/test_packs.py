@@ -16,10 +16,11 @@ from pipeline.errors import InputError
 from pipeline.job.extract import FeatureJob, FeatureTask, extract
 from pipeline.network.keras_model import prepare_network
 from pipeline.network.weights import find_weights
-from pipeline.pictures import memory, pack_reader
+from pipeline.pictures import pack_reader
 from pipeline.pictures import pack_writer as packing
 from pipeline.pictures.listing import all_pictures
 from pipeline.pictures.opening import open_pictures
+from pipeline.pixels import memory
 from pipeline.run_folder.parts import read_features
 from pipeline.storage import retries
 from pipeline.storage.base import Pictures
@@ -27,7 +28,7 @@ from pipeline.storage.local import LocalStorage
 from pipeline.storage.s3 import S3Storage
 from tests.doubles.s3.faulty import Fault, FaultyS3
 from tests.pictures import BROKEN, NOT_LISTED, ODD, encoded
-from tests.unit.pipeline.pictures.test_memory import waiting
+from tests.unit.pipeline.pixels.test_memory import waiting
 from tests.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]

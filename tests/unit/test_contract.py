@@ -38,8 +38,8 @@ from pipeline.job import session
 from pipeline.job.phases import application_name
 from pipeline.network import imagenet
 from pipeline.pca import spark_ml
-from pipeline.pictures import bounds as picture_bounds
 from pipeline.pictures import listing
+from pipeline.pixels import bounds as picture_bounds
 from pipeline.process import daemon
 from pipeline.run_folder import inputs, layout
 from pipeline.run_folder.record import COMPLETE, RunRecord

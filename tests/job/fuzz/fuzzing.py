@@ -17,8 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pipeline.pictures.bounds import MAX_BYTES
-from pipeline.pictures.decode import BadPictureError, decode
+from pipeline.pixels.bounds import MAX_BYTES
+from pipeline.pixels.decode import BadPictureError, decode
 from tests.job.fuzz.mutations import mutated, seeds
 
 SIDE = 64

@@ -9,7 +9,7 @@ from functools import cache
 import numpy as np
 from PIL import Image, features
 
-from pipeline.pictures.decode import FORMATS
+from pipeline.pixels.decode import FORMATS
 
 SIZE = (23, 17)
 # What headers count with, at its edges and where signs and products overflow.

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.pictures.decode import FORMATS
+from pipeline.pixels.decode import FORMATS
 from tests.job.fuzz import fuzzing
 from tests.job.fuzz.mutations import REFUSED, mutated, seeds
 

@@ -12,7 +12,7 @@ from pipeline.features import arrow
 from pipeline.features.arrow import ERROR, KEEP, SKIP, VECTOR, with_features
 from pipeline.network.engine import engine_for
 from pipeline.network.keras_model import Network
-from pipeline.pictures.decode import MAX_FILE_BYTES, BadPictureError, decode
+from pipeline.pixels.decode import MAX_FILE_BYTES, BadPictureError, decode
 from tests.pictures import encoded
 
 MADE = ("features", "error")
@@ -86,7 +86,7 @@ def test_a_look_at_the_first_rows_decodes_no_more_than_the_lookahead(
 def test_a_file_that_the_job_would_not_read_is_not_decoded(
     tiny_network: Network, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipeline.pictures.decode.MAX_FILE_BYTES", 100)
+    monkeypatch.setattr("pipeline.pixels.decode.MAX_FILE_BYTES", 100)
     assert MAX_FILE_BYTES > 100
     rows = rows_of(with_features(iter([batch_of([PICTURES[0]])]), tiny_network, 1, MADE, KEEP))
     assert rows[0]["error"] == f"too large: {len(PICTURES[0])} bytes, 100 are allowed"

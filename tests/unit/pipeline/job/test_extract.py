@@ -16,13 +16,13 @@ from pipeline.errors import StorageError
 from pipeline.job import extract as extracting
 from pipeline.job.extract import FeatureJob, FeatureTask, extract
 from pipeline.network.keras_model import Network
-from pipeline.pictures import memory
-from pipeline.pictures.decode import BadPictureError
-from pipeline.pictures.memory import FILES_BYTES
+from pipeline.pixels import memory
+from pipeline.pixels.decode import BadPictureError
+from pipeline.pixels.memory import FILES_BYTES
 from pipeline.run_folder.parts import read_features, vectors_of
 from pipeline.storage.local import LocalStorage
 from tests.pictures import encoded
-from tests.unit.pipeline.pictures.test_memory import waiting
+from tests.unit.pipeline.pixels.test_memory import waiting
 from tests.waiting import wait_until
 
 

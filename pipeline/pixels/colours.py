@@ -7,7 +7,7 @@ from functools import lru_cache, partial
 import numpy as np
 from PIL import Image, ImageCms
 
-from pipeline.pictures import bounds
+from pipeline.pixels import bounds
 
 Conversion = Callable[[Image.Image], Image.Image]
 

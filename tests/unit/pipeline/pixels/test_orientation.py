@@ -1,4 +1,4 @@
-"""pipeline.pictures.orientation: one picture, stored in each of the eight ways that EXIF knows."""
+"""pipeline.pixels.orientation: one picture, stored in each of the eight ways that EXIF knows."""
 
 import io
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from pipeline.pictures.decode import decode
+from pipeline.pixels.decode import decode
 
 ORIENTATION = 274
 

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 from PIL.JpegImagePlugin import JpegImageFile
 
-from pipeline.pictures import bounds, colours, memory
-from pipeline.pictures.bounds import MAX_FILE_BYTES, MAX_PIXELS, TooLargeError
-from pipeline.pictures.colours import UnsupportedError
-from pipeline.pictures.orientation import STORED, UPRIGHT, turn_of
+from pipeline.pixels import bounds, colours, memory
+from pipeline.pixels.bounds import MAX_FILE_BYTES, MAX_PIXELS, TooLargeError
+from pipeline.pixels.colours import UnsupportedError
+from pipeline.pixels.orientation import STORED, UPRIGHT, turn_of
 
 # Pillow knows forty formats more. Some start another program (EPS: Ghostscript), some hold whole pictures of another
 # size than they tell (ICO), and their decoders are seldom looked at: whoever names a file may choose none of them.

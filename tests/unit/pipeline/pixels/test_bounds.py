@@ -1,4 +1,4 @@
-"""pipeline.pictures.bounds: what would take gigabytes or minutes is refused at its header, an honest picture is not."""
+"""pipeline.pixels.bounds: what would take gigabytes or minutes is refused at its header, an honest picture is not."""
 
 import io
 import time
@@ -6,9 +6,9 @@ import time
 import pytest
 from PIL import Image
 
-from pipeline.pictures import bounds
-from pipeline.pictures.bounds import MAX_BYTES, TooLargeError
-from pipeline.pictures.decode import BadPictureError, Reason, decode
+from pipeline.pixels import bounds
+from pipeline.pixels.bounds import MAX_BYTES, TooLargeError
+from pipeline.pixels.decode import BadPictureError, Reason, decode
 from tests.pictures import encoded
 from tests.pictures_that_harm import HARMFUL, jpeg, saved, tiff_of_one_strip
 

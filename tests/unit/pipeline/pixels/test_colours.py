@@ -1,4 +1,4 @@
-"""pipeline.pictures.colours: pictures of known greys and colours, in each mode that a file can have."""
+"""pipeline.pixels.colours: pictures of known greys and colours, in each mode that a file can have."""
 
 import io
 import struct
@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms, TiffImagePlugin
 
-from pipeline.pictures import colours
-from pipeline.pictures.decode import BadPictureError, decode
+from pipeline.pixels import colours
+from pipeline.pixels.decode import BadPictureError, decode
 from tests.pictures import chunk
 
 SIZE = (40, 30)

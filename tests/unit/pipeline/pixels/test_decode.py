@@ -1,4 +1,4 @@
-"""pipeline.pictures.decode."""
+"""pipeline.pixels.decode."""
 
 import io
 from concurrent.futures import ThreadPoolExecutor
@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from PIL import EpsImagePlugin, Image, ImageFile
 
-from pipeline.pictures import bounds, memory
-from pipeline.pictures import decode as decoding
-from pipeline.pictures.bounds import MAX_FILE_BYTES, MAX_PIXELS
-from pipeline.pictures.decode import FORMATS, BadPictureError, check_file, decode
+from pipeline.pixels import bounds, memory
+from pipeline.pixels import decode as decoding
+from pipeline.pixels.bounds import MAX_FILE_BYTES, MAX_PIXELS
+from pipeline.pixels.decode import FORMATS, BadPictureError, check_file, decode
 from tests.pictures import BROKEN, EPS, ODD, encoded
-from tests.unit.pipeline.pictures.test_memory import waiting
+from tests.unit.pipeline.pixels.test_memory import waiting
 from tests.waiting import wait_until
 
 

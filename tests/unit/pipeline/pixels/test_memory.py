@@ -1,4 +1,4 @@
-"""pipeline.pictures.memory: what pictures take of a worker at one time, and that it goes back."""
+"""pipeline.pixels.memory: what pictures take of a worker at one time, and that it goes back."""
 
 import fcntl
 import os
@@ -12,9 +12,9 @@ from threading import Event, Thread
 
 import pytest
 
-from pipeline.pictures import memory
-from pipeline.pictures.bounds import MAX_BYTES
-from pipeline.pictures.memory import DECODERS_BYTES, FILES_BYTES, HELD_SECONDS, MIB, Room, room_to_decode
+from pipeline.pixels import memory
+from pipeline.pixels.bounds import MAX_BYTES
+from pipeline.pixels.memory import DECODERS_BYTES, FILES_BYTES, HELD_SECONDS, MIB, Room, room_to_decode
 from tests.waiting import wait_until
 
 
@@ -213,7 +213,7 @@ import re
 from threading import Barrier, Thread
 from pathlib import Path
 from PIL import Image
-from pipeline.pictures.memory import room_to_decode
+from pipeline.pixels.memory import room_to_decode
 
 def resident():
     return int(re.search(r"VmRSS:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) // 1024

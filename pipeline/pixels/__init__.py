@@ -1,0 +1,1 @@
+"""What one picture's bytes become: bounded, decoded, in the right colours, upright."""
