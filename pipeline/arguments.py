@@ -8,13 +8,24 @@ from pipeline.errors import InputError
 from pipeline.job.session import default_master
 from pipeline.network import keras_model
 from pipeline.network.imagenet import IMAGENET
-from pipeline.settings import CSV_KINDS, ENGINES, MOST_FETCHES, PRECISIONS, RunOptions, RunSettings
+from pipeline.settings import (
+    CSV_KINDS,
+    DECODE_WAYS,
+    ENGINES,
+    MOST_FETCHES,
+    ORIENTATIONS,
+    PRECISIONS,
+    RunOptions,
+    RunSettings,
+)
 
 WEIGHTS_HELP = "the network's weights: a Keras file of yours, Keras's own, or random ones; default: %(default)s"
 COUNT_HELP = f"how many components; default: {RunSettings.components}"
 ENGINE_HELP = "what runs the network; tensorflow is the slower reference; default: %(default)s"
 PRECISION_HELP = "numbers within the network; bf16 is quicker on some processors, and drifts; default: %(default)s"
 SIDE_HELP = "width and height that pictures are scaled to; default: %(default)s"
+DECODE_HELP = "fast reads large JPEGs at a smaller scale, for features within 0.1 %%; default: %(default)s"
+TURN_HELP = "photos as EXIF says they are held, or as they are stored; default: %(default)s"
 BAD_HELP = "more unreadable pictures than this end the run; default: %(default)s"
 MASTER_HELP = "Spark's master; default: all cores of this machine"
 PORT_HELP = "port of this machine; default: one that is free"
@@ -85,6 +96,8 @@ def _add_run_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--precision", choices=PRECISIONS, default=RunSettings.precision, help=PRECISION_HELP)
     sizes, pixels = _whole(keras_model.SMALLEST_SIZE, keras_model.LARGEST_SIZE), RunSettings.image_size
     parser.add_argument("--image-size", type=sizes, default=pixels, metavar="PIXELS", help=SIDE_HELP)
+    parser.add_argument("--decode", choices=DECODE_WAYS, default=RunSettings.decode, help=DECODE_HELP)
+    parser.add_argument("--orientation", choices=ORIENTATIONS, default=RunSettings.orientation, help=TURN_HELP)
     named = RunSettings.classes
     parser.add_argument("--classes", nargs="+", default=named, metavar="GLOB", help="only classes of these names")
     some = "only N pictures, spread over the classes"

@@ -141,6 +141,8 @@ def _request(options: argparse.Namespace, weights: Weights, notes: tuple[str, ..
         classes=tuple(options.classes),
         limit=options.limit,
         sample_seed=options.sample_seed,
+        decode=options.decode,
+        orientation=options.orientation,
     )
     return RunRequest(
         settings=settings,
@@ -160,6 +162,8 @@ def _print_summary(record: RunRecord, uri: str) -> None:
         # Red on a terminal, and nothing but words elsewhere.
         Console(highlight=False).print(alarm, style="bold red", markup=False, soft_wrap=True)
     _say(f"Run {record.run_id}: {counts['features']:,} of {counts['listed']:,} pictures have features.")
+    for sentence in record.of_pixels:
+        _say(f"  {sentence}")
     for reason, count in record.error_reasons.items():
         _say(f"  {count:,} {reason} (see errors.parquet)")
     _say(f"  {record.components} components explain {record.explained_variance:.1%} of the variance.")

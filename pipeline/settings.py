@@ -1,7 +1,7 @@
 """What a run is asked to do, as it travels from the command line to the run record: the owner of every default."""
 
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,6 +14,12 @@ RANDOM = "random"
 MOST_FETCHES = 64
 # What becomes of the components beside their Parquet parts.
 CSV_KINDS = CSV_ONE, CSV_PARTS, CSV_NONE = "one", "parts", "none"
+# How a JPEG is decoded: as its pixels are, or at a smaller scale of its own, which takes a fraction of the time.
+DECODE_WAYS = EXACT, FAST = "exact", "fast"
+# Phones store photos as the sensor lay and say in EXIF how to turn them.
+ORIENTATIONS = UPRIGHT, STORED = "upright", "stored"
+# Of a run that says nothing of it: the version of then knew nothing else.
+_BEFORE = {"decode": EXACT, "orientation": STORED}
 # A run's name is a folder's, a key's and a systemd unit's.
 RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
@@ -32,14 +38,20 @@ class RunSettings:
     classes: tuple[str, ...] = ()
     limit: int | None = None
     sample_seed: int = 0
+    decode: str = EXACT
+    orientation: str = UPRIGHT
 
     def as_json(self) -> dict[str, Any]:
         """The settings as JSON can hold them (tuples become lists)."""
         return {**asdict(self), "classes": list(self.classes)}
 
+    def going_on(self, stored: dict[str, Any]) -> "RunSettings":
+        """These for a run that was begun with `stored`: one of before any photo was turned goes on as it began."""
+        return self if "orientation" in stored else replace(self, orientation=_BEFORE["orientation"])
+
     def differences(self, stored: dict[str, Any]) -> list[str]:
         """Names of the settings that differ from those of an earlier start, as `as_json` wrote them."""
-        return sorted(name for name, value in self.as_json().items() if stored.get(name) != value)
+        return sorted(name for name, value in self.as_json().items() if {**_BEFORE, **stored}.get(name) != value)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipeline.errors import InputError
-from pipeline.features.running import LOOKAHEAD, Decoded, Featured, run_through
+from pipeline.features.running import DECODERS, LOOKAHEAD, Decoded, Featured, run_through
 from pipeline.network.engine import engine_for
 from pipeline.network.keras_model import Network
 from pipeline.parallel import run_ahead
@@ -17,8 +17,6 @@ from pipeline.pixels.decode import BadPictureError, Reason, check_file, decode
 KEEP, SKIP, ERROR = "keep", "skip", "error"
 # Rows that are given back at once: 10 KB each, and a look at the first few rows computes no more than these.
 ROWS = 64
-# The bytes are there already: threads have no store to wait for, and one more than the network's keeps a core busy.
-DECODERS = 2
 # As Spark keeps a dense vector (VectorUDT).
 _DENSE = 1
 VECTOR = pa.struct(

@@ -13,6 +13,9 @@ from pipeline.pixels.decode import BadPictureError
 
 # Pictures read and decoded ahead of the network, 150 KB each at 224 x 224: this bounds a worker's memory.
 LOOKAHEAD = 32
+# Pictures that are decoded at a time: one beside the network keeps its core busy, and as many as are fetched would push
+# each other out of the processor's caches (16 photos of 12 megapixels at once take twice the time).
+DECODERS = 2
 
 Decoded = NDArray[np.uint8] | BadPictureError
 

@@ -6,11 +6,12 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from threading import BoundedSemaphore
 
 import pyarrow as pa
 
 from pipeline.errors import InputError
-from pipeline.features.running import LOOKAHEAD, Decoded, Featured, run_through
+from pipeline.features.running import DECODERS, LOOKAHEAD, Decoded, Featured, run_through
 from pipeline.features.timing import timed
 from pipeline.job.processors import other_processor
 from pipeline.network.engine import Engine, engine_for
@@ -31,10 +32,12 @@ from pipeline.run_folder.parts import (
     whole_part,
 )
 from pipeline.run_folder.record import cpu_name
-from pipeline.settings import RunOptions
+from pipeline.settings import RunOptions, RunSettings
 from pipeline.storage import retries
 from pipeline.storage.base import Pictures, Storage
 
+# Of the threads that fetch, those that may decode.
+_TURNS = BoundedSemaphore(DECODERS)
 _NOT_READ = {Reason.UNREADABLE, Reason.VANISHED, Reason.TOO_LARGE}
 
 
@@ -42,7 +45,8 @@ _NOT_READ = {Reason.UNREADABLE, Reason.VANISHED, Reason.TOO_LARGE}
 class FeatureJob:
     """What all tasks of a run share. `processor` is the only one that may do them, where that is not all the same.
 
-    `witnesses` are pictures from all over the list, to be tried where none of a task's can be had.
+    `decode` and `orientation` are those of RunSettings. `witnesses` are pictures from all over the list, to be tried
+    where none of a task's can be had.
     """
 
     images: Pictures
@@ -52,6 +56,8 @@ class FeatureJob:
     fetches: int = RunOptions.fetches
     processor: str = ""
     witnesses: tuple[str, ...] = ()
+    decode: str = RunSettings.decode
+    orientation: str = RunSettings.orientation
 
 
 @dataclass(frozen=True)
@@ -193,7 +199,9 @@ def _read_and_decode(job: FeatureJob, path: str, size: int, alive: Callable[[], 
     try:
         check_file(size)
         with memory.files.taken(bytes_to_read(job.images, path, size)):
-            return decode(job.images.read(path, size), job.network.image_size, alive=alive)
+            data = job.images.read(path, size)
+            with _TURNS:
+                return decode(data, job.network.image_size, alive=alive, orientation=job.orientation, way=job.decode)
     except BadPictureError as error:
         return error.kept()
     except OSError as error:

@@ -61,7 +61,7 @@ def stored_list(request: RunRequest, folder: Storage) -> StoredList:
     Raises InputError where there is none, or where it was made with other settings.
     """
     stored = _read_list(request, folder)
-    different = request.settings.differences(stored.settings)
+    different = request.settings.going_on(stored.settings).differences(stored.settings)
     if different:
         raise InputError(
             f"Run {request.run_id} was begun with other settings ({', '.join(different)}); "

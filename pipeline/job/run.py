@@ -1,6 +1,7 @@
 """One run, from the list of pictures to run.json. What can refuse does so before Spark has begun; features are kept."""
 
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from pipeline.errors import TooManyBadPicturesError
@@ -24,6 +25,7 @@ from pipeline.job.session import check_master
 from pipeline.pictures.opening import open_pictures
 from pipeline.progress import Narrator
 from pipeline.run_folder.attempts import count_attempt
+from pipeline.run_folder.inputs import StoredList
 from pipeline.run_folder.layout import ERRORS_KEY
 from pipeline.run_folder.part_records import write_parts
 from pipeline.run_folder.record import RunRecord
@@ -37,6 +39,8 @@ def run(request: RunRequest, narrator: Narrator) -> RunRecord:
     check_master(request.master, {"--images": request.settings.images, "--output": request.output})
     images, folder = open_pictures(request.settings.images), open_run_folder(request)
     stored = stored_list(request, folder) if request.options.resume else None
+    if stored is not None:
+        request = _going_on(request, stored, narrator)
     if stored is not None and (complete := complete_record(folder)):
         narrator.say(f"Run {request.run_id} is complete already; nothing is left to do.")
         return complete
@@ -51,7 +55,15 @@ def run(request: RunRequest, narrator: Narrator) -> RunRecord:
             inputs = stored_phase(request, folder, listing, session, processor)
         options = request.options
         job = FeatureJob(
-            images, folder, preparation.network, options.resume, options.fetches, processor, inputs.witnesses
+            images,
+            folder,
+            preparation.network,
+            options.resume,
+            options.fetches,
+            processor,
+            inputs.witnesses,
+            request.settings.decode,
+            request.settings.orientation,
         )
         watch = loss_watch(session.context, inputs, narrator)
         extraction = feature_phase(session.context, job, inputs, narrator, watch)
@@ -65,6 +77,15 @@ def run(request: RunRequest, narrator: Narrator) -> RunRecord:
     csv_seconds = csv_phase(folder, reduction, attempt.number, narrator)
     phases = Phases(listing, preparation, session, extraction, reduction, csv_seconds, losses)
     return _conclude(request, attempt, phases, folder, narrator)
+
+
+def _going_on(request: RunRequest, stored: StoredList, narrator: Narrator) -> RunRequest:
+    settings = request.settings.going_on(stored.settings)
+    if settings != request.settings:
+        narrator.say(
+            f"Run {request.run_id} was begun by an earlier version: its photos are taken as they are stored."
+        )
+    return replace(request, settings=settings)
 
 
 def _has_too_many_bad(request: RunRequest, extraction: Extraction) -> bool:

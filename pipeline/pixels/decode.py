@@ -14,14 +14,14 @@ from PIL.JpegImagePlugin import JpegImageFile
 from pipeline.pixels import bounds, colours, memory
 from pipeline.pixels.bounds import MAX_FILE_BYTES, MAX_PIXELS, TooLargeError
 from pipeline.pixels.colours import UnsupportedError
-from pipeline.pixels.orientation import STORED, UPRIGHT, turn_of
+from pipeline.pixels.orientation import turn_of
+from pipeline.settings import EXACT, FAST, STORED, UPRIGHT
 
 # Pillow knows forty formats more. Some start another program (EPS: Ghostscript), some hold whole pictures of another
 # size than they tell (ICO), and their decoders are seldom looked at: whoever names a file may choose none of them.
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF", "AVIF")
 # JPEGs may be decoded at an eighth, a quarter or half of their size by the decoder itself, which is several times
 # faster: never below twice what is wanted, where features stay the same within 0.1 % (docs/pictures.md).
-EXACT, FAST = WAYS = ("exact", "fast")
 _OVERSIZE = 2
 # The bound is ours, and Pillow's own stays as it is for whoever else uses it in this process.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)

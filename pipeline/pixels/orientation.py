@@ -2,7 +2,6 @@
 
 from PIL import ExifTags, Image
 
-UPRIGHT, STORED = ORIENTATIONS = ("upright", "stored")
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,

@@ -9,7 +9,7 @@ from typing import Any
 
 from pipeline import __version__
 from pipeline.run_folder.layout import FORMAT, RECORD_KEY
-from pipeline.settings import CSV_ONE, RANDOM
+from pipeline.settings import CSV_ONE, FAST, RANDOM, STORED
 from pipeline.storage.base import Storage
 
 COMPLETE = "complete"
@@ -20,6 +20,10 @@ MOST_NAMED = 250
 MOST_LOSSES = 25
 MOST_PROCESSORS = 8
 MOST_OF_A_PROCESSOR = MOST_NAMED // MOST_PROCESSORS
+_OF_PIXELS = {
+    ("decode", FAST): "Large JPEGs were decoded at a smaller scale of their own (--decode fast).",
+    ("orientation", STORED): "Photos were taken as they are stored, whatever EXIF says (--orientation stored).",
+}
 _PACKAGES = ("pyspark", "openvino", "tensorflow-cpu", "tensorflow", "keras", "numpy", "pyarrow", "pillow", "obstore")
 
 
@@ -77,6 +81,11 @@ class RunRecord:
     def alarms(self) -> list[str]:
         """What nobody may overlook who looks at the numbers."""
         return [RANDOM_ALARM] if self.weights == RANDOM else []
+
+    @property
+    def of_pixels(self) -> list[str]:
+        """How its pictures were looked at, where that is not as by default."""
+        return [said for (name, value), said in _OF_PIXELS.items() if self.settings.get(name) == value]
 
     def write(self, run: Storage) -> None:
         """Put run.json: the run counts as ended from here on."""

@@ -3,10 +3,12 @@
 import base64
 import colorsys
 import io
+import os
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from threading import BoundedSemaphore
 from typing import Any
 
 import numpy as np
@@ -26,6 +28,7 @@ from pipeline.run_folder.nearest_neighbour import same_label_as_nearest
 from pipeline.run_folder.part_records import Part, read_parts
 from pipeline.run_folder.parts import read_pca, vectors_of
 from pipeline.run_folder.record import RunRecord
+from pipeline.settings import FAST, STORED
 from pipeline.storage.base import Storage
 
 # Bounds that keep the page at a few MB and its making at seconds, whatever the size of the run.
@@ -151,26 +154,34 @@ def _map(sample: Sample, record: RunRecord) -> dict[str, Any]:
         "labels": [names.index(label) for label in labels],
         "names": names,
         "colours": list(_colours(names).values()),
-        "sprite": _sprite(record.settings["images"], paths),
+        "sprite": _sprite(record.settings, paths),
         "tile": THUMBNAIL_PIXELS,
         "columns": SPRITE_COLUMNS,
         "total": record.counts["features"],
     }
 
 
-def _sprite(images_uri: str, paths: list[str]) -> str:
+def _sprite(settings: dict[str, Any], paths: list[str]) -> str:
     """All thumbnails side by side as one data URI; empty where the pictures are no longer there."""
+    # A run of before turned none.
+    orientation, turns = settings.get("orientation", STORED), BoundedSemaphore(os.cpu_count() or 1)
+
+    def tile(path: str) -> NDArray[np.uint8]:
+        data = images.read(path)
+        with turns:
+            return decode(data, THUMBNAIL_PIXELS, orientation=orientation, way=FAST)
+
     try:
-        images = open_pictures(images_uri)
+        images = open_pictures(settings["images"])
         with ThreadPoolExecutor(READERS) as pool:
-            tiles = list(pool.map(lambda path: decode(images.read(path), THUMBNAIL_PIXELS), paths))
+            tiles = list(pool.map(tile, paths))
     except (OSError, OrchardError, BadPictureError):
         return ""
     rows = -(-len(tiles) // SPRITE_COLUMNS)
     sheet = np.full((rows * THUMBNAIL_PIXELS, SPRITE_COLUMNS * THUMBNAIL_PIXELS, 3), 255, np.uint8)
-    for number, tile in enumerate(tiles):
+    for number, pixels in enumerate(tiles):
         top, left = (place * THUMBNAIL_PIXELS for place in divmod(number, SPRITE_COLUMNS))
-        sheet[top : top + THUMBNAIL_PIXELS, left : left + THUMBNAIL_PIXELS] = tile
+        sheet[top : top + THUMBNAIL_PIXELS, left : left + THUMBNAIL_PIXELS] = pixels
     jpeg = io.BytesIO()
     Image.fromarray(sheet).save(jpeg, "JPEG", quality=80)
     return "data:image/jpeg;base64," + base64.b64encode(jpeg.getvalue()).decode()

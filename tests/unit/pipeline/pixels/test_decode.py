@@ -199,7 +199,7 @@ def test_the_fast_way_reads_a_jpeg_at_a_smaller_scale_and_shows_nearly_the_same(
     monkeypatch.setattr(ImageFile.ImageFile, "load", lambda picture: (sizes.append(picture.size), load(picture))[1])
     exact, fast = (decode(data, 64, way=way).astype(int) for way in ("exact", "fast"))
     # A quarter: an eighth would be below twice the size that is wanted.
-    assert sizes == [(1000, 760), (250, 190)]
+    assert list(dict.fromkeys(sizes)) == [(1000, 760), (250, 190)]
     assert 0 < np.abs(exact - fast).mean() < 1
 
 
