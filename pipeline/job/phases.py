@@ -18,7 +18,7 @@ from pipeline.job.spark_jobs import FEATURES_GROUP, Projected, extract_features,
 from pipeline.network.keras_model import Network, prepare_network
 from pipeline.pca import spark_ml
 from pipeline.pca.fit import PcaModel, check_enough, fit
-from pipeline.pictures.listing import PictureList, listed
+from pipeline.pictures.listing import PictureList, listed, passed_over_sentence
 from pipeline.pictures.tasks import planned
 from pipeline.progress import Narrator
 from pipeline.run_folder.csv_files import csv_kind, delete_csv, write_csv
@@ -129,6 +129,8 @@ def list_phase(
         phase.text = f"Listed {rows:,} pictures in {classes:,} classes"
     if images.left_out:
         narrator.say(left_out_sentence(images.left_out))
+    if pictures is not None and pictures.passed_over:
+        narrator.say(passed_over_sentence(pictures.passed_over))
     check_enough(rows, request.settings.components)
     return Listing(pictures, stored, phase.seconds)
 

@@ -82,9 +82,7 @@ def run(request: RunRequest, narrator: Narrator) -> RunRecord:
 def _going_on(request: RunRequest, stored: StoredList, narrator: Narrator) -> RunRequest:
     settings = request.settings.going_on(stored.settings)
     if settings != request.settings:
-        narrator.say(
-            f"Run {request.run_id} was begun by an earlier version: its photos are taken as they are stored."
-        )
+        narrator.say(f"Run {request.run_id} was begun by an earlier version: its photos are taken as they are stored.")
     return replace(request, settings=settings)
 
 

@@ -4,10 +4,11 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
-from functools import cached_property
+from functools import cached_property, reduce
 from itertools import pairwise
+from operator import add
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -19,10 +20,16 @@ from pipeline.pictures.spool import SPOOL_SCHEMA, Spool, SpoolFile
 from pipeline.settings import RunSettings
 from pipeline.storage.base import Pictures
 
-PICTURE_SUFFIXES = ("jpg", "jpeg", "png", "bmp", "gif", "webp", "tif", "tiff", "avif")
+PICTURE_SUFFIXES = ("jpg", "jpeg", "jpe", "jfif", "png", "bmp", "gif", "webp", "tif", "tiff", "avif")
 _PICTURE_KEY = rf"(?i)(^|/)[^./][^/]*\.({'|'.join(PICTURE_SUFFIXES)})$"
 
 _IS_PICTURE = re.compile(_PICTURE_KEY)
+
+# Of what is passed over: what a name ends in, in small letters, where that is short enough to be a kind of file.
+_KIND = r"[^/]\.(?P<kind>[A-Za-z0-9]{1,5})$"
+_NO_KIND = ""
+MOST_KINDS = 1_000
+_KINDS_NAMED = 4
 
 # A picture costs what it costs the network, and a small file costs as much as a larger one.
 PICTURE_FLOOR_BYTES = 16 * 1024
@@ -35,9 +42,13 @@ def is_picture(key: str) -> bool:
 
 @dataclass(frozen=True)
 class PictureList:
-    """Pictures in the order of their paths. `cost` is the sum of their bytes, none less than PICTURE_FLOOR_BYTES."""
+    """Pictures in the order of their paths. `cost` is the sum of their bytes, none less than PICTURE_FLOOR_BYTES.
+
+    `passed_over` is how many other files lie among them, by what their names end in.
+    """
 
     spools: tuple[Spool, ...]
+    passed_over: Counter[str] = field(default_factory=Counter)
 
     @property
     def rows(self) -> int:
@@ -88,11 +99,11 @@ def listed(pictures: Pictures, settings: RunSettings | None = None) -> Iterator[
     this machine has no room for the list.
     """
     with closing(SpoolFile()) as file:
-        found = _all_of(pictures, file)
+        every = found = _all_of(pictures, file)
         if settings is not None:
             found = _of_classes(found, settings.classes, file)
             found = _sample_of(found, settings.limit, settings.sample_seed, file)
-        yield found
+        yield replace(found, passed_over=every.passed_over)
 
 
 def list_pictures(pictures: Pictures, settings: RunSettings) -> pa.Table:
@@ -107,25 +118,44 @@ def all_pictures(pictures: Pictures) -> pa.Table:
         return found.table()
 
 
+def passed_over_sentence(kinds: Counter[str]) -> str:
+    """How many files were no pictures by their names, and which kinds most of them were."""
+    most = sorted(kinds.items(), key=lambda one: (-one[1], one[0] == _NO_KIND, one[0]))[:_KINDS_NAMED]
+    named = [f"{count:,} {'.' + kind if kind else 'others'}" for kind, count in most]
+    more = ", ..." if len(kinds) > _KINDS_NAMED else ""
+    return f"Passed over {kinds.total():,} files that are no pictures by their names ({', '.join(named)}{more})."
+
+
 class _Pictures:
     """Takes what is listed, and keeps the pictures among it."""
 
     def __init__(self, file: SpoolFile, outside: str) -> None:
         self.spool = Spool(file, PICTURE_FLOOR_BYTES)
         self.has_shard = False
+        self.passed_over = Counter[str]()
         self._outside = outside
 
     def add(self, batch: pa.RecordBatch) -> None:
         """Take some objects."""
-        found = batch.filter(pc.match_substring_regex(batch["path"], _PICTURE_KEY))
-        if not self.has_shard and found.num_rows < batch.num_rows:
-            self.has_shard = bool(pc.any(pc.starts_with(batch["path"], SHARDS)).as_py())
+        is_one = pc.match_substring_regex(batch["path"], _PICTURE_KEY)
+        found = batch.filter(is_one)
+        if found.num_rows < batch.num_rows:
+            self._pass_over(batch["path"].filter(pc.invert(is_one)))
         labels = _labels(found["path"], self._outside)
         self.spool.add(pa.RecordBatch.from_arrays([found["path"], labels, found["bytes"]], schema=SPOOL_SCHEMA))
 
     def end(self) -> None:
         """Nothing more comes."""
         self.spool.end()
+
+    def _pass_over(self, paths: pa.Array) -> None:
+        self.has_shard = self.has_shard or bool(pc.any(pc.starts_with(paths, SHARDS)).as_py())
+        # What ends in a stroke stands for a folder.
+        files = paths.filter(pc.invert(pc.ends_with(paths, "/")))
+        kinds = pc.struct_field(pc.extract_regex(files, _KIND), "kind")
+        for counted in pc.value_counts(pc.fill_null(pc.utf8_lower(kinds), _NO_KIND)).to_pylist():
+            kind = counted["values"] if len(self.passed_over) < MOST_KINDS else _NO_KIND
+            self.passed_over[kind] += counted["counts"]
 
 
 def _labels(paths: pa.Array, outside: str) -> pa.Array:
@@ -135,7 +165,8 @@ def _labels(paths: pa.Array, outside: str) -> pa.Array:
 
 def _all_of(pictures: Pictures, file: SpoolFile) -> PictureList:
     sinks: Sequence[_Pictures] = pictures.list_into(lambda: _Pictures(file, pictures.label))
-    found = PictureList(tuple(sink.spool for sink in sinks))
+    passed_over = reduce(add, (sink.passed_over for sink in sinks), Counter[str]())
+    found = PictureList(tuple(sink.spool for sink in sinks), passed_over)
     if not found.rows:
         if any(sink.has_shard for sink in sinks):
             raise InputError(f"{pictures.uri} holds a pack that was not finished; start the same pack command again.")
@@ -146,7 +177,7 @@ def _all_of(pictures: Pictures, file: SpoolFile) -> PictureList:
         return found
     # S3 and folders have an order. What has none is sorted in memory.
     table = found.table()
-    return _spooled(table.take(pc.sort_indices(table["path"])).to_batches(), file)
+    return replace(_spooled(table.take(pc.sort_indices(table["path"])).to_batches(), file), passed_over=passed_over)
 
 
 def _spooled(batches: Iterator[pa.RecordBatch] | Sequence[pa.RecordBatch], file: SpoolFile) -> PictureList:

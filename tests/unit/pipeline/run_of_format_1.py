@@ -13,6 +13,7 @@ from pipeline.run_folder.record import read_record
 from pipeline.storage.local import LocalStorage
 
 LATER = ("format", "tasks", "csv", "more")
+LATER_SETTINGS = ("decode", "orientation")
 
 
 def to_format_1(folder: Path) -> None:
@@ -23,7 +24,8 @@ def to_format_1(folder: Path) -> None:
         read_rows(run, stored, place.task).append_column("task", pa.array([place.task] * place.rows, pa.int32()))
         for place in stored.tasks
     ]
-    metadata = {b"orchard.settings": json.dumps(stored.settings).encode(), b"orchard.processor": b""}
+    settings = {name: value for name, value in stored.settings.items() if name not in LATER_SETTINGS}
+    metadata = {b"orchard.settings": json.dumps(settings).encode(), b"orchard.processor": b""}
     table = pa.concat_tables(tables).replace_schema_metadata(metadata)
     pq.write_table(table, folder / "inputs.parquet", compression="zstd", use_dictionary=["label"])
     parts = [
@@ -33,7 +35,7 @@ def to_format_1(folder: Path) -> None:
     content = json.loads((folder / "run.json").read_text())
     for name in LATER:
         del content[name]
-    (folder / "run.json").write_text(json.dumps({**content, "parts": parts}, indent=1))
+    (folder / "run.json").write_text(json.dumps({**content, "settings": settings, "parts": parts}, indent=1))
     shutil.rmtree(folder / "inputs")
     for name in ("classes.parquet", "parts.parquet"):
         (folder / name).unlink()

@@ -1,6 +1,7 @@
 """pipeline.settings."""
 
 import json
+from dataclasses import replace
 from datetime import datetime
 
 import pytest
@@ -24,3 +25,13 @@ def test_a_new_run_s_name_is_the_time() -> None:
 @pytest.mark.parametrize("name", ["", ".hidden", "-option", "a/b", "a b", "..", "a" * 101])
 def test_a_name_that_could_lead_elsewhere_is_no_run_s(name: str) -> None:
     assert not RUN_ID.fullmatch(name)
+
+
+def test_a_run_of_before_photos_were_turned_goes_on_as_it_began() -> None:
+    settings = RunSettings("pictures", "sha")
+    begun = settings.as_json()
+    del begun["decode"], begun["orientation"]
+    assert settings.differences(begun) == ["orientation"]
+    assert settings.going_on(begun).differences(begun) == []
+    assert settings.going_on(settings.as_json()) == settings
+    assert replace(settings, decode="fast").going_on(begun).differences(begun) == ["decode"]

@@ -9,8 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from PIL import ExifTags, Image
 from rich.console import Console
 
 from pipeline.errors import InputError, TooManyBadPicturesError
@@ -217,3 +219,42 @@ def test_an_attempt_that_ended_before_its_list_was_whole_is_no_run_and_can_be_be
     assert run(request_of(tmp_path), narrator).status == "complete"
     with pytest.raises(InputError, match="A run mine exists in"):
         run(request_of(tmp_path), narrator)
+
+
+def lying_photo(path: Path) -> None:
+    """A photo of 600 x 400 with grain, which EXIF says lies on its side."""
+    noise = np.random.default_rng(9).integers(0, 256, (400, 600, 3), np.uint8)
+    noise[:, :300] //= 4
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    Image.fromarray(noise).save(path, "JPEG", exif=exif)
+
+
+def features_of_photo(request: RunRequest, narrator: Narrator, name: str, **settings: str) -> list[float]:
+    asked = replace(request, run_id=name, settings=replace(request.settings, **settings))
+    record = run(asked, narrator)
+    assert {key: record.settings[key] for key in settings} == settings
+    table = pq.read_table(folder_of(asked) / "features")
+    [row] = [row for row in table.to_pylist() if row["path"] == "Apple/1.jpg"]
+    return list(row["features"])
+
+
+def test_a_photo_is_turned_and_decoded_as_the_settings_say(tmp_path: Path, narrator: Narrator) -> None:
+    request = request_of(tmp_path)
+    lying_photo(tmp_path / "pictures" / "Apple" / "1.jpg")
+    upright = features_of_photo(request, narrator, "upright")
+    stored = features_of_photo(request, narrator, "stored", orientation="stored")
+    fast = features_of_photo(request, narrator, "fast", decode="fast")
+    assert len({tuple(upright), tuple(stored), tuple(fast)}) == 3
+    near, far = np.abs(np.subtract(upright, fast)).max(), np.abs(np.subtract(upright, stored)).max()
+    assert near < far / 10
+
+
+def test_a_run_is_not_gone_on_with_by_another_way_of_decoding(tmp_path: Path, narrator: Narrator) -> None:
+    request = request_of(tmp_path)
+    run(request, narrator)
+    (folder_of(request) / "run.json").unlink()
+    request = request_of(tmp_path, resume=True)
+    for name, value in (("decode", "fast"), ("orientation", "stored")):
+        with pytest.raises(InputError, match=rf"was begun with other settings \({name}\); resume it with the same"):
+            run(replace(request, settings=replace(request.settings, **{name: value})), narrator)

@@ -50,6 +50,17 @@ def test_odd_names_are_listed_and_other_files_are_not(tmp_path: Path) -> None:
     assert set(table["label"].to_pylist()) == {tmp_path.name}
 
 
+def test_films_and_notes_beside_photos_are_passed_over_and_counted(tmp_path: Path) -> None:
+    for name in ("IMG_1.JPG", "IMG_1.MOV", "IMG_1.AAE", "IMG_2.jpe", "IMG_2.mov", "a.JFIF", "b.tar.backup", ".hidden"):
+        (tmp_path / name).write_bytes(b"x")
+    with listing.listed(LocalStorage.at(str(tmp_path)), RunSettings(**{**SETTINGS, "limit": 2})) as found:
+        assert found.rows == 2
+        assert found.passed_over == {"mov": 2, "aae": 1, "": 2}
+        assert listing.passed_over_sentence(found.passed_over) == (
+            "Passed over 5 files that are no pictures by their names (2 .mov, 2 others, 1 .aae)."
+        )
+
+
 def test_a_name_that_is_no_utf8_does_not_stop_the_listing(folder: LocalStorage) -> None:
     (folder.root / "Pear" / "\udcff.jpg").write_bytes(b"x")
     assert listed(folder).num_rows == 61

@@ -128,6 +128,7 @@ def test_a_run_that_version_1_began_is_gone_on_with(tmp_path: Path, narrator: Na
     lost.unlink()
     record = run(request_of(tmp_path, resume=True), narrator)
     assert (record.status, record.format) == ("complete", 2)
+    assert (record.settings["decode"], record.settings["orientation"]) == ("exact", "stored")
     assert 0 < record.counts["kept"] < PICTURES
     assert {part.name: part.read_bytes() for part in (folder / "features").iterdir()} == whole
     assert check_run(LocalStorage.at(str(folder))) == []
