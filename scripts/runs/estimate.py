@@ -16,7 +16,7 @@ from scripts.hosts.ssh import Remote
 from scripts.money.amounts import money
 from scripts.runs.progress import span
 from scripts.runs.submission import Submission
-from scripts.runs.table import COMPLETE, read_records
+from scripts.runs.table import COMPLETE, DECODE, read_records
 
 # The job's own rule for what is a picture by its name; a test holds the two together.
 PICTURE = re.compile(r"(?i)(^|/)[^./][^/]*\.(jpg|jpeg|jpe|jfif|png|bmp|gif|webp|tif|tiff|avif)$")
@@ -44,6 +44,7 @@ class Asked:
     classes: tuple[str, ...]
     engine: str
     precision: str
+    decode: str = DECODE
 
 
 @dataclass(frozen=True)
@@ -91,8 +92,9 @@ def asked_of(words: Sequence[str]) -> Asked:
     parser.add_argument("--classes", nargs="+", default=())
     parser.add_argument("--engine", default=ENGINE)
     parser.add_argument("--precision", default=PRECISION)
+    parser.add_argument("--decode", default=DECODE)
     found, _ = parser.parse_known_args(list(words))
-    return Asked(found.limit, tuple(found.classes), found.engine, found.precision)
+    return Asked(found.limit, tuple(found.classes), found.engine, found.precision, found.decode)
 
 
 def engine_of(words: Sequence[str]) -> str:
@@ -194,10 +196,10 @@ def _is_chosen(label: str, asked: Asked) -> bool:
 
 
 def _is_like(record: dict[str, Any], asked: Asked, cores: int) -> bool:
-    """Whether it is of a whole run, in one go, on as many cores and with the same engine."""
-    how = (record["status"], record["cores"], record["engine"], record["precision"], record["attempts"])
+    """Whether it is of a whole run, in one go, on as many cores, with the same engine and way of decoding."""
+    how = tuple(record[name] for name in ("status", "cores", "engine", "precision", "decode", "attempts"))
     is_whole = {"total", "features"} <= record["seconds"].keys() and record["images_per_second"] > 0
-    return is_whole and how == (COMPLETE, cores, asked.engine, asked.precision, 1)
+    return is_whole and how == (COMPLETE, cores, asked.engine, asked.precision, asked.decode, 1)
 
 
 def _in_words(count: Count, pace: Pace, seconds: float, submission: Submission) -> str:

@@ -20,6 +20,7 @@ from scripts.runs.systemd_unit import Unit
 
 RUNNING = "running"
 COMPLETE = "complete"
+DECODE = "exact"  # the job's own default, held by a test
 HEADING = ("RUN", "STATE", "SIZE", "PICTURES", "UNREADABLE", "TIME", "COST")
 
 
@@ -117,6 +118,8 @@ def _how(found: dict[str, Any]) -> dict[str, Any]:
         "attempts": int(found.get("attempts", 1)),
         "engine": str(settings.get("engine")),
         "precision": str(settings.get("precision")),
+        # Before it could be chosen, every picture was decoded so.
+        "decode": str(settings.get("decode", DECODE)),
         "image_size": int(settings.get("image_size", 0)),
         "network_share": _share("network", spent),
         **{name: len(found.get(name, ())) for name in ("hosts", "processors", "losses")},

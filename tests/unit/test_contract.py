@@ -183,7 +183,8 @@ def test_where_a_person_s_own_job_lies_and_how_it_ended(tmp_path: Path) -> None:
 
 def test_what_an_estimate_knows_of_the_job(monkeypatch: pytest.MonkeyPatch) -> None:
     assert estimate.PICTURE.pattern == listing._PICTURE_KEY
-    assert (RunSettings.engine, RunSettings.precision) == (estimate.ENGINE, estimate.PRECISION)
+    known = (estimate.ENGINE, estimate.PRECISION, table.DECODE)
+    assert (RunSettings.engine, RunSettings.precision, RunSettings.decode) == known
     assert {engine for engine, _ in estimate.PER_CORE} == set(ENGINES)
     assert {precision for _, precision in estimate.PER_CORE} == set(PRECISIONS)
     settings = RunSettings("s3://b/pictures", "0", classes=("Apple*", "Pear"), limit=7, engine="tensorflow").as_json()

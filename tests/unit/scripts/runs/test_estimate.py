@@ -130,6 +130,7 @@ def test_the_pace_is_that_of_the_last_run_like_it(bucket: Bucket, hosts: FakeHos
         {"status": "too many bad pictures"},
         {"settings": {"engine": "openvino", "precision": "bf16"}},
         {"settings": {"engine": "tensorflow", "precision": "f32"}},
+        {"settings": {"engine": "openvino", "precision": "f32", "decode": "fast"}},
         {"attempts": 2},
         {"images_per_second": 0},
         {"images_per_second": float("inf")},
