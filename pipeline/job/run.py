@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from pipeline.errors import TooManyBadPicturesError
+from pipeline.features import advice
 from pipeline.job.extract import FeatureJob
 from pipeline.job.phases import (
     Extraction,
@@ -53,6 +54,8 @@ def run(request: RunRequest, narrator: Narrator) -> RunRecord:
             session = spark_phase(request, jvm, stack, narrator)
             processor = processor_for(request, session)
             inputs = stored_phase(request, folder, listing, session, processor)
+        if stored is None and (sentence := advice.of_decoding(images, request.settings, inputs.witnesses)):
+            narrator.say(sentence)
         options = request.options
         job = FeatureJob(
             images,
