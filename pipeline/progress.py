@@ -13,13 +13,23 @@ from dataclasses import asdict, dataclass, field
 from typing import Protocol
 
 from rich.console import Console
-from rich.progress import BarColumn, ProgressColumn, SpinnerColumn, Task, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    ProgressColumn,
+    SpinnerColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
 from rich.progress import Progress as LiveProgress
 from rich.text import Text
 
 # Seconds from one line of progress to the next where there is no terminal.
 EVERY_SECONDS = 10.0
 PREFIX = "orchard: "
+BYTES = "bytes"
 # What a terminal obeys and a person does not see: control characters but newline and tab, marks that turn the direction
 # of writing, other line ends, halves of characters.
 _OBEYED = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -139,6 +149,10 @@ class Narrator:
         """The same for the phase that counts pictures."""
         return self.counted(name, doing, total, "pictures", "images/s")
 
+    def bytes(self, name: str, doing: str, total: int) -> AbstractContextManager[CountedPhase]:
+        """The same for a phase that counts bytes."""
+        return self.counted(name, doing, total, BYTES, f"{BYTES}/s")
+
     @contextmanager
     def counted(self, name: str, doing: str, total: int, things: str, unit: str) -> Iterator[CountedPhase]:
         """The same for a phase that counts things, at a rate in `unit`."""
@@ -152,7 +166,10 @@ class Narrator:
                 yield phase
             phase.count = total
             rate = (total - phase.earlier) / (time.perf_counter() - started)
-            phase.text = f"{doing}: {total:,} {things}, {rate:,.0f} {unit}"
+            if things == BYTES:
+                phase.text = f"{doing}: {total / 1e6:,.1f} MB, {rate / 1e6:,.1f} MB/s"
+            else:
+                phase.text = f"{doing}: {total:,} {things}, {rate:,.0f} {unit}"
 
     def say(self, text: str) -> None:
         """One sentence, above the bar where there is one."""
@@ -186,11 +203,16 @@ class Narrator:
 
     @contextmanager
     def _bar(self, doing: str, total: int, unit: str) -> Iterator[Report]:
+        how_far: tuple[ProgressColumn, ...] = (
+            TextColumn("{task.completed:,.0f} of {task.total:,.0f}"),
+            _Rate(unit),
+        )
+        if unit == f"{BYTES}/s":
+            how_far = (DownloadColumn(), TransferSpeedColumn())
         columns = (
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=30),
-            TextColumn("{task.completed:,.0f} of {task.total:,.0f}"),
-            _Rate(unit),
+            *how_far,
             TimeRemainingColumn(compact=True),
             TextColumn("left"),
         )

@@ -146,8 +146,11 @@ def _is_below(folder: LocalStorage, key: str) -> bool:
 
 def _copy(copies: list[Copy], one: Callable[[Copy], int | None], doing: str, narrator: Narrator) -> Summary:
     started, summary = time.perf_counter(), Summary(len(copies))
-    with narrator.counted("copy", doing, len(copies), "files", "files/s") as phase:
-        for done, outcome in enumerate(_outcomes(copies, one), 1):
+    # What is there already is done at once, so the time that is left is reckoned from bytes and not from files.
+    sizes, done = {copy.key: copy.size for copy in copies}, 0
+    with narrator.bytes("copy", f"{doing} {len(copies):,} files", sum(sizes.values())) as phase:
+        for outcome in _outcomes(copies, one):
+            done += sizes[outcome.key]
             if outcome.fault:
                 summary.faults.append(outcome)
             elif outcome.sent is not None:

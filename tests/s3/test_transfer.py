@@ -70,7 +70,7 @@ def test_the_summary_has_counts_bytes_and_seconds(
     )
     event = json.loads(printed.err.removeprefix("orchard: "))
     assert (event["event"], event["name"]) == ("phase", "copy")
-    assert re.fullmatch(rf"Uploading: {len(files)} files, \d+ files/s", event["text"])
+    assert re.fullmatch(rf"Uploading {len(files)} files: \d+\.\d MB, \d+\.\d MB/s", event["text"])
 
 
 def test_only_what_is_missing_or_different_is_uploaded(

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from typing import Any
 
 import pytest
@@ -31,6 +32,20 @@ def test_a_terminal_gets_a_bar_with_pictures_rate_and_time_left() -> None:
     assert "200 of 200" in sink.getvalue()
     assert "left" in sink.getvalue()
     assert "{" not in sink.getvalue()
+
+
+def test_a_copy_is_told_in_bytes_with_its_pace() -> None:
+    narrating, sink = narrator(terminal=True)
+    with narrating.bytes("copy", "Uploading 3 files", 20_000_000) as phase:
+        phase.report(5_000_000)
+        phase.report(20_000_000)
+    assert "20.0/20.0 MB" in sink.getvalue()
+    assert re.search(r"Uploading 3 files: 20\.0 MB, [\d,.]+ MB/s\n$", sink.getvalue())
+    narrating, sink = narrator(terminal=False)
+    with narrating.bytes("copy", "Uploading 3 files", 20_000_000):
+        pass
+    [ended] = events(sink)
+    assert ended["count"] == 20_000_000
 
 
 def test_a_terminal_gets_sentences_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
