@@ -25,8 +25,8 @@ $(BIN)/uv: requirements/bootstrap.txt
 	@$(BIN)/uv venv -q --clear --python $(BIN)/python .venv-checkov
 	@$(BIN)/uv pip install -q --python .venv-checkov/bin/python --require-hashes -r $< && touch $@
 
-demo: .venv/.operator ## The whole job on this machine (IMAGES=folder WEIGHTS=file ARGS='--components 50')
-	@$(BIN)/python -m pipeline demo --output runs $(if $(IMAGES),--images '$(IMAGES)') $(if $(WEIGHTS),--weights '$(WEIGHTS)') $(ARGS)
+demo: .venv/.operator ## The whole job on this machine (IMAGES=folder PHOTOS=1 WEIGHTS=file ARGS='--components 50')
+	@$(BIN)/python -m pipeline demo --output runs $(if $(PHOTOS),--photos) $(if $(IMAGES),--images '$(IMAGES)') $(if $(WEIGHTS),--weights '$(WEIGHTS)') $(ARGS)
 
 setup: .venv/.dev ## Install everything into .venv and stop there
 

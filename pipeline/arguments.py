@@ -53,6 +53,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_run_options(running)
     demo = _command(commands, "demo", "the job on this machine, with pictures of its own where none are given")
     demo.add_argument("--images", metavar="URI", help="your own pictures instead of the demo's")
+    demo.add_argument("--photos", action="store_true", help="draw large photos as phones make them, not small pictures")
     _add_run_options(demo)
     report = _command(commands, "report", "write report.html of a run again")
     report.add_argument("run", metavar="RUN_URI")

@@ -36,6 +36,8 @@ from pipeline.storage.transfer import Summary, download, upload
 
 # Of a history's jobs; its own page has them all.
 APPLICATIONS_NAMED = 3
+# Of the demo's photos, which are fewer than its pictures.
+PHOTOS_COMPONENTS = 20
 DEMO_PICTURES_NOTE = "The pictures were drawn by the demo; they are no photographs."
 RANDOM_WEIGHTS_NOTE = (
     "Keras's ImageNet weights could not be had, so the demo ran on random weights (fixed seed): "
@@ -92,12 +94,14 @@ def _run(options: argparse.Namespace) -> int:
 def _demo(options: argparse.Namespace) -> int:
     narrator, notes = Narrator(), []
     if options.images is None:
-        from pipeline.pictures.demo_pictures import draw_pictures
+        from pipeline.pictures.demo_pictures import draw_photos, draw_pictures
 
-        folder = open_storage(join(options.output, "demo-pictures"))
+        folder = open_storage(join(options.output, "demo-photos" if options.photos else "demo-pictures"))
         if not isinstance(folder, LocalStorage):
             raise InputError("The demo draws its pictures into a folder of this machine: give one with --output.")
-        draw_pictures(folder.root)
+        (draw_photos if options.photos else draw_pictures)(folder.root)
+        if options.photos and options.components is None and options.variance is None:
+            options.components = PHOTOS_COMPONENTS
         options.images = folder.uri
         notes.append(DEMO_PICTURES_NOTE)
     try:

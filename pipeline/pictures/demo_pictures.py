@@ -1,14 +1,24 @@
-"""The demo's own pictures: fruit-like shapes and colours, drawn with a fixed seed."""
+"""The demo's own pictures: fruit-like shapes and colours, drawn with a fixed seed, small or as phones make them."""
 
 import math
+import os
 import random
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
-from PIL import Image, ImageDraw
+import numpy as np
+from PIL import ExifTags, Image, ImageDraw
 
 SEED = 7
 SIDE = 100
 PER_CLASS = 50
+PHOTO_SIZE = 4000, 3000
+PHOTOS_PER_CLASS = 4
+# How far a camera's grain goes up and down, of 255.
+_GRAIN = 6
+_ON_ITS_SIDE = 6  # EXIF: a photo whose top lies at the right
 # Name: skin colour (RGB), height over width, size of the stem's dip, speckles, leaf
 FRUITS: dict[str, tuple[tuple[int, int, int], float, float, int, bool]] = {
     "Apple Green": ((118, 176, 52), 0.95, 0.25, 6, True),
@@ -33,6 +43,50 @@ def draw_pictures(folder: Path, per_class: int = PER_CLASS) -> None:
         for number in range(per_class):
             picture = _draw(name, random.Random(f"{SEED} {name} {number}"))  # noqa: S311  # drawing, not secrets
             picture.save(folder / name / f"{number:02d}.jpg", quality=90)
+
+
+def draw_photos(folder: Path, per_class: int = PHOTOS_PER_CLASS) -> None:
+    """Write `per_class` photos of 12 megapixels of each of FRUITS, of four kinds in turn, `<folder>/<class>/<number>`.
+
+    The kinds: a JPEG, one that is stored on its side and says so in EXIF, a progressive one, a grey PNG of 16 bits.
+    """
+    kinds = (_as_jpeg, _on_its_side, _as_progressive, _as_deep_grey)
+    tasks = []
+    for name in FRUITS:
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        for number in range(per_class):
+            tasks.append(partial(_draw_photo, folder / name / f"IMG_{number:04d}", name, number, kinds[number % 4]))
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        list(pool.map(lambda task: task(), tasks))
+
+
+def _draw_photo(path: Path, name: str, number: int, save: Callable[[Image.Image, Path], None]) -> None:
+    seed = f"{SEED} {name} {number}"
+    large = _draw(name, random.Random(seed)).resize(PHOTO_SIZE)  # noqa: S311  # drawing, not secrets
+    # One row's grain for all rows, each beginning elsewhere: as costly for a JPEG as any, and quickly made.
+    rng = np.random.default_rng(list(seed.encode()))
+    grain = np.resize(rng.integers(-_GRAIN, _GRAIN + 1, PHOTO_SIZE[0] * 7 + 13, np.int16), PHOTO_SIZE[::-1])
+    pixels = (np.asarray(large) + grain[..., None]).clip(0, 255).astype(np.uint8)
+    save(Image.fromarray(pixels), path)
+
+
+def _as_jpeg(picture: Image.Image, path: Path) -> None:
+    picture.save(path.with_suffix(".JPG"), quality=85)
+
+
+def _on_its_side(picture: Image.Image, path: Path) -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = _ON_ITS_SIDE
+    picture.transpose(Image.Transpose.ROTATE_90).save(path.with_suffix(".JPG"), quality=85, exif=exif)
+
+
+def _as_progressive(picture: Image.Image, path: Path) -> None:
+    picture.save(path.with_suffix(".jpeg"), quality=85, progressive=True)
+
+
+def _as_deep_grey(picture: Image.Image, path: Path) -> None:
+    grey = np.asarray(picture.resize((1000, 750)).convert("L")).astype(np.uint16) * 257
+    Image.fromarray(grey).save(path.with_suffix(".png"))
 
 
 def _draw(name: str, rng: random.Random) -> Image.Image:
