@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from statistics import median
 
-from pipeline.pixels.decode import BadPictureError, fast_scale
+from pipeline.pixels.bad_pictures import BadPictureError
+from pipeline.pixels.decode import fast_scale
 from pipeline.settings import EXACT, RunSettings
 from pipeline.storage.base import Pictures
 

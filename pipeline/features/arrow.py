@@ -12,7 +12,8 @@ from pipeline.features.running import DECODERS, LOOKAHEAD, Decoded, Featured, ru
 from pipeline.network.engine import engine_for
 from pipeline.network.keras_model import Network
 from pipeline.parallel import run_ahead
-from pipeline.pixels.decode import BadPictureError, Reason, check_file, decode
+from pipeline.pixels.bad_pictures import BadPictureError, Reason
+from pipeline.pixels.decode import check_file, decode
 
 KEEP, SKIP, ERROR = "keep", "skip", "error"
 # Rows that are given back at once: 10 KB each, and a look at the first few rows computes no more than these.

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pipeline.features.timing import timed
 from pipeline.network.engine import Engine
 from pipeline.network.keras_model import FEATURES
-from pipeline.pixels.decode import BadPictureError
+from pipeline.pixels.bad_pictures import BadPictureError
 
 # Pictures read and decoded ahead of the network, 150 KB each at 224 x 224: this bounds a worker's memory.
 LOOKAHEAD = 32

@@ -20,7 +20,8 @@ from pipeline.parallel import run_ahead
 from pipeline.pictures.pack_reader import bytes_to_read
 from pipeline.pictures.reading import NotHadError, check_store, read_failure
 from pipeline.pixels import memory
-from pipeline.pixels.decode import BadPictureError, Reason, check_file, decode
+from pipeline.pixels.bad_pictures import BadPictureError, Reason
+from pipeline.pixels.decode import check_file, decode
 from pipeline.process.memory import oom_kills
 from pipeline.run_folder.layout import feature_key
 from pipeline.run_folder.parts import (

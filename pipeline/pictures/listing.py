@@ -20,7 +20,7 @@ from pipeline.pictures.spool import SPOOL_SCHEMA, Spool, SpoolFile
 from pipeline.settings import RunSettings
 from pipeline.storage.base import Pictures
 
-PICTURE_SUFFIXES = ("jpg", "jpeg", "jpe", "jfif", "png", "bmp", "gif", "webp", "tif", "tiff", "avif")
+PICTURE_SUFFIXES = ("jpg", "jpeg", "jpe", "jfif", "png", "bmp", "gif", "webp", "tif", "tiff", "avif", "heic", "heif")
 _PICTURE_KEY = rf"(?i)(^|/)[^./][^/]*\.({'|'.join(PICTURE_SUFFIXES)})$"
 
 _IS_PICTURE = re.compile(_PICTURE_KEY)

@@ -25,7 +25,8 @@ from pipeline.pictures.pack_reader import (
     shard_key,
 )
 from pipeline.pictures.reading import NotHadError, Witnesses, check_store, read_failure
-from pipeline.pixels.decode import BadPictureError, Reason, check_file
+from pipeline.pixels.bad_pictures import BadPictureError, Reason
+from pipeline.pixels.decode import check_file
 from pipeline.progress import Narrator
 from pipeline.storage.base import Pictures, Storage
 

@@ -12,8 +12,8 @@ import pyarrow as pa
 
 from pipeline.errors import InputError, StorageError
 from pipeline.pictures.pack_reader import NotPackedError
+from pipeline.pixels.bad_pictures import BadPictureError, Reason
 from pipeline.pixels.bounds import MAX_FILE_BYTES
-from pipeline.pixels.decode import BadPictureError, Reason
 from pipeline.storage.base import Pictures
 from pipeline.storage.paths import UnsafeKeyError
 

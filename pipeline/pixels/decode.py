@@ -4,7 +4,6 @@ import io
 import warnings
 import zlib
 from collections.abc import Callable
-from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,8 +11,10 @@ from PIL import Image, UnidentifiedImageError
 from PIL.JpegImagePlugin import JpegImageFile
 
 from pipeline.pixels import bounds, colours, memory
+from pipeline.pixels.bad_pictures import BadPictureError, Reason
 from pipeline.pixels.bounds import MAX_FILE_BYTES, MAX_PIXELS, TooLargeError
 from pipeline.pixels.colours import UnsupportedError
+from pipeline.pixels.heif import FORMAT, decode_heif, is_heif
 from pipeline.pixels.orientation import turn_of
 from pipeline.settings import EXACT, FAST, STORED, UPRIGHT
 
@@ -25,32 +26,6 @@ FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF", "AVIF")
 _OVERSIZE = 2
 # The bound is ours, and Pillow's own stays as it is for whoever else uses it in this process.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
-
-
-class Reason(StrEnum):
-    """Why a picture has no features."""
-
-    EMPTY = "empty"
-    NOT_AN_IMAGE = "not an image"
-    UNSUPPORTED = "unsupported"
-    TRUNCATED = "truncated"
-    UNDECODABLE = "undecodable"
-    TOO_LARGE = "too large"
-    UNREADABLE = "unreadable"
-    VANISHED = "vanished"
-
-
-class BadPictureError(Exception):
-    """A picture that becomes an error row: a reason of the fixed set and the detail in words."""
-
-    def __init__(self, reason: Reason, detail: str) -> None:
-        super().__init__(reason, detail)
-        self.reason = reason
-        self.detail = detail
-
-    def kept(self) -> "BadPictureError":
-        """The same without where it was raised: those frames hold the file, and what was decoded of it."""
-        return BadPictureError(self.reason, self.detail)
 
 
 def check_file(size: int) -> None:
@@ -78,6 +53,8 @@ def decode(
     """
     if not data:
         raise BadPictureError(Reason.EMPTY, "0 bytes")
+    if is_heif(data):
+        return decode_heif(data, size, max_pixels, alive)
     with _opened(data) as picture:
         try:
             needed = bounds.check(picture, data, size, max_pixels)
@@ -87,7 +64,7 @@ def decode(
             _draft(picture, size)
         with memory.room_to_decode(needed, len(data), alive):
             try:
-                return _pixels(picture, size, orientation)
+                return pixels_of(picture, size, orientation)
             finally:
                 picture.close()  # its pixels go before its room does
 
@@ -105,7 +82,8 @@ def _draft(picture: Image.Image, size: int) -> None:
         picture.draft(None, (_OVERSIZE * size, _OVERSIZE * size))
 
 
-def _pixels(picture: Image.Image, size: int, orientation: str) -> NDArray[np.uint8]:
+def pixels_of(picture: Image.Image, size: int, orientation: str) -> NDArray[np.uint8]:
+    """A picture that was opened, as `decode` gives it. Raises BadPictureError."""
     try:
         # Both before it is loaded, which a PNG is to tell its turn, and which would turn a TIFF.
         to_rgb = colours.conversion(picture)
@@ -148,7 +126,7 @@ def _opened(data: bytes) -> Image.Image:
         return Image.open(io.BytesIO(data), formats=FORMATS)
     except UnidentifiedImageError:
         if other := _other_format(data):
-            allowed = ", ".join(FORMATS)
+            allowed = ", ".join((*FORMATS, FORMAT))
             raise BadPictureError(Reason.UNSUPPORTED, f"{other}; {allowed} are taken") from None
         raise BadPictureError(Reason.NOT_AN_IMAGE, f"{len(data)} bytes, no known picture format") from None
     except (Image.DecompressionBombError, TooLargeError) as error:

@@ -20,7 +20,8 @@ from PIL import Image
 from pipeline.errors import OrchardError
 from pipeline.parallel import run_ahead
 from pipeline.pictures.opening import open_pictures
-from pipeline.pixels.decode import BadPictureError, decode
+from pipeline.pixels.bad_pictures import BadPictureError
+from pipeline.pixels.decode import decode
 from pipeline.run_folder.errors_file import first_errors
 from pipeline.run_folder.inputs import class_counts, read_list
 from pipeline.run_folder.layout import REPORT_KEY

@@ -35,7 +35,13 @@ LARGE_AT_ONCE = 4
 # One object may be past reading for a reason of its own; so many, and the store itself fails.
 FAILURES_BORNE = 3
 # What the standard library does not know on every machine.
-CONTENT_TYPES = {".webp": "image/webp", ".avif": "image/avif", ".parquet": "application/vnd.apache.parquet"}
+CONTENT_TYPES = {
+    ".webp": "image/webp",
+    ".avif": "image/avif",
+    ".heic": "image/heic",
+    ".heif": "image/heif",
+    ".parquet": "application/vnd.apache.parquet",
+}
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from scripts.runs.submission import Submission
 from scripts.runs.table import COMPLETE, DECODE, read_records
 
 # The job's own rule for what is a picture by its name; a test holds the two together.
-PICTURE = re.compile(r"(?i)(^|/)[^./][^/]*\.(jpg|jpeg|jpe|jfif|png|bmp|gif|webp|tif|tiff|avif)$")
+PICTURE = re.compile(r"(?i)(^|/)[^./][^/]*\.(jpg|jpeg|jpe|jfif|png|bmp|gif|webp|tif|tiff|avif|heic|heif)$")
 ENGINE, PRECISION = "openvino", "f32"  # the job's own defaults, held by the same test
 TENSORFLOW = "tensorflow"  # its word for the engine that not every worker has
 MOST_PAGES = 200  # of 1,000 keys each

@@ -8,9 +8,12 @@ from functools import cache
 
 import numpy as np
 from PIL import Image, features
+from pillow_heif import register_heif_opener
 
 from pipeline.pixels.decode import FORMATS
+from pipeline.pixels.heif import FORMAT
 
+register_heif_opener()
 SIZE = (23, 17)
 # What headers count with, at its edges and where signs and products overflow.
 EDGES = (0, 1, 2, 7, 8, 127, 128, 255, 256, 1000, 13_000, 32_767, 32_768, 46_341, 65_535, 65_536, 2**24, 2**31 - 1)
@@ -37,6 +40,7 @@ VARIANTS: dict[str, list[tuple[str, dict[str, object]]]] = {
         *[("1", {"compression": name}) for name in ("group3", "group4", "tiff_ccitt")],
         *[(mode, {}) for mode in ("RGBA", "L", "P", "I;16", "F", "CMYK", "LAB", "YCbCr")],
     ],
+    FORMAT: [("RGB", {"quality": 30}), ("RGB", {"quality": 30, "tile_size": 16})],
     "AVIF": [("RGB", {"speed": 10}), ("RGBA", {"speed": 10})],
 }
 
@@ -44,7 +48,7 @@ VARIANTS: dict[str, list[tuple[str, dict[str, object]]]] = {
 @cache
 def seeds() -> tuple[tuple[str, bytes], ...]:
     """The whole pictures: format and content. Those taken come first, several of each."""
-    found = [(name, _saved(name, mode, options)) for name in FORMATS for mode, options in VARIANTS[name]]
+    found = [(name, _saved(name, mode, options)) for name in (*FORMATS, FORMAT) for mode, options in VARIANTS[name]]
     found += [("GIF", _several("GIF")), ("TIFF", _several("TIFF")), ("MPO", _several("MPO")), ("PNG", _several("PNG"))]
     if features.check("webp"):
         found.append(("WEBP", _several("WEBP")))

@@ -12,7 +12,8 @@ from pipeline.features import arrow
 from pipeline.features.arrow import ERROR, KEEP, SKIP, VECTOR, with_features
 from pipeline.network.engine import engine_for
 from pipeline.network.keras_model import Network
-from pipeline.pixels.decode import MAX_FILE_BYTES, BadPictureError, decode
+from pipeline.pixels.bad_pictures import BadPictureError
+from pipeline.pixels.decode import MAX_FILE_BYTES, decode
 from tests.pictures import encoded
 
 MADE = ("features", "error")

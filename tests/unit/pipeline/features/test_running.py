@@ -7,7 +7,7 @@ import numpy as np
 from pipeline.features.running import Decoded, run_through
 from pipeline.network.engine import engine_for
 from pipeline.network.keras_model import Network
-from pipeline.pixels.decode import BadPictureError, Reason
+from pipeline.pixels.bad_pictures import BadPictureError, Reason
 
 BAD = BadPictureError(Reason.EMPTY, "0 bytes")
 

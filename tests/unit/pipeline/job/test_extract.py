@@ -17,7 +17,7 @@ from pipeline.job import extract as extracting
 from pipeline.job.extract import FeatureJob, FeatureTask, extract
 from pipeline.network.keras_model import Network
 from pipeline.pixels import memory
-from pipeline.pixels.decode import BadPictureError
+from pipeline.pixels.bad_pictures import BadPictureError
 from pipeline.pixels.memory import FILES_BYTES
 from pipeline.run_folder.parts import read_features, vectors_of
 from pipeline.storage.local import LocalStorage

@@ -10,8 +10,8 @@ import pytest
 from pipeline.errors import StorageError
 from pipeline.pictures.pack_reader import NotPackedError
 from pipeline.pictures.reading import MOST_WITNESSES, NotHadError, check_store, read_failure, witnesses
+from pipeline.pixels.bad_pictures import Reason
 from pipeline.pixels.bounds import MAX_FILE_BYTES
-from pipeline.pixels.decode import Reason
 from pipeline.storage.local import LocalStorage
 from pipeline.storage.paths import UnsafeKeyError
 

@@ -7,8 +7,9 @@ import pytest
 from PIL import Image
 
 from pipeline.pixels import bounds
+from pipeline.pixels.bad_pictures import BadPictureError, Reason
 from pipeline.pixels.bounds import MAX_BYTES, TooLargeError
-from pipeline.pixels.decode import BadPictureError, Reason, decode
+from pipeline.pixels.decode import decode
 from tests.pictures import encoded
 from tests.pictures_that_harm import HARMFUL, jpeg, saved, tiff_of_one_strip
 

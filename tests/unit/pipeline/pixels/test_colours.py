@@ -9,7 +9,8 @@ import pytest
 from PIL import Image, ImageCms, TiffImagePlugin
 
 from pipeline.pixels import colours
-from pipeline.pixels.decode import BadPictureError, decode
+from pipeline.pixels.bad_pictures import BadPictureError
+from pipeline.pixels.decode import decode
 from tests.pictures import chunk
 
 SIZE = (40, 30)

@@ -11,8 +11,9 @@ from PIL import EpsImagePlugin, Image, ImageFile
 
 from pipeline.pixels import bounds, memory
 from pipeline.pixels import decode as decoding
+from pipeline.pixels.bad_pictures import BadPictureError
 from pipeline.pixels.bounds import MAX_FILE_BYTES, MAX_PIXELS
-from pipeline.pixels.decode import FORMATS, BadPictureError, check_file, decode
+from pipeline.pixels.decode import FORMATS, check_file, decode
 from tests.pictures import BROKEN, EPS, ODD, encoded
 from tests.unit.pipeline.pixels.test_memory import waiting
 from tests.waiting import wait_until
