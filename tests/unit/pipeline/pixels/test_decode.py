@@ -62,7 +62,7 @@ def test_a_format_that_is_not_taken_is_named_and_starts_no_program(
     ghostscript.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(EpsImagePlugin, "gs_binary", None)
-    assert reason_of(EPS) == ("unsupported", "EPS; JPEG, PNG, BMP, GIF, WEBP, TIFF, AVIF are taken")
+    assert reason_of(EPS) == ("unsupported", "EPS; JPEG, PNG, BMP, GIF, WEBP, TIFF, AVIF, HEIF are taken")
     assert not (tmp_path / "started").exists()
     # As it would have been: the file's name says nothing to Pillow.
     with pytest.raises((OSError, Image.UnidentifiedImageError)):
@@ -121,7 +121,7 @@ def test_strips_become_the_same_pixels_to_the_bit_as_the_whole(
 
 def test_a_picture_is_decoded_once_there_is_room_for_its_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
     begun, room = Event(), memory._decoders
-    monkeypatch.setattr(decoding, "_pixels", lambda *_: begun.set())
+    monkeypatch.setattr(decoding, "pixels_of", lambda *_: begun.set())
     monkeypatch.setattr(bounds, "check", lambda *_: memory.MIB)
     with ThreadPoolExecutor(1) as pool:
         with room.taken(memory.DECODERS_BYTES - memory.MIB):
