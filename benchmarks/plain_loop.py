@@ -7,30 +7,37 @@ import argparse
 import json
 import os
 import time
+from itertools import islice
 from multiprocessing import get_context
 from multiprocessing.synchronize import Barrier
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.network.engine import engine_for
 from pipeline.network.keras_model import Network, prepare_network
 from pipeline.network.weights import find_weights
+from pipeline.parallel import run_ahead
 from pipeline.pictures.listing import list_pictures
 from pipeline.pixels.decode import decode
-from pipeline.settings import RunSettings
+from pipeline.settings import EXACT, RunSettings
 from pipeline.storage.base import Storage
 from pipeline.storage.opening import open_storage
 
 
-def loop(network: Network, images: Storage, paths: list[str], ready: Barrier) -> None:
-    """One process's share of the pictures."""
+def loop(network: Network, images: Storage, paths: list[str], ready: Barrier, way: str, threads: int) -> None:
+    """One process's share of the pictures, which so many threads decode ahead of the network, or the process itself."""
     engine = engine_for(network)
     engine.features(np.zeros((engine.batch, network.image_size, network.image_size, 3), np.uint8))
     ready.wait()
     kept = []
+
+    def decoded(path: str) -> NDArray[np.uint8]:
+        return decode(images.read(path), network.image_size, way=way)
+
+    pixels = run_ahead(decoded, paths, threads, 2 * engine.batch) if threads > 1 else map(decoded, paths)
     for start in range(0, len(paths), engine.batch):
-        pixels = [decode(images.read(path), network.image_size) for path in paths[start : start + engine.batch]]
-        kept.append(engine.features(np.stack(pixels)))
+        kept.append(engine.features(np.stack(list(islice(pixels, min(engine.batch, len(paths) - start))))))
 
 
 def main() -> None:
@@ -40,13 +47,16 @@ def main() -> None:
     parser.add_argument("--weights", required=True)
     parser.add_argument("--precision", default="f32")
     parser.add_argument("--limit", type=int)
+    parser.add_argument("--decode", default=EXACT)
+    parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
     network = prepare_network(find_weights(options.weights), "openvino", options.precision, RunSettings.image_size)
     images = open_storage(options.images)
     paths = list_pictures(images, RunSettings(images.uri, "", limit=options.limit))["path"].to_pylist()
     cores, context = os.cpu_count() or 1, get_context("fork")
     ready = context.Barrier(cores + 1)
-    workers = [context.Process(target=loop, args=(network, images, paths[core::cores], ready)) for core in range(cores)]
+    more = (ready, options.decode, options.threads)
+    workers = [context.Process(target=loop, args=(network, images, paths[core::cores], *more)) for core in range(cores)]
     for worker in workers:
         worker.start()
     ready.wait()
