@@ -108,7 +108,8 @@ def _nearest(vectors: NDArray[np.float64]) -> NDArray[np.int64]:
     squares = (vectors**2).sum(axis=1)
     distances = squares[:, None] + squares[None] - 2 * vectors @ vectors.T
     np.fill_diagonal(distances, np.inf)
-    return distances.argmin(axis=1)
+    nearest: NDArray[np.int64] = distances.argmin(axis=1)
+    return nearest
 
 
 def page(sizes: list[Size]) -> str:
@@ -132,15 +133,15 @@ def page(sizes: list[Size]) -> str:
             f"{machine()}. Real pictures enlarged, with a camera's grain; {ROUNDS} rounds in turns, median (least to "
             "most), all cores. Made by `python -m benchmarks.photos`.",
             "",
-            "| megapixels | MB a photo | way | the job, photos/s | plain loop, 1 thread | 2 threads | job over best loop |",
+            "| megapixels | MB a photo | way | the job, photos/s | plain loop, 1 thread | 2 threads | job over loop |",
             "| ---: | ---: | --- | ---: | ---: | ---: | ---: |",
             *rates,
             "",
-            "The job's rate is that of its workers while they are at it. What the fast way changes, what memory a worker "
-            "takes and how long the report takes:",
+            "The job's rate is that of its workers while they are at it, over the better loop of each round. What the fast "
+            "way changes, what memory a worker takes and how long the report takes:",
             "",
-            "| megapixels | photos | least cosine | mean cosine | same nearest neighbour | correlation of PCA's distances "
-            "| peak, MiB | report, s |",
+            "| megapixels | photos | least cosine | mean cosine | same nearest neighbour "
+            "| correlation of PCA's distances | peak, MiB | report, s |",
             "| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
             *facts,
             "",
