@@ -65,7 +65,7 @@ def test_init_writes_settings_that_terraform_takes(operator: Operator) -> None:
     assert "account 123456789012" in done.out
     planned = operator.type("plan", "--admin-cidr", "203.0.113.7")
     assert planned.out.startswith("REHEARSAL: http://10.77.")
-    assert re.search(r"^Price: 0\.86 USD an hour, 20\.70 USD a day", planned.out, re.MULTILINE), planned.text
+    assert re.search(r"^Price: 1\.01 USD an hour, 24\.33 USD a day", planned.out, re.MULTILINE), planned.text
     assert "create: master, worker-1, worker-2, " in planned.out
     assert operator.left() == []
     operator.tfvars.write_text(before)
@@ -160,7 +160,7 @@ def test_up_ends_well_though_it_was_killed_while_others_worked_for_it(operator: 
     done = operator.type("up")
     assert "Waiting for what `make up` (process " in done.out
     assert "2 workers alive" in done.out
-    assert re.search(r"^price +0\.86 USD an hour, 20\.70 USD a day", done.out, re.MULTILINE), done.text
+    assert re.search(r"^price +1\.01 USD an hour, 24\.33 USD a day", done.out, re.MULTILINE), done.text
     assert f"s3://{operator.bucket}" in done.out
     assert "Next: make upload DATA=folder, then make run. When you are done: make down" in done.out
     # Terraform and Ansible had ended well by themselves, so this was another `up`.

@@ -1,12 +1,13 @@
 """Each wrong setting is refused with a sentence that says what would be right."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 
 from tests.doubles.aws.double import AwsDouble
-from tests.terraform.configuration import Configuration
+from tests.terraform.configuration import SOURCE, Configuration
 from tests.terraform.conftest import Make
 
 # name of the case: variables that differ from a right set, beginning of the message
@@ -147,3 +148,10 @@ def test_each_mistake_gets_one_message(refusals: dict[int, list[str]]) -> None:
 def test_the_region_is_refused_with_the_reason(refusals: dict[int, list[str]]) -> None:
     said = "".join(detail for details in refusals.values() for detail in details)
     assert "stored and worked on under EU law (GDPR)" in said
+
+
+def test_the_workers_default_types_are_the_same_wherever_they_stand() -> None:
+    texts = [(SOURCE / name).read_text() for name in ("variables.tf", "compute.tf")]
+    found = [types for text in texts for types in re.findall(r'\["c\w+\.\w+"(?:, "[^"]+")+\]', text)]
+    assert len(found) == 3
+    assert len(set(found)) == 1
