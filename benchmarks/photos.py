@@ -137,8 +137,8 @@ def page(sizes: list[Size]) -> str:
             "| ---: | ---: | --- | ---: | ---: | ---: | ---: |",
             *rates,
             "",
-            "The job's rate is that of its workers while they are at it, over the better loop of each round. What the fast "
-            "way changes, what memory a worker takes and how long the report takes:",
+            "The job's rate is that of its workers while they are at it, over the better loop of each round. What the "
+            "fast way changes, what memory a worker takes and how long the report takes:",
             "",
             "| megapixels | photos | least cosine | mean cosine | same nearest neighbour "
             "| correlation of PCA's distances | peak, MiB | report, s |",
