@@ -214,3 +214,25 @@ def test_by_the_fast_way_a_picture_below_the_first_scale_is_the_same_to_the_bit(
 def test_the_fast_way_leaves_other_formats_exact(form: str) -> None:
     data = photo(600, 600, form)
     assert np.array_equal(decode(data, 64, way="fast"), decode(data, 64))
+
+
+def test_a_motion_photo_is_its_picture_whatever_film_lies_behind_it() -> None:
+    data = photo(600, 400)
+    film = b"\0\0\0\x18ftypmp42\0\0\0\0isommp42" + np.random.default_rng(4).bytes(50_000)
+    for way in ("exact", "fast"):
+        assert np.array_equal(decode(data + film, 64, way=way), decode(data, 64, way=way))
+
+
+def test_a_panorama_of_a_hundred_megapixels_is_a_picture_like_any_other() -> None:
+    sink = io.BytesIO()
+    Image.new("RGB", (25_000, 4_000), (40, 200, 90)).save(sink, "JPEG")
+    for way in ("exact", "fast"):
+        assert np.abs(decode(sink.getvalue(), 64, way=way).astype(int) - (40, 200, 90)).max() <= 2
+
+
+def test_an_upload_that_a_phone_has_broken_off_is_a_row_by_either_way() -> None:
+    data = photo(1000, 760)
+    for way in ("exact", "fast"):
+        with pytest.raises(BadPictureError) as caught:
+            decode(data[: len(data) * 2 // 3], 64, way=way)
+        assert caught.value.reason.value == "truncated"
