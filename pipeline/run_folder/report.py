@@ -39,6 +39,7 @@ CLASSES_SHOWN = 1_000
 POINTS_ON_MAP = 1_500
 THUMBNAIL_PIXELS = 40
 SPRITE_COLUMNS = 40
+SPRITE_BYTES = 2_000_000
 ERRORS_SHOWN = 100
 READERS = 16
 
@@ -183,6 +184,15 @@ def _sprite(settings: dict[str, Any], paths: list[str]) -> str:
     for number, pixels in enumerate(tiles):
         top, left = (place * THUMBNAIL_PIXELS for place in divmod(number, SPRITE_COLUMNS))
         sheet[top : top + THUMBNAIL_PIXELS, left : left + THUMBNAIL_PIXELS] = pixels
-    jpeg = io.BytesIO()
-    Image.fromarray(sheet).save(jpeg, "JPEG", quality=80)
-    return "data:image/jpeg;base64," + base64.b64encode(jpeg.getvalue()).decode()
+    return "data:image/jpeg;base64," + _jpeg(sheet).decode()
+
+
+def _jpeg(sheet: NDArray[np.uint8]) -> bytes:
+    """As base64, in the best quality in which it is no longer than SPRITE_BYTES, or in the last."""
+    encoded = b""
+    for quality in (80, 60, 40, 20):
+        jpeg = io.BytesIO()
+        Image.fromarray(sheet).save(jpeg, "JPEG", quality=quality)
+        if len(encoded := base64.b64encode(jpeg.getvalue())) <= SPRITE_BYTES:
+            break
+    return encoded

@@ -1,12 +1,17 @@
 """pipeline.run_folder.report on a run of two classes, two pictures of which cannot be read."""
 
+import base64
+import io
+import json
 import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pytest
+from PIL import ExifTags, Image
 
 from pipeline.run_folder import report
 from pipeline.run_folder.parts import read_pca
@@ -37,6 +42,34 @@ def test_where_the_pictures_are_no_longer_there_the_map_has_points_alone(whole_r
     page = render(storage, moved)
     assert "data:image/jpeg;base64," not in page
     assert '"points": [[' in page
+
+
+def test_thumbnails_are_upright_and_together_no_longer_than_is_allowed(
+    whole_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pictures = tmp_path / "pictures"
+    run, record = open_storage(str(whole_run)), read_record(open_storage(str(whole_run)))
+    shutil.copytree(record.settings["images"], pictures)
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    lying = Image.new("RGB", (400, 300), "red")
+    lying.paste("blue", (0, 0, 200, 300))
+    lying.save(pictures / "Pear" / "2.jpg", exif=exif)
+    moved = replace(record, settings={**record.settings, "images": str(pictures)})
+    page = render(run, moved)
+    sprite, paths = sprite_of(page), json.loads(re.search(r'"paths": (\[.*?\])', page)[1])
+    tile = np.asarray(sprite)[:40, 40 * paths.index("Pear/2.jpg") :][:, :40].astype(int)
+    # Stored, blue was on the left; turned by a quarter, it is above.
+    assert tile[5, 20, 2] > 200 > 60 > tile[5, 20, 0]
+    assert tile[35, 20, 0] > 200 > 60 > tile[35, 20, 2]
+    monkeypatch.setattr(report, "SPRITE_BYTES", 20_000)
+    small = render(run, moved)
+    assert len(small) < len(page)
+    assert sprite_of(small).size == sprite.size
+
+
+def sprite_of(page: str) -> Image.Image:
+    return Image.open(io.BytesIO(base64.b64decode(re.search(r"data:image/jpeg;base64,([^\"]+)", page)[1])))
 
 
 def test_what_a_name_holds_is_no_part_of_the_page(whole_run: Path) -> None:
