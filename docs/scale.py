@@ -15,9 +15,11 @@ from benchmarks.scale import is_busy
 from benchmarks.scale import listed as lists_of
 from pipeline.network.keras_model import FEATURES
 from pipeline.pictures.pack_writer import ROW_GROUP_BYTES
+from pipeline.pictures.tasks import MOST_TASKS
 from pipeline.settings import RunOptions
 from pipeline.storage.s3_connection import ATTEMPTS
 from pipeline.storage.s3_errors import LONGEST_PAUSE_SECONDS
+from pipeline.storage.s3_ranges import LISTERS
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "scale.md"
@@ -25,8 +27,7 @@ MEASURED = ROOT / "benchmarks"
 PRICES = ROOT / "scripts" / "money" / "prices.json"
 
 PICTURES, WORKERS = 100_000_000, 50
-# What the job makes of them: tasks at most, and pages of a list that are asked for at once.
-TASKS, LISTERS = 20_000, 16
+TASKS = MOST_TASKS
 REGION, MASTER, WORKER = "eu-west-1", "m6i.large", "c7a.2xlarge"
 CORES, LINE_GBIT = 8, 3.125  # of that worker
 GETS, PUTS = 5_500, 3_500  # a second
