@@ -202,6 +202,8 @@ def test_from_any_folder_and_through_spark_connect_features_are_the_job_s(
     words = words.format(checkout=str(ROOT), session=session, images=str(folder), output=str(tmp_path / "out"))
     # Nothing leads the workers to the checkout: no PYTHONPATH, and another working directory.
     environment = {"PATH": "/usr/bin:/bin", "HOME": str(Path.home()), "PYSPARK_PYTHON": sys.executable}
+    # Spark's own word for a server of its own on any free port: others on this machine have the usual one.
+    environment["SPARK_TESTING"] = "1"
     done = subprocess.run(
         [sys.executable, "-c", words], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
     )
