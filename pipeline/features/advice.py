@@ -8,6 +8,8 @@ from pipeline.pixels.decode import fast_scale
 from pipeline.settings import EXACT, RunSettings
 from pipeline.storage.base import Pictures
 
+# Smaller ones are not looked at: a JPEG of two megapixels has more, and each look is a request to the store.
+LARGE_BYTES = 200_000
 LOOKED_AT = 5
 LARGE_MEGAPIXELS = 2.0
 # Milliseconds of one core for a megapixel of JPEG, as it is and at a smaller scale, and for the network at f32
@@ -15,9 +17,9 @@ LARGE_MEGAPIXELS = 2.0
 _EXACT_MS, _FAST_MS, _NETWORK_MS = 10.2, 1.8, 7.0
 
 
-def of_decoding(images: Pictures, settings: RunSettings, some: Sequence[str]) -> str:
+def of_decoding(images: Pictures, settings: RunSettings, some: Sequence[str], mean_bytes: float) -> str:
     """One sentence where most of `some` pictures, a few of which are read, are large JPEGs; else none."""
-    if settings.decode != EXACT:
+    if settings.decode != EXACT or mean_bytes < LARGE_BYTES:
         return ""
     found = [_megapixels(images, path, settings.image_size) for path in some[:LOOKED_AT]]
     size = median(found) if found else 0.0

@@ -9,6 +9,7 @@ from pipeline.features import advice
 from pipeline.job.extract import FeatureJob
 from pipeline.job.phases import (
     Extraction,
+    Listing,
     csv_phase,
     feature_phase,
     java_phase,
@@ -31,7 +32,7 @@ from pipeline.run_folder.layout import ERRORS_KEY
 from pipeline.run_folder.part_records import write_parts
 from pipeline.run_folder.record import RunRecord
 from pipeline.run_folder.report import write_report
-from pipeline.storage.base import Storage, join
+from pipeline.storage.base import Pictures, Storage, join
 
 
 def run(request: RunRequest, narrator: Narrator) -> RunRecord:
@@ -54,8 +55,7 @@ def run(request: RunRequest, narrator: Narrator) -> RunRecord:
             session = spark_phase(request, jvm, stack, narrator)
             processor = processor_for(request, session)
             inputs = stored_phase(request, folder, listing, session, processor)
-        if stored is None and (sentence := advice.of_decoding(images, request.settings, inputs.witnesses)):
-            narrator.say(sentence)
+        _advise(request, images, listing, inputs, narrator)
         options = request.options
         job = FeatureJob(
             images,
@@ -80,6 +80,15 @@ def run(request: RunRequest, narrator: Narrator) -> RunRecord:
     csv_seconds = csv_phase(folder, reduction, attempt.number, narrator)
     phases = Phases(listing, preparation, session, extraction, reduction, csv_seconds, losses)
     return _conclude(request, attempt, phases, folder, narrator)
+
+
+def _advise(request: RunRequest, images: Pictures, listing: Listing, inputs: StoredList, narrator: Narrator) -> None:
+    """Say what a new run could be asked otherwise."""
+    if listing.pictures is None:
+        return
+    mean_bytes = listing.pictures.cost / inputs.rows
+    if sentence := advice.of_decoding(images, request.settings, inputs.witnesses, mean_bytes):
+        narrator.say(sentence)
 
 
 def _going_on(request: RunRequest, stored: StoredList, narrator: Narrator) -> RunRequest:

@@ -30,7 +30,7 @@ def photos(tmp_path: Path) -> LocalStorage:
 
 
 def test_a_run_of_large_photos_is_told_of_the_fast_way(photos: LocalStorage) -> None:
-    assert advice.of_decoding(photos, SETTINGS, ["1.jpg", "6.jpg", "2.jpg", "gone.jpg", "3.jpg"]) == SENTENCE
+    assert advice.of_decoding(photos, SETTINGS, ["1.jpg", "6.jpg", "2.jpg", "gone.jpg", "3.jpg"], 1e6) == SENTENCE
 
 
 @pytest.mark.parametrize(
@@ -39,8 +39,13 @@ def test_a_run_of_large_photos_is_told_of_the_fast_way(photos: LocalStorage) -> 
     ids=["none", "a small one", "no JPEG", "one of three"],
 )
 def test_others_are_told_nothing(photos: LocalStorage, some: tuple[str, ...]) -> None:
-    assert advice.of_decoding(photos, SETTINGS, some) == ""
+    assert advice.of_decoding(photos, SETTINGS, some, 1e6) == ""
 
 
 def test_who_has_chosen_it_is_told_nothing(photos: LocalStorage) -> None:
-    assert advice.of_decoding(photos, RunSettings("", "", decode="fast"), ["1.jpg"]) == ""
+    assert advice.of_decoding(photos, RunSettings("", "", decode="fast"), ["1.jpg"], 1e6) == ""
+
+
+def test_small_pictures_are_not_even_looked_at(photos: LocalStorage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(LocalStorage, "read", lambda *_: pytest.fail("it was read"))
+    assert advice.of_decoding(photos, SETTINGS, ["1.jpg"], 20_000) == ""
