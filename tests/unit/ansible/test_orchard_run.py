@@ -7,6 +7,7 @@ import json
 import os
 import pwd
 import socket
+import subprocess
 import tarfile
 import threading
 from collections.abc import Callable
@@ -437,6 +438,7 @@ def test_drivers_that_show_a_page_are_found(
 def test_a_worker_and_its_executors_if_any_are_told_to_go_by_sparks_own_signal(
     host: Host, ask: Callable[..., Any], pkills_code: int
 ) -> None:
+    host.say("pgrep", "", code=pkills_code)
     host.say("pkill", "", code=pkills_code)
     ask("decommission")
     assert host.asked("systemctl") == [["kill", "--kill-who=main", "--signal=SIGPWR", "spark-worker.service"]]
@@ -445,9 +447,37 @@ def test_a_worker_and_its_executors_if_any_are_told_to_go_by_sparks_own_signal(
     assert words[-1].endswith(".CoarseGrainedExecutorBackend")
 
 
+def test_the_worker_is_told_to_go_once_its_executors_say_that_they_do(host: Host, ask: Callable[..., Any]) -> None:
+    host.say("pgrep", "71\n72\n")
+    host.say("pkill", "")
+    host.say("systemd-run", "")
+    ask("decommission")
+    [waited] = host.asked("systemd-run")
+    assert f"--property=User={pwd.getpwuid(os.getuid()).pw_name}" in waited
+    assert waited[-3:] == ["sh", "71", "72"]
+
+
+def test_a_log_is_waited_for_until_it_says_so_and_an_executor_that_has_gone_is_not(
+    program: Any, tmp_path: Path
+) -> None:
+    executors = [subprocess.Popen(["sleep", "1000"], cwd=tmp_path) for _ in range(2)]
+    waiting = subprocess.Popen(["sh", "-c", program.UNTIL_HEARD, "sh", *(str(one.pid) for one in executors)])
+    with pytest.raises(subprocess.TimeoutExpired):
+        waiting.wait(0.5)
+    (tmp_path / "stderr").write_text("INFO CoarseGrainedExecutorBackend: Decommission executor 7.\n")
+    assert waiting.wait(10) == 0
+    (tmp_path / "stderr").unlink()
+    again = subprocess.Popen(["sh", "-c", program.UNTIL_HEARD, "sh", *(str(one.pid) for one in executors)])
+    for one in executors:
+        one.kill()
+        one.wait()
+    assert again.wait(10) == 0
+
+
 def test_executors_that_could_not_be_told_to_go_are_no_secret(
     host: Host, refusal: Callable[..., tuple[int, str]]
 ) -> None:
+    host.say("pgrep", "")
     host.say("pkill", "", code=3)
     assert refusal("decommission") == (3, "orchard-run: pkill ended with code 3.\n")
 

@@ -45,6 +45,12 @@ JOB_PREFIX, JOB_COUNTS_IN = "orchard: ", "features"
 TOO_OLD = "age: "
 # The class of an executor's process; pkill ends with 1 where there is none.
 EXECUTOR, NONE_FOUND = "org.apache.spark.executor.CoarseGrainedExecutorBackend", 1
+# What an executor writes once its driver has answered that it may go, and how long that is waited for.
+HEARD_SECONDS = 10
+UNTIL_HEARD = (
+    "for executor; do until grep -qsF 'Decommission executor' /proc/$executor/cwd/stderr || [ ! -e /proc/$executor ]; "
+    "do sleep 0.1; done; done"
+)
 SHOWN = (
     "Id",
     "LoadState",
@@ -392,12 +398,29 @@ def decommission(facts: Facts) -> dict[str, str]:
     # Spark's worker and executors listen to this signal (spark.decommission.enabled). Executors first: one whose driver
     # has the worker's word already takes the signal for an end at once. The worker speaks for those alone that their
     # driver knows; one that is just starting would stay and get tasks.
-    words = ["pkill", "--signal=SIGPWR", f"--uid={facts['service_user']}", "--full", EXECUTOR]
-    signalled = subprocess.run(words, check=False, stdout=subprocess.DEVNULL)
+    which = [f"--uid={facts['service_user']}", "--full", EXECUTOR]
+    executors = subprocess.run(["pgrep", *which], check=False, stdout=subprocess.PIPE, text=True).stdout.split()
+    signalled = subprocess.run(["pkill", "--signal=SIGPWR", *which], check=False, stdout=subprocess.DEVNULL)
     if signalled.returncode not in (0, NONE_FOUND):
         signalled.check_returncode()
+    if executors:
+        wait_until_heard(facts, executors)
     do(["systemctl", "kill", "--kill-who=main", "--signal=SIGPWR", unit])
     return {"unit": unit}
+
+
+def wait_until_heard(facts: Facts, executors: list[str]) -> None:
+    """Wait until these executors' logs say that they are about to go, or they have gone: HEARD_SECONDS at most.
+
+    Their own user reads them, in a unit as bounded as every other of that user's.
+    """
+    bounds = [
+        *(f"User={facts['service_user']}", f"Group={facts['service_group']}", f"RuntimeMaxSec={HEARD_SECONDS}"),
+        *facts["hardening"],
+    ]
+    words = ["systemd-run", "--quiet", "--wait", "--collect", *(f"--property={line}" for line in bounds)]
+    # systemd takes `$$` for a dollar.
+    subprocess.run([*words, "/bin/sh", "-c", UNTIL_HEARD.replace("$", "$$"), "sh", *executors], check=False)
 
 
 # Spark Connect
