@@ -26,7 +26,6 @@ from pipeline.settings import DECODE_WAYS, EXACT, FAST
 SIZES = ((0.2, 1_200), (2.0, 600), (12.0, 144), (24.0, 72), (48.0, 36))
 COMPONENTS = 20
 GRAIN = 6
-ROUNDS = 3
 THREADS = (1, 2)
 
 
@@ -63,13 +62,13 @@ def make(images: Path, folder: Path, megapixels: float, count: int) -> int:
     return written // len(chosen)
 
 
-def measure(photos: Path, weights: str, folder: Path) -> dict[str, Any]:
+def measure(photos: Path, weights: str, folder: Path, rounds: int) -> dict[str, Any]:
     """Rates of runs and loops by way, in turns."""
     runs: dict[str, list[float]] = {way: [] for way in DECODE_WAYS}
     loops: dict[str, list[float]] = {f"{way}, {n}": [] for way in DECODE_WAYS for n in THREADS}
     peak, report = 0, 0.0
     common = ("--images", photos, "--weights", weights)
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         for way in DECODE_WAYS:
             shutil.rmtree(folder / way, ignore_errors=True)
             words = ("--output", folder, "--run-id", way, "--components", COMPONENTS, "--decode", way)
@@ -112,7 +111,7 @@ def _nearest(vectors: NDArray[np.float64]) -> NDArray[np.int64]:
     return nearest
 
 
-def page(sizes: list[Size]) -> str:
+def page(sizes: list[Size], rounds: int) -> str:
     """The measures as Markdown."""
     rates = [
         f"| {one.megapixels:g} | {one.bytes / 1e6:.2f} | {way} | {spread(one.runs[way], ',.1f')} "
@@ -130,8 +129,8 @@ def page(sizes: list[Size]) -> str:
         [
             "# Large photos",
             "",
-            f"{machine()}. Real pictures enlarged, with a camera's grain; {ROUNDS} rounds in turns, median (least to "
-            "most), all cores. Made by `python -m benchmarks.photos`.",
+            f"{machine()}. Real pictures enlarged, with a camera's grain; rounds in turns: {rounds}, median "
+            "(least to most), all cores. Made by `python -m benchmarks.photos`.",
             "",
             "| megapixels | MB a photo | way | the job, photos/s | plain loop, 1 thread | 2 threads | job over loop |",
             "| ---: | ---: | --- | ---: | ---: | ---: | ---: |",
@@ -159,6 +158,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", required=True, type=Path)
     parser.add_argument("--weights", required=True)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--most", type=float, default=SIZES[-1][0], metavar="MEGAPIXELS")
     options = parser.parse_args()
     sizes = []
@@ -168,9 +168,9 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             mean = make(options.images, folder / "photos", megapixels, count)
-            measured = measure(folder / "photos", options.weights, folder / "runs")
+            measured = measure(folder / "photos", options.weights, folder / "runs", options.rounds)
             sizes.append(Size(megapixels, count, mean, **measured, apart=apart(folder / "runs")))
-    written = page(sizes)
+    written = page(sizes, options.rounds)
     (ROOT / "benchmarks" / "photos.md").write_text(written)
     print(written)
 
