@@ -13,8 +13,8 @@ LARGE_BYTES = 200_000
 LOOKED_AT = 5
 LARGE_MEGAPIXELS = 2.0
 # Milliseconds of one core for a megapixel of JPEG, as it is and at a smaller scale, and for the network at f32
-# (benchmarks/photos.md).
-_EXACT_MS, _FAST_MS, _NETWORK_MS = 10.2, 1.8, 7.0
+# (of benchmarks/photos.md, 12 megapixels, 2026-11-27).
+_EXACT_MS, _FAST_MS, _NETWORK_MS = 18.9, 5.7, 11.0
 
 
 def of_decoding(images: Pictures, settings: RunSettings, some: Sequence[str], mean_bytes: float) -> str:
@@ -28,7 +28,7 @@ def of_decoding(images: Pictures, settings: RunSettings, some: Sequence[str], me
     share = (_FAST_MS * size + _NETWORK_MS) / (_EXACT_MS * size + _NETWORK_MS)
     return (
         f"These are photos of about {size:,.0f} megapixels: with --decode fast they would take about {share:.0%} of "
-        "the time, for features that differ by less than 0.1 % (docs/pictures-and-runs.md)."
+        "the time, for nearly the same features (benchmarks/photos.md)."
     )
 
 

@@ -22,7 +22,7 @@ from pipeline.settings import EXACT, FAST, STORED, UPRIGHT
 # size than they tell (ICO), and their decoders are seldom looked at: whoever names a file may choose none of them.
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF", "AVIF")
 # JPEGs may be decoded at an eighth, a quarter or half of their size by the decoder itself, which is several times
-# faster: never below twice what is wanted, where features stay the same within 0.1 % (docs/pictures.md).
+# faster: never below twice what is wanted, for nearly the same features (benchmarks/photos.md).
 _OVERSIZE = 2
 # The bound is ours, and Pillow's own stays as it is for whoever else uses it in this process.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)

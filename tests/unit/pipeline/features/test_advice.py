@@ -13,8 +13,8 @@ from tests.pictures import encoded
 
 SETTINGS = RunSettings("", "")
 SENTENCE = (
-    "These are photos of about 12 megapixels: with --decode fast they would take about 22% of the time, for features "
-    "that differ by less than 0.1 % (docs/pictures-and-runs.md)."
+    "These are photos of about 12 megapixels: with --decode fast they would take about 33% of the time, for nearly "
+    "the same features (benchmarks/photos.md)."
 )
 
 
