@@ -126,7 +126,7 @@ class Attempt:
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
         while list(members(self.process.pid)):
-            time.sleep(0.1)
+            time.sleep(0.1)  # between two looks: who ends tells nobody but its parent
 
     def __enter__(self) -> Self:
         return self

@@ -114,7 +114,7 @@ class Reckoning:
 
     def list_minutes(self, at_once: int) -> tuple[float, float]:
         """Of all pages, so many asked for at once."""
-        return tuple(self.pages * late / 1000 / at_once / 60 for late in LIST_MS)  # type: ignore[return-value]
+        return tuple(self.pages * late / 1000 / at_once / 60 for late in LIST_MS)  # type: ignore[return-value]  # LIST_MS are two
 
     def fit_seconds(self) -> float:
         """Of the PCA's one pass, by the measured rate of 100,000 rows on two cores."""

@@ -36,7 +36,7 @@ def files_of(installed: Distribution) -> dict[str, pyspark_wheel.Opener]:
     there = [str(file) for file in installed.files or [] if str(file).startswith("pyspark/") and file.hash]
     places = own | {name: name for name in there if not name.endswith(".pyc")}
     return {
-        name: lambda place=place: Path(str(installed.locate_file(place))).open("rb")  # type: ignore[misc]
+        name: lambda place=place: Path(str(installed.locate_file(place))).open("rb")  # type: ignore[misc]  # as in pyspark_wheel
         for name, place in places.items()
     }
 

@@ -125,7 +125,7 @@ def test_the_columns_of_a_run_s_list_and_the_pictures_that_a_browser_shows() -> 
 
     rows = pa.table({"path": shown, "label": ["Apple"] * len(shown), "bytes": [1] * len(shown)})
     settings = RunSettings("s3://b/pictures", "0")
-    inputs.write_list(InMemory(), [rows], len(shown), Counter(Apple=len(shown)), settings)  # type: ignore[arg-type]
+    inputs.write_list(InMemory(), [rows], len(shown), Counter(Apple=len(shown)), settings)
     assert list(pictures._rows(written[layout.INPUTS_KEY], 2)) == [(shown[1], "Apple"), (shown[5], "Apple")]
     assert pictures.ABOUT == inputs._ABOUT
     of_format_1 = io.BytesIO()

@@ -78,6 +78,7 @@ def contents(folder: Folder, run: range, is_encoded: bool) -> bytes:
     rows[:] = row
     rows[:, key : key + DIGITS] = rows[:, etag : etag + DIGITS] = digits(numbers, DIGITS)
     # The same formula for all of them at once.
+    # `size` takes an array as well as a number.
     rows[:, size : size + folder.size_digits] = digits(folder.size(numbers), folder.size_digits)  # type: ignore[arg-type]
     return rows.tobytes()
 

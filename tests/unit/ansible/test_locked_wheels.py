@@ -50,11 +50,11 @@ WANTED = [
 class InMemory(dict[str, bytes]):
     """A shelf."""
 
-    def get(self, key: str, into: BinaryIO, most: int) -> str:  # type: ignore[override]
+    def get(self, key: str, into: BinaryIO, most: int) -> str:
         into.write(self[key][:most])
         return sha256(self[key][:most])
 
-    def keys(self, prefix: str = "") -> Iterable[str]:  # type: ignore[override]
+    def keys(self, prefix: str = "") -> Iterable[str]:
         return [key for key in self if key.startswith(prefix)]
 
     def put(self, key: str, file: Path, digest: str) -> None:

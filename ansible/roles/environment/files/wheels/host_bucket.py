@@ -63,7 +63,7 @@ def _metadata(verb: str, path: str, headers: dict[str, str]) -> bytes:
         except OSError:
             if not left:
                 raise
-            time.sleep(1)
+            time.sleep(1)  # before asking again: nothing announces that the metadata answers
     raise AssertionError
 
 

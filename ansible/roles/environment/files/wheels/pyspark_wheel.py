@@ -111,7 +111,7 @@ def _unpack(archive: Path, top: str, scratch: Path) -> Iterator[tuple[str, Opene
             laid = scratch / str(number)
             with laid.open("wb") as into:
                 shutil.copyfileobj(source, into, CHUNK)
-            yield name, lambda laid=laid: laid.open("rb")  # type: ignore[misc]
+            yield name, lambda laid=laid: laid.open("rb")  # type: ignore[misc]  # mypy infers no type of a lambda's default
 
 
 def _place(name: str) -> str | None:
