@@ -11,19 +11,20 @@ help: ## Print this menu
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # Each stamp is an installed lock: it is made again only when its lock changes.
+ENVIRONMENT = scripts/doctor/environment.py
 $(BIN)/uv: requirements/bootstrap.txt
-	@$(PYTHON) -c 'import sys; sys.exit("Orchard needs Python 3.11 to 3.13; this is " + sys.version.split()[0] + ". Name another: make PYTHON=python3.12") if not (3, 11) <= sys.version_info < (3, 14) else None'
-	@$(PYTHON) -m venv .venv && $(BIN)/python -m pip install -q --require-hashes -r $< && touch $@
+	@command -v '$(PYTHON)' >/dev/null || { echo "There is no $(PYTHON) here: get Python 3.11 to 3.13, or name one: make PYTHON=/path/to/python3.12" >&2; exit 1; }
+	@'$(PYTHON)' $(ENVIRONMENT) make .venv && touch $@
 
 .venv/.%: requirements/%.txt $(BIN)/uv
 	@echo "Installing $< into .venv"
-	@$(BIN)/uv pip install -q --python $(BIN)/python --require-hashes -r $< && touch $@
+	@$(BIN)/python $(ENVIRONMENT) install $< .venv && touch $@
 
 # checkov's requirements contradict the project's own, so it has an environment of its own.
 .venv-checkov/.checkov: requirements/checkov.txt $(BIN)/uv
 	@echo "Installing $< into .venv-checkov"
 	@$(BIN)/uv venv -q --clear --python $(BIN)/python .venv-checkov
-	@$(BIN)/uv pip install -q --python .venv-checkov/bin/python --require-hashes -r $< && touch $@
+	@$(BIN)/python $(ENVIRONMENT) install $< .venv-checkov && touch $@
 
 demo: .venv/.operator ## The whole job on this machine (IMAGES=folder PHOTOS=1 WEIGHTS=file ARGS='--components 50')
 	@$(BIN)/python -m pipeline demo --output runs $(if $(PHOTOS),--photos) $(if $(IMAGES),--images '$(IMAGES)') $(if $(WEIGHTS),--weights '$(WEIGHTS)') $(ARGS)

@@ -17,6 +17,7 @@ from typing import Any
 from packaging.requirements import Requirement
 
 from scripts import console, processes
+from scripts.doctor import environment
 from scripts.errors import InputError
 
 LOCK = console.CHECKOUT / "requirements" / "nodes.txt"
@@ -113,7 +114,7 @@ def _resolve(file: Path, lock: Path, nodes: Nodes) -> None:
     words = ["uv", "pip", "compile", "--quiet", "--no-header", "--no-annotate", "--generate-hashes"]
     words += ["--emit-index-url", "--emit-find-links", "--constraints", str(LOCK), "--output-file", str(lock)]
     words += [f"--no-emit-package={name}" for name in of_cluster(nodes)]
-    done = processes.capture([*words, *_for(nodes), str(file)], timeout=RESOLVE_SECONDS)
+    done = processes.capture([*words, *_for(nodes), str(file)], env=environment.for_uv(), timeout=RESOLVE_SECONDS)
     if done.code:
         raise InputError(
             f"What {file} asks for cannot be had for the nodes ({nodes}), where the cluster's own packages stay as "
@@ -123,7 +124,8 @@ def _resolve(file: Path, lock: Path, nodes: Nodes) -> None:
 
 def _install(lock: Path, target: Path, nodes: Nodes) -> None:
     words = ["uv", "pip", "install", "--quiet", "--no-deps", "--require-hashes", "--target", str(target)]
-    done = processes.capture([*words, *_for(nodes), "--requirements", str(lock)], timeout=INSTALL_SECONDS)
+    words += [*_for(nodes), "--requirements", str(lock)]
+    done = processes.capture(words, env=environment.for_uv(), timeout=INSTALL_SECONDS)
     if done.code:
         raise InputError(f"The packages could not be fetched: {_reason(done.err)}")
 
