@@ -1,5 +1,6 @@
 """Everything that the operator's side prints or asks, and the log file that keeps the tools' own words."""
 
+import getpass
 import io
 import logging
 import os
@@ -17,7 +18,7 @@ from rich.status import Status
 from rich.table import Table
 from rich.text import Text
 
-from scripts.errors import BusyError, InputError
+from scripts.errors import BusyError, InputError, MissingError
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 LOGS = CHECKOUT / ".orchard" / "logs"
@@ -193,13 +194,8 @@ def ask(question: str) -> bool:
         return True
     if not sys.stdin.isatty():
         raise BusyError(f"{question} Nobody is here to answer: say YES=1 to go on.")
-    # A line that is drawn anew ten times a second would write over the answer.
-    if _session.status is not None:
-        _session.status.stop()
-    answer = _line(f"{question} [y/N] ")
-    if _session.status is not None:
-        _session.status.start()
-    return answer.strip().lower() in ("y", "yes")
+    with _still():
+        return _line(f"{question} [y/N] ").strip().lower() in ("y", "yes")
 
 
 def enquire(question: str, default: str = "") -> str:
@@ -209,6 +205,26 @@ def enquire(question: str, default: str = "") -> str:
             raise InputError(f"There is no answer to: {question}")
         return default
     return _line(f"{question} [{default}] ").strip() or default
+
+
+def enquire_secret(question: str) -> str:
+    """Ask for a word that is not shown, as a code of MFA. Raises MissingError where nobody is at the terminal."""
+    if not sys.stdin.isatty():
+        raise MissingError(f"AWS wants to know, and nobody is at the terminal: {question.strip().rstrip(':')}.")
+    with _still():
+        return getpass.getpass(visible(question))
+
+
+@contextmanager
+def _still() -> Iterator[None]:
+    """A line that is drawn anew ten times a second would write over the answer: it waits for the block."""
+    if _session.status is not None:
+        _session.status.stop()
+    try:
+        yield
+    finally:
+        if _session.status is not None:
+            _session.status.start()
 
 
 def _line(prompt: str) -> str:

@@ -23,13 +23,23 @@ END_SECONDS = 180  # for a command that was asked to stop: Terraform finishes wh
 # Open files that long commands are handed: locks, held until the command ends even if this process is killed.
 inherited: set[int] = set()
 
+# By program and system; where Debian's packages have it, what to type there.
 WHERE_TO_GET = {
-    "terraform": "get it from https://developer.hashicorp.com/terraform/install",
-    "ansible-playbook": "run `make setup`",
-    "uv": "run `make setup`",
-    "ssh": "install the OpenSSH client",
-    "ssh-keygen": "install the OpenSSH client",
+    "terraform": {
+        "darwin": "brew install hashicorp/tap/terraform",
+        "": "get it from https://developer.hashicorp.com/terraform/install",
+    },
+    "ansible-playbook": {"": "run `make setup`"},
+    "uv": {"": "run `make setup`"},
+    "ssh": {"": "install the OpenSSH client (Debian and Ubuntu: sudo apt-get install openssh-client)"},
+    "ssh-keygen": {"": "install the OpenSSH client (Debian and Ubuntu: sudo apt-get install openssh-client)"},
 }
+
+
+def where_to_get(program: str) -> str:
+    """What to do on this system for a program that is not there."""
+    ways = WHERE_TO_GET.get(program, {"": "install it"})
+    return ways.get(sys.platform, ways[""])
 
 
 @dataclass(frozen=True)
@@ -45,7 +55,7 @@ def need(program: str) -> str:
     """The path of a program; the environment that runs this is looked in first. Raises MissingError."""
     found = shutil.which(program, path=search_path())
     if found is None:
-        raise MissingError(f"{program} is not installed: {WHERE_TO_GET.get(program, 'install it')}, then try again.")
+        raise MissingError(f"{program} is not installed: {where_to_get(program)}, then try again.")
     return found
 
 

@@ -4,11 +4,11 @@ from functools import cache
 from typing import Any
 from urllib.parse import urlsplit
 
-import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
+from scripts.aws import certificates, login
 from scripts.aws.errors import aws_errors_as_sentences
 
 CONFIG = Config(retries={"max_attempts": 6, "mode": "standard"}, connect_timeout=10, read_timeout=60)
@@ -22,8 +22,14 @@ IN_A_HURRY = Config(connect_timeout=3, read_timeout=8, retries={"max_attempts": 
 @cache
 def client(service: str, region: str, config: Config = CONFIG) -> Any:
     """A client; one for each service and region."""
-    with aws_errors_as_sentences(f"let {service} be used"):
-        return boto3.session.Session(region_name=region).client(service, config=config)
+    with login.making, aws_errors_as_sentences(f"let {service} be used"):
+        return login.session().client(service, region_name=region, config=config, verify=certificates.bundle())
+
+
+def forget() -> None:
+    """Have the login and its clients made anew: somebody else is asked, or another asks."""
+    client.cache_clear()
+    login.session.cache_clear()
 
 
 def account(region: str) -> str:

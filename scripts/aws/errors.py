@@ -3,7 +3,10 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 
+import botocore.session
 from boto3.exceptions import S3UploadFailedError
 from botocore.exceptions import (
     BotoCoreError,
@@ -12,10 +15,13 @@ from botocore.exceptions import (
     ConnectTimeoutError,
     CredentialRetrievalError,
     EndpointConnectionError,
+    LoginError,
     NoCredentialsError,
     NoRegionError,
     PartialCredentialsError,
     ProfileNotFound,
+    ProxyConnectionError,
+    SSLError,
     SSOError,
     TokenRetrievalError,
 )
@@ -45,7 +51,9 @@ THROTTLED = {
 NO_CREDENTIALS = (
     "There are no AWS credentials on this machine: run `aws configure`, or set AWS_PROFILE, then try again."
 )
-LOGIN_EXPIRED = "Your AWS login (SSO) has expired or was never made: run `aws sso login`, then try again."
+# What AWS says of a signature whose time is not its own; EC2 and S3 have codes for it, others a message alone.
+SKEWED = ("RequestTimeTooSkewed", "RequestInTheFuture")
+WRONG_TIME = ("Signature expired", "Signature not yet current", "Request has expired")
 
 
 def no_credentials() -> MissingError:
@@ -56,11 +64,51 @@ def no_credentials() -> MissingError:
     return MissingError(NO_CREDENTIALS)
 
 
+def how_to_log_in() -> str:
+    """What the person does for a new login, by the profile in force and those that it stands on."""
+    if os.environ.get("AWS_SESSION_TOKEN"):
+        return "set new keys in AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN"
+    try:
+        session = botocore.session.get_session()
+        profiles = session.full_config.get("profiles", {})
+    except BotoCoreError:
+        return "log in again"
+    name = session.profile or "default"
+    while name in profiles:
+        of = "" if name == "default" else f" --profile {name}"
+        settings = profiles.pop(name)
+        if "login_session" in settings:
+            return f"run `aws login{of}`"
+        if {"sso_session", "sso_start_url"} & settings.keys():
+            return f"run `aws sso login{of}`"
+        name = settings.get("source_profile", "")
+    return "log in again"
+
+
+def login_expired() -> MissingError:
+    """Without a login that holds."""
+    return MissingError(
+        f"Your AWS login has expired or was never made: {how_to_log_in()}, then the same command again goes on."
+    )
+
+
 def not_accepted(code: str) -> str:
     """A sentence on credentials that AWS does not take."""
     if code.startswith(("Expired", "RequestExpired")):
-        return f"Your AWS credentials have expired ({code}): log in again (`aws sso login`), then try again."
+        return f"Your AWS credentials have expired ({code}): {how_to_log_in()}, then the same command again goes on."
     return f"AWS does not accept your credentials ({code}): check `aws configure` or AWS_PROFILE, then try again."
+
+
+def wrong_clock(date: str = "") -> str:
+    """A sentence on a clock by which AWS takes no signature; `date` is AWS's own, as its answers have it."""
+    by = ""
+    if date:
+        seconds = (datetime.now(UTC) - parsedate_to_datetime(date)).total_seconds()
+        by = f" by {abs(seconds) / 60:.0f} minutes ({'fast' if seconds > 0 else 'slow'})"
+    return (
+        f"This machine's clock is wrong{by}, and AWS takes no request that it signs: set it (Linux: sudo timedatectl "
+        "set-ntp true; macOS: sudo sntp -sS time.apple.com; WSL: sudo hwclock -s), then the same command again goes on."
+    )
 
 
 def throttled(code: str) -> str:
@@ -93,8 +141,8 @@ def aws_errors_as_sentences(doing: str) -> Iterator[None]:
 def _of_library(doing: str, error: BotoCoreError) -> OperatorError:
     """What failed on this machine, or on the way to AWS."""
     match error:
-        case SSOError() | TokenRetrievalError():
-            return MissingError(LOGIN_EXPIRED)
+        case SSOError() | TokenRetrievalError() | LoginError():
+            return login_expired()
         case NoCredentialsError():
             return no_credentials()
         case PartialCredentialsError():
@@ -112,7 +160,12 @@ def _of_library(doing: str, error: BotoCoreError) -> OperatorError:
             return MissingError(f"{error}: choose another AWS_PROFILE, or make it with `aws configure`.")
         case NoRegionError():
             return MissingError("No AWS region is set: name it in terraform.tfvars.")
-        case EndpointConnectionError() | ConnectTimeoutError():
+        case SSLError():
+            return AwsError(
+                f"What answers for AWS has a certificate that is not trusted here ({error}): where a proxy of your "
+                "company's opens TLS, name its certificate: export AWS_CA_BUNDLE=/path/to/its/certificate.pem."
+            )
+        case EndpointConnectionError() | ConnectTimeoutError() | ProxyConnectionError():
             return AwsError(f"AWS cannot be reached ({error}): check the network and the region's name.")
     return AwsError(f"AWS would not {doing} ({error}): try again.")
 
@@ -121,6 +174,10 @@ def _of_answer(doing: str, error: ClientError) -> OperatorError:
     """What AWS itself refused."""
     code = error.response.get("Error", {}).get("Code", "no code")
     message = error.response.get("Error", {}).get("Message", "")
+    if code in SKEWED or any(words in message for words in WRONG_TIME):
+        return MissingError(
+            wrong_clock(error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date", ""))
+        )
     if code in NOT_ACCEPTED:
         return MissingError(not_accepted(code))
     if code in THROTTLED:

@@ -6,6 +6,7 @@ import urllib.error
 import urllib.request
 
 from scripts import console, tfvars
+from scripts.aws import certificates
 from scripts.errors import InputError, OperatorError
 
 CHECKIP = "https://checkip.amazonaws.com"
@@ -38,7 +39,7 @@ def own_address() -> str:
     advice = "give your address yourself: ADMIN_CIDR=203.0.113.7/32."
     service = os.environ.get(OTHER_ENDPOINT) or CHECKIP
     try:
-        with urllib.request.urlopen(service, timeout=SECONDS) as answer:  # noqa: S310  whoever sets the variable is who asks
+        with urllib.request.urlopen(service, timeout=SECONDS, context=certificates.context()) as answer:  # noqa: S310  whoever sets the variable is who asks
             seen = answer.read(64).decode(errors="replace").strip()
         return str(ipaddress.IPv4Address(seen))
     except ValueError:

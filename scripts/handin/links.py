@@ -9,9 +9,9 @@ from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-import boto3
 from botocore.config import Config
 
+from scripts.aws import clients, login
 from scripts.aws.bucket import Bucket
 from scripts.aws.errors import aws_errors_as_sentences, no_credentials
 from scripts.errors import AwsError, InputError
@@ -82,11 +82,10 @@ def hours_of(given: str) -> float:
 
 def signer(bucket: Bucket, hours: float) -> Signer:
     """The person's own credentials as a signer for so many hours. Raises AwsError or MissingError."""
-    session = boto3.session.Session(region_name=bucket.region)
     with aws_errors_as_sentences("let links be signed"):
-        arn = str(session.client("sts").get_caller_identity()["Arn"])
-        client = session.client("s3", config=SIGNING)
-        credentials = session.get_credentials()
+        arn = str(clients.client("sts", bucket.region).get_caller_identity()["Arn"])
+        client = clients.client("s3", bucket.region, SIGNING)
+        credentials = login.session().get_credentials()
         if credentials is None:
             raise no_credentials()
         # Whatever can be renewed is, before the links are bound to it.

@@ -1,12 +1,12 @@
 """`make history`: pages of jobs that have ended, by the master's history server or, with no cluster, by one here."""
 
 import re
-import sys
 from urllib.parse import quote
 
 from invoke.exceptions import Exit
 
-from scripts import console, processes
+from scripts import console
+from scripts.aws import pipeline
 from scripts.aws.bucket import Bucket
 from scripts.errors import InputError, NoClusterError
 from scripts.hosts import tunnels
@@ -34,8 +34,7 @@ def show(run: str, port: str) -> None:
     if cluster and tunnels.history(cluster, port, applications(bucket, run)[-1] if run else ""):
         return
     logs = sources(bucket, run)
-    words = [sys.executable, "-m", "pipeline", "history", *logs, *(["--port", port] if port else [])]
-    if code := processes.hand_over(words, env={"AWS_REGION": bucket.region}):
+    if code := pipeline.run(bucket.region, "history", *logs, *(["--port", port] if port else [])):
         raise Exit(code=code)
 
 

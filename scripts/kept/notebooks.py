@@ -1,12 +1,12 @@
 """`make notebooks`: the notebooks that people changed, from the bucket where every cluster of that name keeps them."""
 
-import sys
 from datetime import datetime
 from pathlib import Path
 
 from invoke.exceptions import Exit
 
-from scripts import console, processes, tfvars
+from scripts import console, tfvars
+from scripts.aws import pipeline
 from scripts.cluster import Cluster
 from scripts.errors import NoClusterError, OperatorError
 from scripts.hosts import kept_files
@@ -31,8 +31,7 @@ def fetch(into: str) -> None:
         console.warn(f"What was changed last may be missing ({not_put.reason}).")
     name = f"{tfvars.read()['cluster_name']}-{datetime.now().astimezone():%Y%m%d-%H%M%S}"
     folder = Path(into).expanduser().absolute() / name
-    words = [sys.executable, "-m", "pipeline", "download", bucket.uri(NOTEBOOKS), str(folder)]
-    if code := processes.hand_over(words, env={"AWS_REGION": bucket.region}):
+    if code := pipeline.run(bucket.region, "download", bucket.uri(NOTEBOOKS), str(folder)):
         raise Exit(code=code)
     console.say(f"Notebooks: {folder}")
 

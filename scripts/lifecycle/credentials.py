@@ -4,7 +4,7 @@ import boto3
 from botocore.exceptions import ClientError
 
 from scripts import console, lock, tfvars
-from scripts.aws import clients
+from scripts.aws import certificates, clients
 from scripts.aws.errors import NOT_ACCEPTED, aws_errors_as_sentences
 from scripts.aws.profile import credentials_file, profile_name, write_profile
 from scripts.cluster import Cluster
@@ -61,7 +61,7 @@ def _retire(cluster: Cluster, keys: list[str]) -> int:
 
 
 def _wait_until_valid(cluster: Cluster, key: str, secret: str) -> None:
-    sts = boto3.session.Session(key, secret, region_name=cluster.region).client("sts")
+    sts = boto3.session.Session(key, secret).client("sts", region_name=cluster.region, verify=certificates.bundle())
 
     def is_known() -> bool:
         try:

@@ -2,10 +2,8 @@
 
 from typing import Any
 
-import boto3
-
 from scripts import console, lock, processes, tfvars
-from scripts.aws import clients, resource_removal, resources
+from scripts.aws import certificates, clients, login, resource_removal, resources
 from scripts.aws.errors import aws_errors_as_sentences
 from scripts.aws.profile import credentials_file, profile_name, remove_profile
 from scripts.aws.resources import Resource
@@ -163,7 +161,7 @@ def _purge(region: str, name: str) -> None:
     for bucket in resources.buckets(region, name):
         with console.phase("Purge") as under_way, aws_errors_as_sentences(f"delete the bucket {bucket}"):
             under_way.note(f"deleting every object and version in {bucket}")
-            found = boto3.session.Session(region_name=region).resource("s3").Bucket(bucket)
+            found = login.session().resource("s3", region_name=region, verify=certificates.bundle()).Bucket(bucket)
             found.object_versions.delete()
             found.delete()
             under_way.result = f"bucket {bucket} deleted"

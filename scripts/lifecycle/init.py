@@ -1,14 +1,13 @@
 """`make init`: the settings from a few questions or flags, and a look at whether this machine and account are ready."""
 
-import json
-import re
 from dataclasses import dataclass
 from typing import Any
 
-from scripts import console, processes, tfvars
+from scripts import console, tfvars
 from scripts.aws import clients
+from scripts.doctor import tools
 from scripts.errors import MissingError, OperatorError
-from scripts.lifecycle import plan, preflight
+from scripts.lifecycle import preflight
 from scripts.terraform import validation
 
 HEADER = """\
@@ -44,7 +43,7 @@ ONE_TYPE, TYPES = "worker_instance_type", "worker_instance_types"
 def init(**given: str) -> None:
     """Write terraform.tfvars from flags, and from questions where somebody is at the terminal; then check."""
     # Before any question: it judges the answers.
-    processes.need("terraform")
+    tools.terraform()
     settings, there = (tfvars.text(), tfvars.read()) if tfvars.tfvars().exists() else (HEADER, {})
     if old := there.get(ONE_TYPE):
         there[TYPES] = [old]
@@ -67,7 +66,7 @@ def check(answers: dict[str, Any]) -> None:
     """
     console.say("Checks:")
     missing = []
-    for name, look in (("tools", _tools), ("terraform", _terraform), ("credentials", _credentials)):
+    for name, look in (("tools", _tools), ("credentials", _credentials)):
         try:
             console.say(f"  {name:<14}{look(answers)}")
         except OperatorError as error:
@@ -96,21 +95,7 @@ def _as_text(value: Any) -> str:
 
 
 def _tools(_: dict[str, Any]) -> str:
-    for tool in plan.TOOLS:
-        processes.need(tool)
-    return ", ".join(plan.TOOLS)
-
-
-def _terraform(_: dict[str, Any]) -> str:
-    version = str(json.loads(processes.capture(["terraform", "version", "-json"]).out)["terraform_version"])
-    least = tfvars.least_terraform()
-    if _numbers(version) < _numbers(least):
-        raise MissingError(f"Terraform {version} is too old, {least} is needed: {processes.WHERE_TO_GET['terraform']}.")
-    return version
-
-
-def _numbers(version: str) -> list[int]:
-    return [int(part) for part in re.findall(r"\d+", version)]
+    return tools.check()
 
 
 def _credentials(answers: dict[str, Any]) -> str:

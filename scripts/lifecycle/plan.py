@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from scripts import console, lock, processes, tfvars
+from scripts import console, lock, tfvars
 from scripts.aws import clients, own_address, resources
 from scripts.aws.quotas import QuotaError
 from scripts.cluster import Cluster, Host
+from scripts.doctor import tools
 from scripts.errors import AwsError, BusyError, MissingError
 from scripts.hosts import host_keys
 from scripts.images import contents, shelf
@@ -19,7 +20,6 @@ from scripts.terraform.workspace import Placement, Plan, Terraform
 
 # What each host has of its own.
 OF_A_HOST = ("aws_instance", "aws_scheduler_schedule")
-TOOLS = ("terraform", "ansible-playbook", "ssh", "ssh-keygen")
 KEY_PAIR, HOST = "aws_key_pair.admin", "aws_instance."
 # Hosts that images are made of, and that no cluster misses.
 BAKE = "aws_instance.bake["
@@ -64,8 +64,7 @@ def _measured(planned: Plan) -> choice.Known:
 
 def check(name: str) -> str:
     """Tools, settings and credentials; gives the account. Raises InputError or MissingError with what to do."""
-    for tool in TOOLS:
-        processes.need(tool)
+    tools.check()
     region = checked_region()
     if rehearsal := clients.rehearsal(region):
         console.say(rehearsal)

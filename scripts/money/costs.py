@@ -6,10 +6,8 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import boto3
-
 from scripts import console, tfvars
-from scripts.aws import clients, resources
+from scripts.aws import clients, login, resources
 from scripts.aws.bucket import LEDGER, Bucket
 from scripts.aws.errors import aws_errors_as_sentences
 from scripts.errors import AwsError, InputError
@@ -128,11 +126,10 @@ def _region() -> str:
     """Where to ask from: the settings' region, or else the one that AWS's own tools would take."""
     if tfvars.tfvars().exists():
         return str(tfvars.setting("region"))
-    with aws_errors_as_sentences("say which region is yours"):
-        region = boto3.session.Session().region_name
+    region = login.region()
     if not region:
         raise InputError("No AWS region is set: `aws configure` or AWS_DEFAULT_REGION names one, then try again.")
-    return str(region)
+    return region
 
 
 def _of_cluster(bucket: Bucket, stretches: Sequence[Stretch], now: datetime) -> Costs:

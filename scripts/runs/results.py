@@ -1,13 +1,13 @@
 """Fetches what a run made, all but its features, large and rarely wanted on a laptop, and what it keeps for itself."""
 
-import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from invoke.exceptions import Exit
 
-from scripts import console, processes
+from scripts import console
+from scripts.aws import pipeline
 from scripts.aws.bucket import RECORD, RUNS, Bucket, bucket_of, job_key
 from scripts.cluster import Cluster
 from scripts.errors import InputError, NoClusterError
@@ -36,8 +36,8 @@ def fetch(cluster: Cluster, run_id: str, into: str) -> None:
         raise InputError(f"{run_id} is a job of your own: `make results JOB={run_id}` fetches what it wrote.")
     if not keys:
         raise NoClusterError(f"There is no run {run_id} in {bucket.uri(RUNS)}: `make runs` lists what there is.")
-    words = [sys.executable, "-m", "pipeline", "download", bucket.uri(prefix), str(folder), "--leave", *LEFT_THERE]
-    code = processes.hand_over(words, env={"AWS_REGION": cluster.region})
+    words = ["download", bucket.uri(prefix), str(folder), "--leave", *LEFT_THERE]
+    code = pipeline.run(cluster.region, *words)
     for line in what_to_look_at(folder, keys, bucket.uri(prefix)):
         console.say(line)
     if code:
@@ -51,8 +51,7 @@ def fetch_job(cluster: Cluster, name: str, into: str) -> None:
     keys = [key.removeprefix(prefix) for key in bucket.keys(prefix)]
     if not keys:
         raise NoClusterError(f"There is no job {name} in {bucket.uri('jobs')}: `make runs` lists what there is.")
-    words = [sys.executable, "-m", "pipeline", "download", bucket.uri(prefix), str(folder), "--leave", own_job.CODE]
-    code = processes.hand_over(words, env={"AWS_REGION": cluster.region})
+    code = pipeline.run(cluster.region, "download", bucket.uri(prefix), str(folder), "--leave", own_job.CODE)
     for file, name_of_it in _NAMES_OF_JOB.items():
         if any(key.startswith(file) for key in keys):
             console.say(f"{name_of_it}  {folder / file}")

@@ -1,11 +1,11 @@
 """Pictures to the bucket, by the job's own upload."""
 
-import sys
 from pathlib import Path
 
 from invoke.exceptions import Exit
 
-from scripts import console, processes
+from scripts import console
+from scripts.aws import pipeline
 from scripts.aws.bucket import PICTURES, bucket_of
 from scripts.cluster import Cluster
 from scripts.errors import InputError
@@ -18,9 +18,8 @@ def upload(cluster: Cluster, data: str) -> None:
     if not data or not folder.is_dir():
         named = f"There is no folder {data}" if data else "No folder was named"
         raise InputError(f"{named}: give the one that holds a folder for each class, DATA=path.")
-    words = [sys.executable, "-m", "pipeline", "upload", str(folder), bucket_of(cluster).uri(PICTURES)]
     with keeper.held(cluster, "upload"):
-        code = processes.hand_over(words, env={"AWS_REGION": cluster.region})
+        code = pipeline.run(cluster.region, "upload", str(folder), bucket_of(cluster).uri(PICTURES))
     if code:
         raise Exit(code=code)
     console.say("Next: make run")

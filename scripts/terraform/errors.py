@@ -1,5 +1,6 @@
 """Terraform's reasons in the operator's words: what is wrong or ran out, for which host, and what to do."""
 
+import platform
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -56,6 +57,10 @@ INSTANCE = re.compile(r"aws_instance\.(?P<role>master|worker)(?:\[(?P<index>\d+)
 CODE = re.compile(r"api error (?P<code>[A-Za-z.]+)(?:: (?P<message>.*))?", re.DOTALL)
 # As the provider's AWS library says that a login has expired or was never made.
 SSO = re.compile(r"\bSSO (session|token|OIDC)", re.IGNORECASE)
+# As `init` and `plan` say that the lock file knows no package of the provider for this system.
+UNLOCKED = re.compile(
+    r"match any of the\s+checksums|have a package available for your\s+current platform|no package for registry"
+)
 WRONG_TYPE = re.compile(r"not suitable for var\.(?P<name>\w+) declared at .*?: (?P<reason>.*)", re.DOTALL)
 
 
@@ -99,6 +104,8 @@ def explain(doing: str, found: Sequence[Diagnostic], cluster_name: str) -> Opera
             return BusyError(_locked(diagnostic.detail, cluster_name))
         if setting := of_setting(diagnostic):
             return InputError(f"terraform.tfvars: {setting}")
+        if UNLOCKED.search(f"{diagnostic.summary} {diagnostic.detail}"):
+            return MissingError(_unlocked())
     for diagnostic in found:
         if refusal := of_aws(diagnostic):
             return refusal
@@ -107,6 +114,16 @@ def explain(doing: str, found: Sequence[Diagnostic], cluster_name: str) -> Opera
     where = f" ({first.address})" if first.address else ""
     return TerraformError(
         f"Terraform could not {doing}{where}: {words[:400]} The whole story: {console.log_file()}", found
+    )
+
+
+def _unlocked() -> str:
+    """What to type where the provider's lock is without this system."""
+    machine = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
+    system = f"{platform.system().lower()}_{machine}"
+    return (
+        f"terraform/.terraform.lock.hcl knows no AWS provider for this system ({system}): `cd terraform && terraform "
+        f"providers lock -platform={system}`, then try again."
     )
 
 
@@ -136,13 +153,15 @@ def of_aws(diagnostic: Diagnostic) -> OperatorError | None:
     """AWS's refusal of what Terraform asked for; None when it is none that is known here."""
     text = f"{diagnostic.summary} {diagnostic.detail}"
     if SSO.search(text):
-        return MissingError(aws.LOGIN_EXPIRED)
+        return aws.login_expired()
     if "No valid credential sources found" in text:
         return aws.no_credentials()
     found = CODE.search(text)
     if found is None:
         return None
     code = found["code"]
+    if code in aws.SKEWED or any(words in text for words in aws.WRONG_TIME):
+        return MissingError(aws.wrong_clock())
     if code in aws.NOT_ACCEPTED:
         return MissingError(aws.not_accepted(code))
     if code in aws.THROTTLED:

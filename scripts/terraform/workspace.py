@@ -10,6 +10,7 @@ import python_terraform
 from python_terraform import IsFlagged
 
 from scripts import processes, tfvars
+from scripts.aws import certificates, login
 from scripts.terraform import diagnostics, errors
 from scripts.terraform.diagnostics import Event
 from scripts.terraform.validation import NOBODY
@@ -204,12 +205,14 @@ class _Command(python_terraform.Terraform):  # type: ignore[misc]  # no types th
         words = self.generate_cmd_string(cmd, *args, **kwargs)
         folder = Path(self.working_dir)
         try:
-            if cmd in ("apply", "destroy", "plan"):
-                done = processes.follow(
-                    words, cwd=folder, env=self._environment, timeout=LONG_SECONDS, on_line=self._pass_on
-                )
-            else:
-                done = processes.capture(words, cwd=folder, env=self._environment, timeout=QUICK_SECONDS)
+            with login.lent() as lent:
+                environment = certificates.environment() | lent | dict(self._environment)
+                if cmd in ("apply", "destroy", "plan"):
+                    done = processes.follow(
+                        words, cwd=folder, env=environment, timeout=LONG_SECONDS, on_line=self._pass_on
+                    )
+                else:
+                    done = processes.capture(words, cwd=folder, env=environment, timeout=QUICK_SECONDS)
         finally:
             self.temp_var_files.clean_up()
             self.temp_var_files.files.clear()

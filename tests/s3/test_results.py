@@ -21,9 +21,9 @@ RECORD = {"status": "complete", "counts": {"listed": 1, "features": 1, "errors":
 @pytest.fixture
 def cluster(moto_bucket: str, aws_double: AwsDouble) -> Iterator[Cluster]:
     """A cluster whose bucket keys can be anything in, as in S3."""
-    clients.client.cache_clear()
+    clients.forget()
     yield replace(cluster_of(), bucket=moto_bucket, region=aws_double.region)
-    clients.client.cache_clear()
+    clients.forget()
 
 
 def put(aws: AwsDouble, cluster: Cluster, **objects: bytes) -> None:

@@ -103,7 +103,7 @@ def test_the_page_itself_is_opened_by_its_link_and_every_link_on_it_works(
     moto_bucket: str, aws_double: AwsDouble, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
-    clients.client.cache_clear()
+    clients.forget()
     monkeypatch.setattr(outputs, "current", lambda: replace(cluster_of(), bucket=moto_bucket, region=aws_double.region))
     for name in ("report.html", "pca.csv", "errors.parquet", "pca/part-00000.parquet", "pca_model/mean.json"):
         aws_double.client("s3").put_object(Bucket=moto_bucket, Key=f"runs/first/{name}", Body=name.encode())
@@ -118,4 +118,4 @@ def test_the_page_itself_is_opened_by_its_link_and_every_link_on_it_works(
     assert len(on_it) == 6
     assert {ask(link)[0] for link in on_it} == {200}
     assert ask(urlsplit(address)._replace(query="").geturl())[0] == 403
-    clients.client.cache_clear()
+    clients.forget()

@@ -100,9 +100,9 @@ def story(early: dict[str, Future[Story]]) -> Iterator[Story]:
     with pytest.MonkeyPatch.context() as monkeypatch:
         for name, value in story.aws.environment().items():
             monkeypatch.setenv(name, value)
-        clients.client.cache_clear()
+        clients.forget()
         yield story
-    clients.client.cache_clear()
+    clients.forget()
     story.aws.stop()
 
 

@@ -69,9 +69,9 @@ def evident(early: dict[str, Future[Evident]]) -> Iterator[Evident]:
     with pytest.MonkeyPatch.context() as monkeypatch:
         for name, value in evident.aws.environment().items():
             monkeypatch.setenv(name, value)
-        clients.client.cache_clear()
+        clients.forget()
         yield evident
-    clients.client.cache_clear()
+    clients.forget()
     evident.aws.stop()
 
 

@@ -71,7 +71,7 @@ def test_a_role_that_is_listed_and_gone_is_not_taken_for_there(monkeypatch: pyte
     with AwsDouble() as aws:
         for name, value in aws.environment().items():
             monkeypatch.setenv(name, value)
-        clients.client.cache_clear()
+        clients.forget()
         iam = aws.client("iam")
         tags = [{"Key": "Project", "Value": "orchard"}, {"Key": "Cluster", "Value": NAME}]
         iam.create_role(RoleName=f"orchard-{NAME}-nodes", AssumeRolePolicyDocument="{}", Tags=tags)
@@ -79,4 +79,4 @@ def test_a_role_that_is_listed_and_gone_is_not_taken_for_there(monkeypatch: pyte
         iam.delete_role(RoleName=f"orchard-{NAME}-nodes")
         assert [role["RoleName"] for role in iam.list_roles()["Roles"]] == [f"orchard-{NAME}-nodes"]
         assert resources.of_cluster(aws.region, NAME) == []
-        clients.client.cache_clear()
+        clients.forget()

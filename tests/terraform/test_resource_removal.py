@@ -21,9 +21,9 @@ def account(aws: AwsDouble) -> Iterator[AwsDouble]:
     with pytest.MonkeyPatch.context() as monkeypatch:
         for name, value in aws.environment().items():
             monkeypatch.setenv(name, value)
-        clients.client.cache_clear()
+        clients.forget()
         yield aws
-    clients.client.cache_clear()
+    clients.forget()
 
 
 def marked(kind: str, tags: list[dict[str, str]]) -> dict[str, Any]:

@@ -23,10 +23,10 @@ def mocked_aws() -> Iterator[None]:
 
         for name in [name for name in os.environ if name.startswith("AWS_")]:
             monkeypatch.delenv(name)
-        clients.client.cache_clear()
+        clients.forget()
         with mock_aws():
             yield
-        clients.client.cache_clear()
+        clients.forget()
 
 
 @pytest.fixture

@@ -106,7 +106,11 @@ def test_a_short_command_without_an_answer_is_given_up() -> None:
 @pytest.mark.parametrize(
     ("name", "sentence"),
     [
-        ("ssh-keygen", "ssh-keygen is not installed: install the OpenSSH client, then try again."),
+        (
+            "ssh-keygen",
+            "ssh-keygen is not installed: install the OpenSSH client (Debian and Ubuntu: sudo apt-get install "
+            "openssh-client), then try again.",
+        ),
         ("no-such-program", "no-such-program is not installed: install it, then try again."),
     ],
 )
@@ -117,6 +121,13 @@ def test_a_program_that_is_missing_is_named_with_where_to_get_it(
     with pytest.raises(MissingError) as refused:
         processes.need(name)
     assert (refused.value.code, str(refused.value)) == (3, sentence)
+
+
+def test_how_a_program_is_installed_is_said_for_this_system(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setattr(sys, "platform", "darwin")
+    with pytest.raises(MissingError, match=r"^terraform is not installed: brew install hashicorp/tap/terraform, then"):
+        processes.need("terraform")
 
 
 def test_a_command_at_the_terminal_has_its_own_exit_code() -> None:

@@ -10,9 +10,9 @@ from scripts.aws import clients
 @pytest.fixture(autouse=True)
 def forgotten() -> Iterator[None]:
     """No client of another test, none for the next one."""
-    clients.client.cache_clear()
+    clients.forget()
     yield
-    clients.client.cache_clear()
+    clients.forget()
 
 
 def test_amazons_own_endpoint_is_no_rehearsal(monkeypatch: pytest.MonkeyPatch) -> None:

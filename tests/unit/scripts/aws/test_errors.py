@@ -1,5 +1,7 @@
 """What boto3 raises, in the operator's words: word for word."""
 
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from pathlib import Path
 
 import boto3
@@ -14,6 +16,7 @@ from botocore.exceptions import (
     PartialCredentialsError,
     ProfileNotFound,
     ReadTimeoutError,
+    SSLError,
     SSOTokenLoadError,
     TokenRetrievalError,
     UnauthorizedSSOTokenError,
@@ -30,6 +33,9 @@ def credentials_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where the person's credentials would lie."""
     file = tmp_path / "credentials"
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(file))
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
     return file
 
 
@@ -62,7 +68,7 @@ def credentials_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             (
                 error,
                 MissingError,
-                "Your AWS login (SSO) has expired or was never made: run `aws sso login`, then try again.",
+                "Your AWS login has expired or was never made: log in again, then the same command again goes on.",
             )
             for error in (
                 UnauthorizedSSOTokenError(),
@@ -145,3 +151,68 @@ def test_a_credentials_file_that_may_not_be_read_is_named(
     assert str(refused.value) == (
         f"Your AWS credentials in {credentials_file} cannot be read: `chmod u+r {credentials_file}`, then try again."
     )
+
+
+CONFIG = """\
+[default]
+region = eu-west-1
+[profile single]
+sso_session = company
+[profile console]
+login_session = arn:aws:sts::1:ada
+[profile role]
+role_arn = arn:aws:iam::1:role/x
+source_profile = single
+[profile circle]
+source_profile = circle
+[sso-session company]
+sso_start_url = https://company
+"""
+
+
+@pytest.mark.parametrize(
+    ("profile", "way"),
+    [
+        ("default", "log in again"),
+        ("single", "run `aws sso login --profile single`"),
+        ("console", "run `aws login --profile console`"),
+        ("role", "run `aws sso login --profile single`"),
+        ("circle", "log in again"),
+        ("none", "log in again"),
+    ],
+)
+def test_how_to_log_in_is_said_by_the_profile_in_force(
+    profile: str, way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "config").write_text(CONFIG)
+    monkeypatch.setenv("AWS_PROFILE", profile)
+    assert errors.how_to_log_in() == way
+
+
+def test_keys_of_a_session_are_set_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "t")
+    assert errors.how_to_log_in().startswith("set new keys in AWS_ACCESS_KEY_ID")
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("RequestTimeTooSkewed", "The difference between the request time and the current time is too large."),
+        ("SignatureDoesNotMatch", "Signature expired: 20261127T070000Z is now earlier than 20261127T071000Z"),
+        ("AuthFailure", "Request has expired. Timestamp date is 2026-11-27"),
+    ],
+)
+def test_a_clock_that_is_wrong_is_named_as_such_with_the_minutes(code: str, message: str) -> None:
+    aws_says = datetime.now(UTC) + timedelta(minutes=10)
+    answer = {
+        "Error": {"Code": code, "Message": message},
+        "ResponseMetadata": {"HTTPHeaders": {"date": format_datetime(aws_says, usegmt=True)}},
+    }
+    with pytest.raises(MissingError) as refused, errors.aws_errors_as_sentences("list the buckets"):
+        raise ClientError(answer, "Get")
+    assert str(refused.value).startswith("This machine's clock is wrong by 10 minutes (slow), and AWS takes no request")
+
+
+def test_a_certificate_that_nobody_trusts_is_said_with_the_variable_that_names_it() -> None:
+    with pytest.raises(AwsError, match=r"export AWS_CA_BUNDLE=/path/to"), errors.aws_errors_as_sentences("say it"):
+        raise SSLError(endpoint_url="https://sts", error="self-signed certificate in certificate chain")

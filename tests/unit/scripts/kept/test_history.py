@@ -1,6 +1,5 @@
 """`make history`: by the master where one runs, else by the bucket alone."""
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,7 +7,8 @@ from typing import Any
 import pytest
 from invoke.exceptions import Exit
 
-from scripts import processes, tfvars
+from scripts import tfvars
+from scripts.aws import pipeline
 from scripts.aws.bucket import Bucket
 from scripts.cluster import Cluster
 from scripts.errors import InputError, NoClusterError
@@ -50,40 +50,42 @@ def put(aws: Aws, bucket: Bucket) -> Callable[..., None]:
 
 
 @pytest.fixture
-def handed(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+def handed(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
     """The words of the job's own commands."""
-    given: list[list[str]] = []
-    monkeypatch.setattr(processes, "hand_over", lambda words, **_: given.append(words) or 0)
+    given: list[tuple[str, ...]] = []
+    monkeypatch.setattr(pipeline, "run", lambda _, *words: given.append(words) or 0)
     return given
 
 
 def test_without_a_cluster_all_logs_of_the_bucket_are_shown_here(
-    put: Callable[..., None], handed: list[list[str]]
+    put: Callable[..., None], handed: list[tuple[str, ...]]
 ) -> None:
     put(f"events/eventlog_v2_{NEW}/appstatus_{NEW}", "runs/mine/run.json")
     history.show("", "")
-    assert handed == [[sys.executable, "-m", "pipeline", "history", f"s3://{NAME}/events"]]
+    assert handed == [("history", f"s3://{NAME}/events")]
 
 
-def test_a_run_s_logs_are_found_by_its_name_each_attempt_s(put: Callable[..., None], handed: list[list[str]]) -> None:
+def test_a_run_s_logs_are_found_by_its_name_each_attempt_s(
+    put: Callable[..., None], handed: list[tuple[str, ...]]
+) -> None:
     put(f"events/names/orchard%20mine/{NEW}", f"events/names/orchard%20mine/{OLD}", "events/names/mine/local-7")
     put(f"events/names/orchard%20mine2/{OLD}", "events/names/mine/../x", "events/names/mine/a b")
     history.show("mine", "4000")
     [words] = handed
     logs = [f"s3://{NAME}/events/eventlog_v2_{application}" for application in (OLD, NEW, "local-7")]
-    assert words[3:] == ["history", *logs, "--port", "4000"]
+    assert words == ("history", *logs, "--port", "4000")
 
 
 def test_of_very_many_the_latest_are_fetched(
     put: Callable[..., None],
-    handed: list[list[str]],
+    handed: list[tuple[str, ...]],
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr(history, "MOST_LOGS", 2)
     put(*(f"events/eventlog_v2_app-2026010{day}/appstatus" for day in (3, 1, 2)))
     history.show("", "")
-    assert [word.rpartition("_")[2] for word in handed[0][4:]] == ["app-20260102", "app-20260103"]
+    assert [word.rpartition("_")[2] for word in handed[0][1:]] == ["app-20260102", "app-20260103"]
     assert capsys.readouterr().out == "These are the latest 2 of 3 jobs: RUN=name shows an older one.\n"
 
 
@@ -107,14 +109,14 @@ def test_without_a_bucket_it_says_what_makes_one(aws: Aws) -> None:
 
 def test_the_job_s_own_code_is_handed_on(put: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
     put(f"events/eventlog_v2_{NEW}/appstatus_{NEW}")
-    monkeypatch.setattr(processes, "hand_over", lambda *_, **__: 2)
+    monkeypatch.setattr(pipeline, "run", lambda *_: 2)
     with pytest.raises(Exit) as ended:
         history.show("", "")
     assert ended.value.code == 2
 
 
 def test_with_a_cluster_the_master_shows_what_it_has_and_this_machine_what_is_of_an_earlier_one(
-    put: Callable[..., None], monkeypatch: pytest.MonkeyPatch, handed: list[list[str]]
+    put: Callable[..., None], monkeypatch: pytest.MonkeyPatch, handed: list[tuple[str, ...]]
 ) -> None:
     shown: list[tuple[str, str]] = []
     monkeypatch.setattr(place, "cluster_at_work", cluster_of)
@@ -131,4 +133,4 @@ def test_with_a_cluster_the_master_shows_what_it_has_and_this_machine_what_is_of
     assert (shown, handed) == ([("18080", ""), ("", NEW)], [])
     history.show("old", "")
     assert shown[-1] == ("", OLD)
-    assert handed[0][3:] == ["history", f"s3://{NAME}/events/eventlog_v2_{OLD}"]
+    assert handed[0] == ("history", f"s3://{NAME}/events/eventlog_v2_{OLD}")

@@ -1,6 +1,5 @@
 """`make notebooks`: the newest of them where a cluster is up, and never over what somebody has here."""
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,7 +7,8 @@ from typing import Any
 import pytest
 from invoke.exceptions import Exit
 
-from scripts import processes, tfvars
+from scripts import tfvars
+from scripts.aws import pipeline
 from scripts.aws.bucket import Bucket
 from scripts.errors import HostError, NoClusterError
 from scripts.hosts import kept_files
@@ -31,27 +31,27 @@ def bucket(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> Bucket:
 
 
 @pytest.fixture
-def handed(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+def handed(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
     """The words of the job's own commands, where there is a notebook."""
     aws("s3").put_object(Bucket="kept", Key="notebooks/mine.ipynb", Body=b"{}")
-    given: list[list[str]] = []
-    monkeypatch.setattr(processes, "hand_over", lambda words, **_: given.append(words) or 0)
+    given: list[tuple[str, ...]] = []
+    monkeypatch.setattr(pipeline, "run", lambda _, *words: given.append(words) or 0)
     return given
 
 
 def test_they_come_to_a_folder_of_their_own(
-    handed: list[list[str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    handed: list[tuple[str, ...]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     notebooks.fetch(str(tmp_path))
     [words] = handed
-    assert words[:5] == [sys.executable, "-m", "pipeline", "download", "s3://kept/notebooks/"]
-    assert Path(words[5]).parent == tmp_path
-    assert Path(words[5]).name.startswith("fruits-20")
-    assert capsys.readouterr().out == f"Notebooks: {words[5]}\n"
+    assert words[:2] == ("download", "s3://kept/notebooks/")
+    assert Path(words[2]).parent == tmp_path
+    assert Path(words[2]).name.startswith("fruits-20")
+    assert capsys.readouterr().out == f"Notebooks: {words[2]}\n"
 
 
 def test_with_a_cluster_the_master_puts_its_newest_first(
-    handed: list[list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    handed: list[tuple[str, ...]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     asked: list[str] = []
     monkeypatch.setattr(place, "cluster_at_work", cluster_of)
@@ -87,9 +87,9 @@ def test_where_none_was_changed_that_is_said(tmp_path: Path) -> None:
 
 
 def test_the_download_s_own_code_is_handed_on(
-    handed: list[list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    handed: list[tuple[str, ...]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(processes, "hand_over", lambda *_, **__: 22)
+    monkeypatch.setattr(pipeline, "run", lambda *_: 22)
     with pytest.raises(Exit) as ended:
         notebooks.fetch(str(tmp_path))
     assert ended.value.code == 22

@@ -13,7 +13,12 @@ LOG = Path("the.log")
 
 
 @pytest.fixture(autouse=True)
-def log_file(monkeypatch: pytest.MonkeyPatch) -> None:
+def log_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The log's name, this machine's kind, and no settings of AWS's tools."""
+    monkeypatch.setattr(errors.platform, "system", lambda: "Linux")
+    monkeypatch.setattr(errors.platform, "machine", lambda: "aarch64")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    monkeypatch.delenv("AWS_SESSION_TOKEN", raising=False)
     monkeypatch.setattr(console, "log_file", lambda: LOG)
 
 
@@ -93,7 +98,7 @@ def refused(code: str, message: str = "no") -> str:
         (
             event("reading EC2 Subnets: operation error EC2: DescribeSubnets, api error ExpiredToken: old"),
             MissingError,
-            "Your AWS credentials have expired (ExpiredToken): log in again (`aws sso login`), then try again.",
+            "Your AWS credentials have expired (ExpiredToken): log in again, then the same command again goes on.",
         ),
         (
             event(
@@ -101,7 +106,7 @@ def refused(code: str, message: str = "no") -> str:
                 "Error: failed to refresh cached credentials, the SSO session has expired or is invalid: expired token",
             ),
             MissingError,
-            "Your AWS login (SSO) has expired or was never made: run `aws sso login`, then try again.",
+            "Your AWS login has expired or was never made: log in again, then the same command again goes on.",
         ),
         (
             event(
@@ -109,7 +114,7 @@ def refused(code: str, message: str = "no") -> str:
                 "Error: failed to refresh cached credentials, failed to read cached SSO token file, no such file",
             ),
             MissingError,
-            "Your AWS login (SSO) has expired or was never made: run `aws sso login`, then try again.",
+            "Your AWS login has expired or was never made: log in again, then the same command again goes on.",
         ),
         (
             event(refused("RequestLimitExceeded", "Request limit exceeded."), address="aws_vpc.cluster[0]"),
@@ -130,6 +135,14 @@ def refused(code: str, message: str = "no") -> str:
             event("Invalid value for variable", "root_volume_gb is a whole number.\n\nThis was checked by the rule"),
             InputError,
             "terraform.tfvars: root_volume_gb is a whole number.",
+        ),
+        (
+            "Error: Failed to install provider\n\nError while installing hashicorp/aws v5.100.0: the local package "
+            "for\nregistry.terraform.io/hashicorp/aws 5.100.0 doesn't match any of the\nchecksums previously "
+            "recorded in the dependency lock file\n",
+            MissingError,
+            "terraform/.terraform.lock.hcl knows no AWS provider for this system (linux_arm64): `cd terraform && "
+            "terraform providers lock -platform=linux_arm64`, then try again.",
         ),
         (
             event("Unsupported thing", "It is odd.", "aws_vpc.cluster[0]"),
