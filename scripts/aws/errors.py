@@ -15,6 +15,8 @@ from botocore.exceptions import (
     ConnectTimeoutError,
     CredentialRetrievalError,
     EndpointConnectionError,
+    InfiniteLoopConfigError,
+    InvalidConfigError,
     LoginError,
     NoCredentialsError,
     NoRegionError,
@@ -156,6 +158,8 @@ def _of_library(doing: str, error: BotoCoreError) -> OperatorError:
             return MissingError(
                 f"The AWS settings in {error.kwargs['path']} cannot be read: mend the file, then try again."
             )
+        case InvalidConfigError() | InfiniteLoopConfigError():
+            return MissingError(f"{str(error).rstrip('.')}: mend it in ~/.aws/config, then try again.")
         case ProfileNotFound():
             return MissingError(f"{error}: choose another AWS_PROFILE, or make it with `aws configure`.")
         case NoRegionError():

@@ -170,3 +170,28 @@ def test_keys_that_do_not_end_are_not_lent_for_the_child_has_them(monkeypatch: p
     monkeypatch.setattr(login, "session", lambda: session)
     with login.lent() as lent:
         assert lent == {}
+
+
+@pytest.mark.usefixtures("profile")
+@pytest.mark.parametrize(
+    ("settings", "way"),
+    [
+        ("login_session = arn:aws:iam::123456789012:user/ada", "run `aws login --profile mine`"),
+        (
+            "sso_session = company\nsso_account_id = 1\nsso_role_name = x\n"
+            "[sso-session company]\nsso_start_url = https://company\nsso_region = eu-west-1",
+            "run `aws sso login --profile mine`",
+        ),
+        ("credential_process = false", "log in again, or mend the profile"),
+        ("role_arn = arn:aws:iam::1:role/x\nsource_profile = none", "mend it in ~/.aws/config"),
+    ],
+)
+def test_a_login_that_was_never_made_is_told_with_what_to_type(
+    settings: str, way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "config").write_text(f"[profile mine]\n{settings}\n")
+    monkeypatch.setenv("AWS_PROFILE", "mine")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with pytest.raises(MissingError) as refused:
+        clients.account(REGION)
+    assert way in str(refused.value)
