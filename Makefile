@@ -100,6 +100,9 @@ plan: .venv/.operator ## What `make up` would do, and the price (PICTURES=100000
 up: .venv/.operator ## Create the cluster, or mend and change it (ADMIN_CIDR=203.0.113.7/32)
 	@$(FAB) up $(FLAGS) $(if $(ADMIN_CIDR),--admin-cidr=$(ADMIN_CIDR))
 
+allow: .venv/.operator ## Let in the address that you have now, in seconds (ADMIN_CIDR=203.0.113.7/32)
+	@$(FAB) allow $(FLAGS) $(if $(ADMIN_CIDR),--admin-cidr=$(ADMIN_CIDR))
+
 bake: .venv/.operator ## Images with everything installed, for the next hosts of this cluster (CLEAN=1 deletes them)
 	@$(FAB) bake $(FLAGS) $(if $(filter-out 0 no,$(CLEAN)),--clean) $(if $(ADMIN_CIDR),--admin-cidr=$(ADMIN_CIDR))
 

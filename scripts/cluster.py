@@ -42,7 +42,7 @@ class Cluster:
     ssh_user: str
     ssh_key_path: Path
     ssh_proxy_command: str | None
-    iam_user: str
+    iam_user: str | None
     master_type: str
     worker_type: str
     spot: bool

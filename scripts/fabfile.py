@@ -13,7 +13,7 @@ from scripts.healing.beside import beside
 from scripts.hosts import connect, logs, readiness, shell, tunnels
 from scripts.jobs import submit
 from scripts.kept import history, notebooks
-from scripts.lifecycle import credentials, down, ends, init, plan, power, scale, status, up
+from scripts.lifecycle import allow, credentials, down, ends, init, plan, power, scale, status, up
 from scripts.money import costs
 from scripts.runs import attach, results, start, table, upload
 from scripts.runs.submission import DEFAULT_SIZE, SIZES, with_csv
@@ -83,6 +83,12 @@ def plan_(admin_cidr: str = "", pictures: str = "", precision: str = "") -> None
 def up_(admin_cidr: str = "") -> None:
     """Create the cluster, or mend and change it to what terraform.tfvars says."""
     up.up(admin_cidr)
+
+
+@task(ADMIN_CIDR)
+def allow_(admin_cidr: str = "") -> None:
+    """Let in the address that this machine has now, and change nothing else."""
+    allow.allow(admin_cidr)
 
 
 @task({"clean": "delete the images and their snapshots"} | ADMIN_CIDR)

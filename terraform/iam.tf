@@ -119,6 +119,8 @@ resource "aws_iam_instance_profile" "nodes" {
 
 # For notebooks on the person's own laptop. Its access key is made on demand, outside Terraform: a key here would lie in the state.
 resource "aws_iam_user" "person" {
+  count = var.iam_user ? 1 : 0
+
   # checkov:skip=CKV_AWS_273:a lone account has no single sign-on; the user reaches this bucket only and its key is made on demand
   name = "${local.prefix}-person"
   # Keys made on demand must not keep destroy from ending.
@@ -126,8 +128,21 @@ resource "aws_iam_user" "person" {
 }
 
 resource "aws_iam_user_policy" "person" {
+  count = var.iam_user ? 1 : 0
+
   # checkov:skip=CKV_AWS_40:one user, one bucket; a group of one would only hide where the right comes from
   name   = "this-bucket-only"
-  user   = aws_iam_user.person.name
+  user   = aws_iam_user.person[0].name
   policy = data.aws_iam_policy_document.bucket_access.json
+}
+
+# Clusters that an earlier Orchard made have the user without a number.
+moved {
+  from = aws_iam_user.person
+  to   = aws_iam_user.person[0]
+}
+
+moved {
+  from = aws_iam_user_policy.person
+  to   = aws_iam_user_policy.person[0]
 }

@@ -22,6 +22,11 @@ output "cluster_name" {
   value       = var.cluster_name
 }
 
+output "account" {
+  description = "Account that all of this is in: credentials of another one are refused."
+  value       = local.account
+}
+
 output "region" {
   description = "Region of the hosts and the bucket."
   value       = var.region
@@ -69,8 +74,8 @@ output "ssh_proxy_command" {
 }
 
 output "iam_user_name" {
-  description = "IAM user for a laptop and its notebooks; it has no access key until one is asked for."
-  value       = aws_iam_user.person.name
+  description = "IAM user for a laptop and its notebooks; it has no access key until one is asked for. Null (and so absent) with iam_user = false."
+  value       = one(aws_iam_user.person[*].name)
 }
 
 output "master_instance_type" {

@@ -219,6 +219,12 @@ variable "admin_cidrs" {
   }
 }
 
+variable "iam_user" {
+  description = "Make an IAM user with rights on the bucket alone, for whose laptop `make credentials` makes a key. false: where your organisation refuses iam:CreateUser; everything else works without."
+  type        = bool
+  default     = true
+}
+
 variable "ssh_public_key_path" {
   description = "OpenSSH public key that may log in; the private key lies beside it without .pub. null: .orchard/CLUSTER/id_ed25519.pub in the checkout, which `make up` creates."
   type        = string

@@ -142,6 +142,23 @@ def aws_errors_as_sentences(doing: str) -> Iterator[None]:
 
 def _of_library(doing: str, error: BotoCoreError) -> OperatorError:
     """What failed on this machine, or on the way to AWS."""
+    if of_login := _of_login(error):
+        return of_login
+    match error:
+        case NoRegionError():
+            return MissingError("No AWS region is set: name it in terraform.tfvars.")
+        case SSLError():
+            return AwsError(
+                f"What answers for AWS has a certificate that is not trusted here ({error}): where a proxy of your "
+                "company's opens TLS, name its certificate: export AWS_CA_BUNDLE=/path/to/its/certificate.pem."
+            )
+        case EndpointConnectionError() | ConnectTimeoutError() | ProxyConnectionError():
+            return AwsError(f"AWS cannot be reached ({error}): check the network and the region's name.")
+    return AwsError(f"AWS would not {doing} ({error}): try again.")
+
+
+def _of_login(error: BotoCoreError) -> MissingError | None:
+    """What is wrong with profiles and credentials, of which AWS has not heard yet."""
     match error:
         case SSOError() | TokenRetrievalError() | LoginError():
             return login_expired()
@@ -162,16 +179,7 @@ def _of_library(doing: str, error: BotoCoreError) -> OperatorError:
             return MissingError(f"{str(error).rstrip('.')}: mend it in ~/.aws/config, then try again.")
         case ProfileNotFound():
             return MissingError(f"{error}: choose another AWS_PROFILE, or make it with `aws configure`.")
-        case NoRegionError():
-            return MissingError("No AWS region is set: name it in terraform.tfvars.")
-        case SSLError():
-            return AwsError(
-                f"What answers for AWS has a certificate that is not trusted here ({error}): where a proxy of your "
-                "company's opens TLS, name its certificate: export AWS_CA_BUNDLE=/path/to/its/certificate.pem."
-            )
-        case EndpointConnectionError() | ConnectTimeoutError() | ProxyConnectionError():
-            return AwsError(f"AWS cannot be reached ({error}): check the network and the region's name.")
-    return AwsError(f"AWS would not {doing} ({error}): try again.")
+    return None
 
 
 def _of_answer(doing: str, error: ClientError) -> OperatorError:

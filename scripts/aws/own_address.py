@@ -4,9 +4,11 @@ import ipaddress
 import os
 import urllib.error
 import urllib.request
+from functools import cache
 
 from scripts import console, tfvars
-from scripts.aws import certificates
+from scripts.aws import certificates, clients
+from scripts.aws.errors import aws_errors_as_sentences
 from scripts.errors import InputError, OperatorError
 
 CHECKIP = "https://checkip.amazonaws.com"
@@ -47,6 +49,26 @@ def own_address() -> str:
     except (urllib.error.URLError, OSError) as error:
         reason = getattr(error, "reason", error)
         raise InputError(f"{service} does not tell this machine's address ({reason}): {advice}") from None
+
+
+@cache
+def shut_out(region: str, cluster_name: str) -> str:
+    """That the cluster does not let this machine's address in, in a sentence; empty where it does, or nobody knows."""
+    group = {"Name": "group-name", "Values": [f"orchard-{cluster_name}-ssh"]}
+    try:
+        own = ipaddress.IPv4Network(own_address())
+        with aws_errors_as_sentences("say whom the cluster lets in"):
+            groups = clients.client("ec2", region, clients.IN_A_HURRY).describe_security_groups(Filters=[group])
+    except OperatorError:
+        return ""
+    rules = [rule for found in groups["SecurityGroups"] for rule in found["IpPermissions"]]
+    let_in = sorted(allowed["CidrIp"] for rule in rules for allowed in rule["IpRanges"])
+    if not let_in or any(own.subnet_of(_network(cidr)) for cidr in let_in):
+        return ""
+    return (
+        f"Your address is now {own.network_address}, and the cluster lets in {', '.join(let_in)}: `make allow` lets "
+        "you in."
+    )
 
 
 def _network(cidr: str) -> ipaddress.IPv4Network:

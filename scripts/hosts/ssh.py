@@ -26,6 +26,7 @@ from paramiko.ssh_exception import (
 )
 
 from scripts import console, processes
+from scripts.aws import own_address
 from scripts.cluster import Cluster, Host
 from scripts.errors import (
     ConfigurationError,
@@ -41,6 +42,7 @@ from scripts.errors import (
 SSH_CONFIG = console.CHECKOUT / "ansible" / "ssh_config"
 CONNECT_SECONDS = 10
 KEEPALIVE_SECONDS = 15
+SILENT = "no answer"
 DEAD_LINE_SECONDS = 5  # for an answer to come that is on its way when time is up
 # What paramiko has for an exit code where none came: the command was killed, or the line was closed.
 UNTOLD = -1
@@ -259,7 +261,16 @@ def _explain(cluster: Cluster, host: Host, error: Exception) -> OperatorError:
     if isinstance(error, OSError) and (error.filename or error.errno in OF_THIS_MACHINE):
         of = f"{error.filename}: " if error.filename else ""
         return InputError(f"It failed on this machine, not on {host.name} ({of}{why}): mend that, then try again.", why)
-    return HostError(f"{host.name} at {host.address} cannot be reached ({why}): `make up` checks and mends.", why)
+    return unreachable(cluster, host, why)
+
+
+def unreachable(cluster: Cluster, host: Host, why: str) -> HostError:
+    """That nobody answers there, and what to do: of silence, the firewall is the first thing to think of."""
+    where = f"{host.name} at {host.address} cannot be reached ({why})"
+    is_direct = host.public_ip and not cluster.ssh_proxy_command
+    if why == SILENT and is_direct and (sentence := own_address.shut_out(cluster.region, cluster.name)):
+        return HostError(f"{where}. {sentence}", why)
+    return HostError(f"{where}: `make up` checks and mends.", why)
 
 
 def reason(error: Exception) -> str:
@@ -267,7 +278,7 @@ def reason(error: Exception) -> str:
     if isinstance(error, NoValidConnectionsError):
         return reason(next(iter(error.errors.values())))
     if isinstance(error, TimeoutError):
-        return "no answer"
+        return SILENT
     if isinstance(error, EOFError):
         return "the connection broke"
     if isinstance(error, OSError) and error.strerror:

@@ -8,7 +8,7 @@ from scripts.aws import certificates, clients
 from scripts.aws.errors import NOT_ACCEPTED, aws_errors_as_sentences
 from scripts.aws.profile import credentials_file, profile_name, write_profile
 from scripts.cluster import Cluster
-from scripts.errors import AwsError
+from scripts.errors import AwsError, InputError
 from scripts.terraform import outputs
 from scripts.waiting import wait_until
 
@@ -20,6 +20,7 @@ def credentials() -> None:
     """Make a key, write it to the profile, see that it works, then retire the older ones. Nothing of it is printed."""
     with lock.changing(tfvars.read()["cluster_name"], "credentials"), console.phase("Credentials") as under_way:
         cluster = outputs.current()
+        _refuse_without_user(cluster)
         profile = profile_name(cluster.name)
         older = _keys(cluster)
         if len(older) >= MOST_KEYS:
@@ -44,6 +45,13 @@ def credentials() -> None:
     console.say(
         f"The profile reaches the bucket and nothing else. Next: AWS_PROFILE={profile} aws s3 ls s3://{cluster.bucket}/"
     )
+
+
+def _refuse_without_user(cluster: Cluster) -> None:
+    if cluster.iam_user is None:
+        raise InputError(
+            f"Cluster {cluster.name} has no IAM user (iam_user = false): use your own login for {cluster.bucket}."
+        )
 
 
 def _keys(cluster: Cluster) -> list[str]:

@@ -15,7 +15,7 @@ from scripts.images import contents, shelf
 from scripts.lifecycle import preflight
 from scripts.money import bounds, choice, measured
 from scripts.runs import at_work, estimate
-from scripts.terraform import placement, validation, workspace
+from scripts.terraform import outputs, placement, validation, workspace
 from scripts.terraform.workspace import Placement, Plan, Terraform
 
 # What each host has of its own.
@@ -33,6 +33,7 @@ def plan(admin_cidr: str = "", pictures: str = "", precision: str = "") -> None:
     question = choice.asked(pictures, precision)
     name = tfvars.read()["cluster_name"]
     check(name)
+    outputs.check_account(name)
     with lock.changing(name, "plan"), console.phase("Plan") as under_way:
         ensure_key(name)
         planned = plan_for(name, admin_cidr)

@@ -57,6 +57,7 @@ INSTANCE = re.compile(r"aws_instance\.(?P<role>master|worker)(?:\[(?P<index>\d+)
 CODE = re.compile(r"api error (?P<code>[A-Za-z.]+)(?:: (?P<message>.*))?", re.DOTALL)
 # As the provider's AWS library says that a login has expired or was never made.
 SSO = re.compile(r"\bSSO (session|token|OIDC)", re.IGNORECASE)
+ACTION = re.compile(r"not authorized to perform: ([a-z0-9-]+:[A-Za-z]+)")
 # As `init` and `plan` say that the lock file knows no package of the provider for this system.
 UNLOCKED = re.compile(
     r"match any of the\s+checksums|have a package available for your\s+current platform|no package for registry"
@@ -168,8 +169,8 @@ def of_aws(diagnostic: Diagnostic) -> OperatorError | None:
         return TerraformError(aws.throttled(code), [diagnostic])
     if code in DENIED:
         return TerraformError(
-            f"Your AWS credentials do not allow what {diagnostic.address or 'Terraform'} needs ({code}): "
-            f"{_rights(diagnostic.address)}.",
+            f"Your AWS credentials do not allow what {diagnostic.address or 'Terraform'} needs "
+            f"({_action(text) or code}): {_rights(diagnostic.address)}.",
             [diagnostic],
         )
     if refused := _refusal(diagnostic):
@@ -195,8 +196,16 @@ def _refusal(diagnostic: Diagnostic) -> Refusal | None:
     return Refusal(_host(instance), found["code"], *known) if known else None
 
 
+def _action(text: str) -> str:
+    """The right that was refused, as AWS names it in its message; empty where it does not."""
+    found = ACTION.search(text)
+    return found[1] if found else ""
+
+
 def _rights(address: str) -> str:
     """What to ask for, by the resource that was refused."""
+    if address.startswith("aws_iam_user"):
+        return "set iam_user = false in terraform.tfvars (only `make credentials` needs it), then `make up` again"
     for kind, service in SERVICES.items():
         if address.startswith(kind):
             without = ", or set cloudwatch = false" if service in ("CloudWatch", "SNS") else ""

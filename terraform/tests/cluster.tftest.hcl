@@ -244,6 +244,19 @@ run "alarms_with_an_address" {
   }
 }
 
+run "without_a_user" {
+  command = plan
+
+  variables {
+    iam_user = false
+  }
+
+  assert {
+    condition     = length(aws_iam_user.person) + length(aws_iam_user_policy.person) == 0 && output.iam_user_name == null
+    error_message = "where an organisation refuses iam:CreateUser, nothing of it is asked for"
+  }
+}
+
 run "without_cloudwatch" {
   command = plan
 

@@ -62,7 +62,7 @@ class FakeTerraform(Terraform):
         changes |= {address: "replace" for address in replacing if address in self.state and address != SUBNET}
         chosen = self._placement(variables, replacing)
         changes |= {address: "replace" for address in self.placed if chosen and self._is_elsewhere(address, chosen)}
-        changes = {address: action for address, action in changes.items() if not targets or address in targets}
+        changes = {address: action for address, action in changes.items() if not targets or _is_of(address, targets)}
         kind = {name: getattr(chosen, name) for name in KIND} if chosen else {}
         values: dict[str, dict[str, Any]] = {address: {} for address in self.state} | self.values
         return Plan(
@@ -148,3 +148,8 @@ class FakeTerraform(Terraform):
         self.calls += [f"forget {address}" for address in addresses]
         for address in addresses:
             del self.state[address]
+
+
+def _is_of(address: str, targets: Sequence[str]) -> bool:
+    """As Terraform's -target: an address without a key is all of a resource's instances."""
+    return address in targets or address.partition("[")[0] in targets

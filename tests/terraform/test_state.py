@@ -29,7 +29,7 @@ def in_s3(make_configuration: Make, aws: AwsDouble) -> Configuration:
 @contextmanager
 def somebody_at_work(configuration: Configuration) -> Iterator[None]:
     """While an apply waits for its answer, it holds the lock."""
-    process = configuration.start("apply", QUICKLY_MADE, "-replace=aws_iam_user.person")
+    process = configuration.start("apply", QUICKLY_MADE, "-replace=aws_iam_user.person[0]")
     assert process.stdout
     printed = ""
     while "Enter a value:" not in printed:

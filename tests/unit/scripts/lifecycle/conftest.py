@@ -44,6 +44,7 @@ def checkout(aws: Callable[[str], Any], tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(console, "LOGS", tmp_path / "logs")
     monkeypatch.setattr(processes, "need", lambda program: program)
     monkeypatch.setattr(own_address, "own_address", lambda: "203.0.113.7")
+    own_address.shut_out.cache_clear()
     monkeypatch.setattr(prices, "_ask_api", lambda *_: None)
     monkeypatch.setattr(quotas, "_allowed", lambda *_: 64)
     monkeypatch.setattr(account, "plan_of_account", lambda: "PAID")

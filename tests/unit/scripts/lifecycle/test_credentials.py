@@ -8,8 +8,9 @@ import pytest
 from botocore.exceptions import ClientError
 
 from scripts.cluster import Cluster
-from scripts.errors import AwsError
+from scripts.errors import AwsError, InputError
 from scripts.lifecycle import credentials
+from tests.doubles.fake_terraform import FakeTerraform
 
 USER = "orchard-fruits-person"
 
@@ -40,7 +41,7 @@ class NewKey:
     def __init__(self, refused: int) -> None:
         self.refused = refused
 
-    def client(self, _: str) -> "NewKey":
+    def client(self, _: str, **__: object) -> "NewKey":
         return self
 
     def get_caller_identity(self) -> dict[str, str]:
@@ -88,3 +89,9 @@ def test_a_key_that_aws_never_knows_leaves_the_profile_and_the_older_key_alone(
     assert str(failure.value) == "AWS does not know the new key after 0 s: `make credentials` makes another."
     assert file.read_text() == theirs
     assert keys(aws) == [before]
+
+
+def test_without_a_user_there_is_no_key_to_make(cluster: Cluster, terraform: FakeTerraform) -> None:
+    del terraform.cluster_outputs["iam_user_name"]
+    with pytest.raises(InputError, match=r"^Cluster fruits has no IAM user \(iam_user = false\): use your own login"):
+        credentials.credentials()

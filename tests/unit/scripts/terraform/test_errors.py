@@ -145,6 +145,18 @@ def refused(code: str, message: str = "no") -> str:
             "terraform providers lock -platform=linux_arm64`, then try again.",
         ),
         (
+            event(
+                "creating IAM User (orchard-fruits-person)",
+                "operation error IAM: CreateUser, https response error StatusCode: 403, api error AccessDenied: User: "
+                "arn:aws:sts::1:assumed-role/x/ada is not authorized to perform: iam:CreateUser on resource: "
+                "arn:aws:iam::1:user/orchard-fruits-person with an explicit deny in a service control policy",
+                "aws_iam_user.person[0]",
+            ),
+            AwsError,
+            "Your AWS credentials do not allow what aws_iam_user.person[0] needs (iam:CreateUser): set iam_user = "
+            "false in terraform.tfvars (only `make credentials` needs it), then `make up` again.",
+        ),
+        (
             event("Unsupported thing", "It is odd.", "aws_vpc.cluster[0]"),
             AwsError,
             "Terraform could not create it (aws_vpc.cluster[0]): Unsupported thing: It is odd. "

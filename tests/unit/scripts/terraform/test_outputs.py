@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from scripts.errors import NoClusterError
+from scripts.aws import clients
+from scripts.errors import MissingError, NoClusterError
 from scripts.terraform import outputs, workspace
 
 OUTPUTS = {
@@ -54,3 +55,22 @@ def test_a_cluster_that_is_not_up_says_what_to_do(answer: dict[str, Any], missin
     with pytest.raises(NoClusterError) as refused:
         outputs.current()
     assert (refused.value.code, str(refused.value)) == (7, sentence)
+
+
+@pytest.mark.parametrize("there", ["master", "nothing"])
+def test_a_cluster_of_another_account_is_refused_by_name(
+    there: str, answer: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer["account"] = "111111111111"
+    if there == "nothing":
+        del answer["master"]
+    monkeypatch.setattr(clients, "account", lambda _: "222222222222")
+    monkeypatch.setenv("AWS_PROFILE", "work")
+    with pytest.raises(MissingError) as refused:
+        outputs.current()
+    assert str(refused.value) == (
+        "Cluster fruits is in AWS account 111111111111, and profile work in 222222222222: choose the profile of "
+        "111111111111 (AWS_PROFILE=name), or another cluster_name in terraform.tfvars. Nothing was touched."
+    )
+    monkeypatch.setattr(clients, "account", lambda _: "111111111111")
+    outputs.check_account("fruits")
