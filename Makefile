@@ -91,6 +91,9 @@ FAB = $(BIN)/fab -r scripts
 # `make up V=1` shows what the tools print.
 FLAGS = $(if $(V),--verbose)
 
+doctor: .venv/.operator ## Look at this machine, its network and the account; changes nothing
+	@$(FAB) doctor $(FLAGS)
+
 init: .venv/.operator ## Write terraform.tfvars from a few questions, and check this machine (ARGS='--name fruits --workers 3')
 	@$(FAB) init $(FLAGS) $(ARGS)
 

@@ -8,6 +8,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from scripts.baking import bake
 from scripts.cluster import Cluster
+from scripts.doctor import look
 from scripts.handin import evidence, links, share
 from scripts.healing.beside import beside
 from scripts.hosts import connect, logs, readiness, shell, tunnels
@@ -83,6 +84,12 @@ def plan_(admin_cidr: str = "", pictures: str = "", precision: str = "") -> None
 def up_(admin_cidr: str = "") -> None:
     """Create the cluster, or mend and change it to what terraform.tfvars says."""
     up.up(admin_cidr)
+
+
+@task()
+def doctor() -> None:
+    """Look at this machine, its network and the account: a line each, and what to type for what is not ready."""
+    look.doctor()
 
 
 @task(ADMIN_CIDR)

@@ -5,12 +5,13 @@ import re
 import shlex
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.errors import InputError
+from pipeline.errors import ExitCode, InputError
 
 # What Spark 4.3 is built for and tested with (its docs, "Downloading").
 OLDEST, NEWEST = 17, 25
@@ -139,3 +140,18 @@ def _shim(home: Path) -> str:
     )
     java.chmod(0o755)
     return str(shim)
+
+
+def main() -> int:
+    """Say which Java Spark has here, for whoever looks at this machine; gives the job's exit code."""
+    try:
+        found = find_java()
+    except InputError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+    print("; ".join([f"{found.version} in {found.home}", *found.unfit]))
+    return ExitCode.FINE
+
+
+if __name__ == "__main__":
+    sys.exit(main())

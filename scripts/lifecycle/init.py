@@ -1,12 +1,13 @@
 """`make init`: the settings from a few questions or flags, and a look at whether this machine and account are ready."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from scripts import console, tfvars
-from scripts.aws import clients
-from scripts.doctor import tools
-from scripts.errors import MissingError, OperatorError
+from scripts.doctor import login, look, tools
+from scripts.doctor.look import Check
+from scripts.errors import MissingError
 from scripts.lifecycle import preflight
 from scripts.terraform import validation
 
@@ -60,19 +61,16 @@ def init(**given: str) -> None:
 
 
 def check(answers: dict[str, Any]) -> None:
-    """Look at tools and credentials, and say what to do for each thing missing, all at once; then at the account.
+    """Look at machine, network and credentials, and say what to do for each thing missing, all at once; then at the
+    account.
 
     Raises MissingError for the first, and what `preflight` raises for the second.
     """
     console.say("Checks:")
-    missing = []
-    for name, look in (("tools", _tools), ("credentials", _credentials)):
-        try:
-            console.say(f"  {name:<14}{look(answers)}")
-        except OperatorError as error:
-            console.say(f"  {name:<14}missing")
-            missing.append(str(error))
-    if missing:
+    credentials = Check("credentials", partial(login.credentials, str(answers["region"])))
+    # Whom AWS answers has a network that will do, whatever the rest of it says.
+    look.failed(look.NETWORK)
+    if missing := look.failed([*look.MACHINE, credentials]):
         raise MissingError("\n".join(missing))
     preflight.say(answers | {ONE_TYPE: answers[TYPES][0]})
 
@@ -92,11 +90,3 @@ def _as_text(value: Any) -> str:
     if isinstance(value, list):
         return ", ".join(value)
     return {True: "yes", False: "no"}.get(value, str(value)) if isinstance(value, bool) else str(value or "")
-
-
-def _tools(_: dict[str, Any]) -> str:
-    return tools.check()
-
-
-def _credentials(answers: dict[str, Any]) -> str:
-    return f"account {clients.account(answers['region'])}"

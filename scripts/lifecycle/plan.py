@@ -8,7 +8,7 @@ from scripts import console, lock, tfvars
 from scripts.aws import clients, own_address, resources
 from scripts.aws.quotas import QuotaError
 from scripts.cluster import Cluster, Host
-from scripts.doctor import tools
+from scripts.doctor import machine, tools
 from scripts.errors import AwsError, BusyError, MissingError
 from scripts.hosts import host_keys
 from scripts.images import contents, shelf
@@ -66,6 +66,7 @@ def _measured(planned: Plan) -> choice.Known:
 def check(name: str) -> str:
     """Tools, settings and credentials; gives the account. Raises InputError or MissingError with what to do."""
     tools.check()
+    machine.secrets()
     region = checked_region()
     if rehearsal := clients.rehearsal(region):
         console.say(rehearsal)

@@ -68,6 +68,12 @@ def test_every_command_on_a_page_is_in_the_menu_and_every_one_of_the_menu_on_a_p
 
 
 @each_page
+def test_what_a_page_says_to_type_can_be_pasted_into_any_shell(page: Path) -> None:
+    """zsh, macOS's own, takes a # at its prompt for a word: make would look for a target of that name."""
+    assert re.findall(r"^    \S.* # .*$", page.read_text(), re.MULTILINE) == []
+
+
+@each_page
 def test_links_lead_to_files_and_headings_that_are_there(page: Path) -> None:
     links = re.findall(r"\]\(([^)\s]+)\)", page.read_text())
     for link in (link for link in links if "://" not in link):

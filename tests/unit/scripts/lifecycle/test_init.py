@@ -6,6 +6,7 @@ import pytest
 
 from scripts import processes, tfvars
 from scripts.aws import clients, quotas
+from scripts.doctor import look
 from scripts.errors import AwsError, InputError, MissingError
 from scripts.lifecycle import init
 from scripts.processes import Done
@@ -102,6 +103,7 @@ def test_without_terraform_nobody_is_asked_anything(file: Path, monkeypatch: pyt
 
 
 def terraform_version(monkeypatch: pytest.MonkeyPatch, version: str) -> None:
+    monkeypatch.setattr(look, "NETWORK", ())
     monkeypatch.setattr(processes, "capture", lambda *_, **__: Done(0, f"Terraform v{version}\non linux_amd64\n"))
 
 
@@ -129,7 +131,7 @@ def test_everything_that_is_missing_is_named_at_once(
         init.check(ANSWERS)
     assert str(refused.value).splitlines()[0].startswith("Terraform 1.5.7 (")
     assert str(refused.value).splitlines()[1] == "There are no AWS credentials."
-    assert capsys.readouterr().out.count("missing") == 2
+    assert capsys.readouterr().out.count("NOT READY") == 2
 
 
 def test_the_quota_is_said_once_tools_and_credentials_are_there(

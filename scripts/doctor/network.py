@@ -1,0 +1,85 @@
+"""The way out: certificates, proxies, the clock, and the address by which others see this machine."""
+
+import os
+import platform
+import re
+import ssl
+import urllib.error
+import urllib.request
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+from scripts.aws import certificates, errors, own_address
+from scripts.errors import InputError, MissingError, OperatorError
+
+PROXIES = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
+# AWS takes signatures that are up to 15 minutes old, S3 as well; beyond 5 it is a matter of time.
+SKEW_SECONDS = 300
+SECONDS = 5
+
+
+def way_out() -> str:
+    """Ask AWS's own service for this machine's address, by whatever proxy there is. Raises an OperatorError."""
+    service = own_address.service()
+    try:
+        with urllib.request.urlopen(service, timeout=SECONDS, context=certificates.context()) as answer:  # noqa: S310  the person's own variable
+            date = answer.headers.get("Date", "")
+    except ssl.SSLError as error:
+        raise _untrusted(service, error) from None
+    except urllib.error.URLError as error:
+        if isinstance(error.reason, ssl.SSLError):
+            raise _untrusted(service, error.reason) from None
+        raise InputError(f"{service} cannot be reached ({error.reason}): check the network{_and_proxy()}.") from None
+    except OSError as error:
+        raise InputError(f"{service} cannot be reached ({error}): check the network{_and_proxy()}.") from None
+    if date and abs((parsedate_to_datetime(date) - datetime.now(UTC)).total_seconds()) > SKEW_SECONDS:
+        raise MissingError(errors.wrong_clock(date))
+    return f"HTTPS{_by_proxy()} works, and the clock is right"
+
+
+def proxy() -> str:
+    """What a proxy is good for, where there is one. Raises nothing: where ssh can go is seen when it goes."""
+    if not (named := _named_proxy()):
+        return "none"
+    return (
+        f"{named}: Terraform, AWS and packages go by it; ssh does not: where port 22 is closed to you, set "
+        "ssh_proxy_jump in terraform.tfvars"
+    )
+
+
+def address(region: str, cluster_name: str) -> str:
+    """From where this machine comes, where a cluster lets it in. Raises InputError where it does not."""
+    if sentence := own_address.shut_out(region, cluster_name):
+        raise InputError(sentence)
+    try:
+        return own_address.own_address()
+    except OperatorError as error:
+        raise InputError(str(error)) from None
+
+
+def _untrusted(service: str, error: ssl.SSLError) -> InputError:
+    why = getattr(error, "verify_message", "") or error.reason or str(error)
+    if platform.system() == "Darwin" and not ssl.get_default_verify_paths().cafile and not certificates.bundle():
+        program = f"/Applications/Python {'.'.join(platform.python_version_tuple()[:2])}/Install Certificates.command"
+        return InputError(f"This Python has no certificates ({why}): run '{program}'.")
+    return InputError(
+        f"The certificate that {service} shows is not trusted here ({why}): where a proxy of your company's opens TLS, "
+        "name its certificate: export AWS_CA_BUNDLE=/path/to/its/certificate.pem."
+    )
+
+
+def _by_proxy() -> str:
+    return " by the proxy" if _named_proxy() else ""
+
+
+def _and_proxy() -> str:
+    named = _named_proxy()
+    return f", and {named}" if named else ", or export HTTPS_PROXY where your company has one"
+
+
+def _named_proxy() -> str:
+    """The variable and the proxy that it names, without the password that may stand in it."""
+    for name in PROXIES:
+        if value := os.environ.get(name):
+            return f"{name}={re.sub(r'//[^/@]*@', '//', value)}"
+    return ""
