@@ -40,9 +40,9 @@ VARIABLES = """
 | variable | read by | what for |
 | --- | --- | --- |
 | `AWS_PROFILE`, `AWS_ACCESS_KEY_ID`, ... | all | credentials, as for every AWS tool |
-| `AWS_CA_BUNDLE`, `REQUESTS_CA_BUNDLE`, `CURL_CA_BUNDLE`, `SSL_CERT_FILE`, `PIP_CERT` | all | a company's certificates: what one tool was told holds for all |
+| `AWS_CA_BUNDLE`, `REQUESTS_CA_BUNDLE`, `SSL_CERT_FILE`, `PIP_CERT` | all | a company's certificates |
 | `HTTPS_PROXY`, `NO_PROXY` | all but ssh | a company's proxy; for ssh there is `ssh_proxy_jump` |
-| `PIP_INDEX_URL`, `PIP_EXTRA_INDEX_URL`, pip's own settings | `make setup`, `make submit` | a mirror of packages; uv goes by them, too |
+| `PIP_INDEX_URL`, `PIP_EXTRA_INDEX_URL` | `make setup`, `make submit` | a mirror of packages |
 | `AWS_REGION` | the job | the bucket's region |
 | `AWS_ENDPOINT_URL`, `AWS_ENDPOINT_URL_S3` | all | another server that speaks S3 |
 | `AWS_SHARED_CREDENTIALS_FILE` | `make credentials` | the file that gets the profile, instead of `~/.aws/credentials` |

@@ -11,8 +11,8 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from scripts.access.errors import aws_errors_as_sentences
 from scripts.aws import clients
-from scripts.aws.errors import aws_errors_as_sentences
 from scripts.cluster import Cluster
 from scripts.errors import InputError
 

@@ -8,8 +8,8 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
-from scripts.aws import certificates, login
-from scripts.aws.errors import aws_errors_as_sentences
+from scripts.access import certificates, login
+from scripts.access.errors import aws_errors_as_sentences
 
 CONFIG = Config(retries={"max_attempts": 6, "mode": "standard"}, connect_timeout=10, read_timeout=60)
 AMAZONS = ("amazonaws.com", "amazonaws.com.cn", "api.aws")

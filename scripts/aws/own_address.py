@@ -7,8 +7,9 @@ import urllib.request
 from functools import cache
 
 from scripts import console, tfvars
-from scripts.aws import certificates, clients
-from scripts.aws.errors import aws_errors_as_sentences
+from scripts.access import certificates
+from scripts.access.errors import aws_errors_as_sentences
+from scripts.aws import clients
 from scripts.errors import InputError, OperatorError
 
 CHECKIP = "https://checkip.amazonaws.com"

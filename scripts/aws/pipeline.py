@@ -3,7 +3,7 @@
 import sys
 
 from scripts import processes
-from scripts.aws import certificates, login
+from scripts.access import certificates, login
 
 
 def run(region: str, *words: str) -> int:

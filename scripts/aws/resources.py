@@ -10,9 +10,9 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from scripts.access.errors import aws_errors_as_sentences
 from scripts.aws import clients
 from scripts.aws.bucket import Bucket
-from scripts.aws.errors import aws_errors_as_sentences
 
 PROJECT = "orchard"
 NOT_GONE = ["pending", "running", "shutting-down", "stopping", "stopped"]

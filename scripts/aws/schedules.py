@@ -5,8 +5,8 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
+from scripts.access.errors import aws_errors_as_sentences
 from scripts.aws import clients
-from scripts.aws.errors import aws_errors_as_sentences
 from scripts.aws.resources import PROJECT
 from scripts.errors import InputError
 

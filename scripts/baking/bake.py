@@ -8,8 +8,8 @@ from contextlib import nullcontext
 from dataclasses import replace
 
 from scripts import console, lock, tfvars
+from scripts.access.errors import aws_errors_as_sentences
 from scripts.aws import clients
-from scripts.aws.errors import aws_errors_as_sentences
 from scripts.cluster import Cluster, Host
 from scripts.errors import BusyError, InputError, OperatorError
 from scripts.hosts import ansible, host_keys, readiness

@@ -1,6 +1,7 @@
 """Who AWS takes this person for, and where."""
 
-from scripts.aws import clients, login
+from scripts.access import login
+from scripts.aws import clients
 
 
 def credentials(region: str) -> str:

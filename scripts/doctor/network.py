@@ -9,7 +9,8 @@ import urllib.request
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-from scripts.aws import certificates, errors, own_address
+from scripts.access import certificates, errors
+from scripts.aws import own_address
 from scripts.errors import InputError, MissingError, OperatorError
 
 PROXIES = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")

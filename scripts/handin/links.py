@@ -11,9 +11,10 @@ from urllib.parse import quote, urlsplit
 
 from botocore.config import Config
 
-from scripts.aws import clients, login
+from scripts.access import login
+from scripts.access.errors import aws_errors_as_sentences, no_credentials
+from scripts.aws import clients
 from scripts.aws.bucket import Bucket
-from scripts.aws.errors import aws_errors_as_sentences, no_credentials
 from scripts.errors import AwsError, InputError
 
 DEFAULT_HOURS = "24"

@@ -10,9 +10,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from botocore.exceptions import ClientError
 
+from scripts.access.errors import aws_errors_as_sentences
 from scripts.aws import clients
 from scripts.aws.bucket import CONNECTIONS, PICTURES, Bucket, inputs_key
-from scripts.aws.errors import aws_errors_as_sentences
 from scripts.handin.links import PICTURES as SHOWN
 from scripts.handin.run_facts import RunFacts
 

@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from scripts import console
+from scripts.access.errors import aws_errors_as_sentences
+from scripts.access.profile import profile_name
 from scripts.aws import clients
 from scripts.aws.bucket import RECORD, RUNS, Bucket
-from scripts.aws.errors import aws_errors_as_sentences
-from scripts.aws.profile import profile_name
 from scripts.errors import InputError
 from scripts.handin import links, pages
 from scripts.handin.links import Signer

@@ -15,8 +15,8 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import load_ssh_public_key
 
 from scripts import console, processes, tfvars
+from scripts.access.errors import aws_errors_as_sentences
 from scripts.aws import clients
-from scripts.aws.errors import aws_errors_as_sentences
 from scripts.cluster import Cluster, Host
 from scripts.errors import HostError, HostKeyError, InputError, MissingError
 from scripts.waiting import wait_until

@@ -6,8 +6,8 @@ from datetime import datetime
 from typing import Any
 
 from scripts import console
+from scripts.access.errors import aws_errors_as_sentences
 from scripts.aws import clients
-from scripts.aws.errors import aws_errors_as_sentences
 from scripts.cluster import Cluster, Host
 from scripts.console import Phase
 from scripts.errors import AwsError, ConfigurationError, HostError, HostKeyError, MissingError, NoClusterError

@@ -10,9 +10,9 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from scripts.access.errors import aws_errors_as_sentences
 from scripts.aws import clients, resources
 from scripts.aws.clients import UNANSWERED
-from scripts.aws.errors import aws_errors_as_sentences
 from scripts.errors import AwsError, BusyError
 from scripts.money import prices
 from scripts.money.amounts import money

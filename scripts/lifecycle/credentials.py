@@ -4,9 +4,10 @@ import boto3
 from botocore.exceptions import ClientError
 
 from scripts import console, lock, tfvars
-from scripts.aws import certificates, clients
-from scripts.aws.errors import NOT_ACCEPTED, aws_errors_as_sentences
-from scripts.aws.profile import credentials_file, profile_name, write_profile
+from scripts.access import certificates
+from scripts.access.errors import NOT_ACCEPTED, aws_errors_as_sentences
+from scripts.access.profile import credentials_file, profile_name, write_profile
+from scripts.aws import clients
 from scripts.cluster import Cluster
 from scripts.errors import AwsError, InputError
 from scripts.terraform import outputs

@@ -3,9 +3,10 @@
 from typing import Any
 
 from scripts import console, lock, processes, tfvars
-from scripts.aws import certificates, clients, login, resource_removal, resources
-from scripts.aws.errors import aws_errors_as_sentences
-from scripts.aws.profile import credentials_file, profile_name, remove_profile
+from scripts.access import certificates, login
+from scripts.access.errors import aws_errors_as_sentences
+from scripts.access.profile import credentials_file, profile_name, remove_profile
+from scripts.aws import clients, resource_removal, resources
 from scripts.aws.resources import Resource
 from scripts.cluster import Cluster
 from scripts.errors import AwsError, BusyError, NoClusterError, OperatorError

@@ -4,9 +4,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from scripts import console, lock, tfvars
+from scripts.access.errors import aws_errors_as_sentences
 from scripts.aws import clients, schedules
 from scripts.aws.bucket import bucket_of
-from scripts.aws.errors import aws_errors_as_sentences
 from scripts.cluster import Cluster, Host
 from scripts.errors import OperatorError
 from scripts.hosts import kept_files, readiness

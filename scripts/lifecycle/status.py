@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from scripts import console, tfvars
+from scripts.access.errors import aws_errors_as_sentences
 from scripts.aws import clients, resources
-from scripts.aws.errors import aws_errors_as_sentences
 from scripts.cluster import Cluster
 from scripts.errors import ConfigurationError, HostError, MissingError, NoClusterError
 from scripts.hosts import keeper

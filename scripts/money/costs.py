@@ -7,9 +7,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from scripts import console, tfvars
-from scripts.aws import clients, login, resources
+from scripts.access import login
+from scripts.access.errors import aws_errors_as_sentences
+from scripts.aws import clients, resources
 from scripts.aws.bucket import LEDGER, Bucket
-from scripts.aws.errors import aws_errors_as_sentences
 from scripts.errors import AwsError, InputError
 from scripts.money import ledger, reckoning
 from scripts.money.amounts import money

@@ -3,9 +3,9 @@
 from datetime import UTC, datetime
 
 from scripts import console
+from scripts.access.errors import aws_errors_as_sentences
 from scripts.aws import clients, resources
 from scripts.aws.bucket import Bucket
-from scripts.aws.errors import aws_errors_as_sentences
 from scripts.cluster import Cluster
 from scripts.errors import AwsError, MissingError
 from scripts.money import ledger, reckoning

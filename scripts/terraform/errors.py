@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from scripts import console
-from scripts.aws import errors as aws
+from scripts.access import errors as aws
 from scripts.aws import quotas
 from scripts.aws.quotas import QuotaError
 from scripts.errors import AwsError, BusyError, InputError, MissingError, OperatorError

@@ -10,7 +10,7 @@ import python_terraform
 from python_terraform import IsFlagged
 
 from scripts import processes, tfvars
-from scripts.aws import certificates, login
+from scripts.access import certificates, login
 from scripts.terraform import diagnostics, errors
 from scripts.terraform.diagnostics import Event
 from scripts.terraform.validation import NOBODY

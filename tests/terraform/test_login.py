@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from scripts import console
-from scripts.aws import clients, login
+from scripts.access import login
+from scripts.aws import clients
 from scripts.terraform.workspace import Workspace
 from tests.doubles.aws.double import AwsDouble
 from tests.terraform.conftest import Make

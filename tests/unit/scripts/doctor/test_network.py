@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from scripts.aws import certificates, own_address
+from scripts.access import certificates
+from scripts.aws import own_address
 from scripts.doctor import network
 from scripts.errors import InputError, MissingError
 

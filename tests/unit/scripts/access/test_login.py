@@ -1,4 +1,4 @@
-"""scripts.aws.login: asked once, and lent to a child for as long as it works."""
+"""scripts.access.login: asked once, and lent to a child for as long as it works."""
 
 import json
 import subprocess
@@ -15,7 +15,8 @@ import pytest
 from botocore.credentials import RefreshableCredentials
 
 from scripts import console
-from scripts.aws import clients, login
+from scripts.access import login
+from scripts.aws import clients
 from scripts.errors import MissingError
 
 REGION = "eu-west-1"

@@ -20,7 +20,7 @@ from botocore.credentials import RefreshableCredentials
 from botocore.utils import JSONFileCache
 
 from scripts import console
-from scripts.aws.errors import aws_errors_as_sentences
+from scripts.access.errors import aws_errors_as_sentences
 
 LOOPBACK = "127.0.0.1"
 # Where the AWS CLI keeps the roles that it has assumed, for the next command within their hour.

@@ -24,7 +24,7 @@ from botocore.exceptions import (
 from botocore.parsers import ResponseParserError
 from botocore.stub import Stubber
 
-from scripts.aws import errors
+from scripts.access import errors
 from scripts.errors import AwsError, MissingError, OperatorError
 
 

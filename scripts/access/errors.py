@@ -29,7 +29,7 @@ from botocore.exceptions import (
 )
 from botocore.parsers import ResponseParserError
 
-from scripts.aws import profile
+from scripts.access import profile
 from scripts.errors import AwsError, MissingError, OperatorError
 
 NOT_ACCEPTED = {

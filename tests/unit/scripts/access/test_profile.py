@@ -3,7 +3,7 @@
 import stat
 from pathlib import Path
 
-from scripts.aws import profile
+from scripts.access import profile
 
 
 def test_a_profile_is_replaced_and_the_persons_others_stay(tmp_path: Path) -> None:
