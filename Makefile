@@ -2,6 +2,8 @@
 SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
+# Files are UTF-8 whatever the locale is.
+export PYTHONUTF8 := 1
 .DEFAULT_GOAL := help
 
 # Each target without a dot or a slash is a word, and no file.

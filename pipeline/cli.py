@@ -22,7 +22,7 @@ from pipeline.pictures.listing import is_picture
 from pipeline.pictures.opening import open_pictures
 from pipeline.pictures.pack_reader import INDEX_KEY, is_shard_key
 from pipeline.pictures.pack_writer import pack
-from pipeline.progress import PREFIX, Narrator, visible
+from pipeline.progress import PREFIX, Narrator, take_any_terminal, visible
 from pipeline.run_folder.check import check_run
 from pipeline.run_folder.layout import CSV_FOLDER, RECORD_KEY, REPORT_KEY
 from pipeline.run_folder.record import RunRecord, read_record
@@ -48,6 +48,7 @@ RANDOM_WEIGHTS_NOTE = (
 def main(arguments: list[str] | None = None) -> int:
     """Run a command; returns its exit code and puts the sentence for a failure on stderr."""
     started_at = time.time()
+    take_any_terminal()
     signal.signal(signal.SIGTERM, _as_interrupt)
     try:
         options = make_parser().parse_args(arguments)

@@ -3,7 +3,9 @@
 On a terminal: one live bar and a line for each phase. Elsewhere: one JSON object a line, behind PREFIX, for each event.
 """
 
+import io
 import json
+import os
 import re
 import sys
 import time
@@ -40,6 +42,19 @@ def visible(text: str) -> str:
     return _OBEYED.sub(
         lambda found: f"\\x{ord(found[0]):02x}" if found[0] < "\u0100" else f"\\u{ord(found[0]):04x}", text
     )
+
+
+def take_any_terminal() -> None:
+    """Speak in letters that the terminal has: ASCII where its locale is none of UTF-8, and no letter ends the program.
+
+    Python takes the locale C for UTF-8 and sets LC_CTYPE so: bars of rich would come out as something else.
+    """
+    locale = os.environ.get("LC_ALL") or os.environ.get("LANG") or "C"
+    is_plain = "utf8" not in locale.lower().replace("-", "")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            encoding = "ascii" if is_plain and stream.isatty() else None
+            stream.reconfigure(encoding=encoding, errors="backslashreplace")
 
 
 @dataclass(frozen=True)
@@ -132,6 +147,11 @@ class _Rate(ProgressColumn):
         return Text(f"{task.speed:,.0f} {self._unit}" if task.speed else "")
 
 
+def _spinner(console: Console) -> str:
+    """rich's spinner of letters that the terminal has."""
+    return "line" if console.options.ascii_only else "dots"
+
+
 class Narrator:
     """Says how a command comes along, in words on a terminal and as events elsewhere."""
 
@@ -196,7 +216,7 @@ class Narrator:
         if not self.console.is_terminal:
             yield
             return
-        columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False))
+        columns = (SpinnerColumn(_spinner(self.console)), TextColumn("{task.description}", markup=False))
         with LiveProgress(*columns, console=self.console, transient=True) as live:
             live.add_task(doing, total=None)
             yield

@@ -68,9 +68,20 @@ class _ToLog(logging.Handler):
 
 def begin(task: str, verbose: bool) -> None:
     """Start a task: name its log file, made when it is first written to."""
+    _take_any_terminal()
     if not logging.getLogger().handlers:
         logging.getLogger().addHandler(_ToLog())
     _session.task, _session.verbose, _session.log = task, verbose, None
+
+
+def _take_any_terminal() -> None:
+    """Speak in letters that the terminal has, as the job does: ASCII where its locale is none of UTF-8."""
+    locale = os.environ.get("LC_ALL") or os.environ.get("LANG") or "C"
+    is_plain = "utf8" not in locale.lower().replace("-", "")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            encoding = "ascii" if is_plain and stream.isatty() else None
+            stream.reconfigure(encoding=encoding, errors="backslashreplace")
 
 
 def is_verbose() -> bool:
@@ -91,7 +102,7 @@ def log_file() -> Path:
 def log(text: str) -> None:
     """Keep text in the log file; show it too when asked to be verbose."""
     text = visible(text.rstrip("\n"))
-    with log_file().open("a") as file:
+    with log_file().open("a", encoding="utf-8") as file:
         file.write(f"{text}\n")
     if _session.verbose:
         _print(_console, text)
@@ -146,7 +157,8 @@ class Phase:
 def phase(name: str) -> Iterator[Phase]:
     """Print a line with the seconds that the block took and what it came to, or that it failed."""
     started = time.monotonic()
-    status = _console.status(name) if _console.is_terminal else None
+    spinner = "line" if _console.options.ascii_only else "dots"
+    status = _console.status(name, spinner=spinner) if _console.is_terminal else None
     if status is not None:
         status.start()
     _session.status = status

@@ -1,6 +1,5 @@
 """The feature phase: each task reads, decodes and runs its pictures and writes one part."""
 
-import resource
 import socket
 import time
 from collections import Counter
@@ -22,7 +21,7 @@ from pipeline.pictures.reading import NotHadError, check_store, read_failure
 from pipeline.pixels import memory
 from pipeline.pixels.bad_pictures import BadPictureError, Reason
 from pipeline.pixels.decode import check_file, decode
-from pipeline.process.memory import oom_kills
+from pipeline.process.memory import oom_kills, peak_bytes
 from pipeline.run_folder.layout import feature_key
 from pipeline.run_folder.parts import (
     FeaturePart,
@@ -134,7 +133,7 @@ def extract(job: FeatureJob, task: FeatureTask, alive: Callable[[], None] = memo
     data = encode_features(part)
     with timed(seconds, "write"):
         job.run.write(feature_key(task.number), data)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    peak = peak_bytes()
     return TaskResult(
         task.number,
         part.listed,

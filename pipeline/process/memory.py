@@ -1,5 +1,7 @@
-"""Whether the kernel has had to end processes beside this one for want of memory."""
+"""What this process has taken of memory, and whether the kernel has had to end others beside it for want of it."""
 
+import resource
+import sys
 from pathlib import Path
 
 CGROUPS = Path("/sys/fs/cgroup")
@@ -14,3 +16,9 @@ def oom_kills() -> int:
         return next(int(line.split()[1]) for line in events if line.startswith("oom_kill "))
     except (OSError, StopIteration, ValueError):
         return 0
+
+
+def peak_bytes() -> int:
+    """The most that this process ever had in memory. Linux counts in KiB, macOS in bytes (getrusage(2) of each)."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
