@@ -29,7 +29,7 @@ $(BIN)/uv: requirements/bootstrap.txt
 	@$(BIN)/python $(ENVIRONMENT) install $< .venv-checkov && touch $@
 
 demo: .venv/.operator ## The whole job on this machine (IMAGES=folder PHOTOS=1 WEIGHTS=file ARGS='--components 50')
-	@$(BIN)/python -m pipeline demo --output runs $(if $(PHOTOS),--photos) $(if $(IMAGES),--images '$(IMAGES)') $(if $(WEIGHTS),--weights '$(WEIGHTS)') $(ARGS)
+	@$(BIN)/python -m pipeline demo --output runs $(if $(PHOTOS),--photos) $(call given,IMAGES WEIGHTS) $(ARGS)
 
 setup: .venv/.dev ## Install everything into .venv and stop there
 
@@ -59,7 +59,7 @@ TESTS ?= tests/cluster
 test-cluster: .venv/.dev ## Run the tests on real hosts booted on this machine (Linux, root)
 	@$(SANDBOX) tools && $(PYTEST) $(TESTS)
 
-BENCH = --images '$(IMAGES)' --weights '$(WEIGHTS)'
+BENCH = $(call given,IMAGES WEIGHTS)
 bench: .venv/.dev ## Measure the job here, beside what people run today (IMAGES=folder WEIGHTS=file; an hour)
 	$(BIN)/python -m benchmarks.job $(BENCH) && $(BIN)/python -m benchmarks.limit $(BENCH)
 	PYTHONPATH=ansible/roles/s3a/files $(BIN)/python -m tests.doubles.s3.server bench $(BIN)/python -m benchmarks.ways $(BENCH) --s3 s3://bench
@@ -67,7 +67,7 @@ bench: .venv/.dev ## Measure the job here, beside what people run today (IMAGES=
 lint: .venv/.dev ## Check style, types and which room imports which
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports --no-cache
 	$(BIN)/zizmor --offline --quiet .github
-	cd ansible && PATH=$(CURDIR)/$(BIN):$$PATH && yamllint --strict . && ansible-lint --strict
+	cd ansible && PATH="$$PWD/../$(BIN):$$PATH" && yamllint --strict . && ansible-lint --strict
 
 audit: .venv/.dev ## Ask whether a hole is known in any package of the locks (needs PyPI)
 	$(BIN)/pip-audit --disable-pip --require-hashes --requirement requirements/nodes.txt
