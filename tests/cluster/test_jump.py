@@ -4,11 +4,13 @@ import json
 import os
 import socket
 import subprocess
+import threading
 import urllib.request
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from paramiko import Transport
 
 from scripts.cluster import Cluster, Host
 from scripts.errors import HostError, InputError
@@ -20,6 +22,7 @@ from tests.doubles.fake_hosts import cluster_of
 from tests.sandbox import handle
 from tests.sandbox.kernel.firewall import Rule
 from tests.sandbox.sandbox import ANYWHERE, Sandbox
+from tests.waiting import wait_until
 
 PORT = 8123
 
@@ -110,6 +113,8 @@ def test_another_host_key_is_refused_through_it_too(behind: Cluster, terraform: 
         assert "Host key verification failed" in refused.stderr
     finally:
         known.write_text(pinned)
+    # Whoever was refused leaves nobody here who goes on listening.
+    wait_until(lambda: not [thread for thread in threading.enumerate() if isinstance(thread, Transport)], "its end")
 
 
 def test_a_tunnel_goes_through_it_on_a_port_that_is_ssh_s_own(behind: Cluster) -> None:

@@ -233,3 +233,21 @@ def test_a_jump_host_without_openssh_here_is_no_fault_of_the_hosts(monkeypatch: 
     cluster = replace(cluster_of(), ssh_proxy_command="ssh -W [%h]:%p ssh://me@jump")
     with ssh.Hosts(cluster) as hosts, pytest.raises(MissingError, match=r"^ssh is not installed: "):
         hosts.run(cluster.master, "true")
+
+
+def test_of_a_jump_host_that_goes_the_end_is_heard() -> None:
+    """Paramiko's own command says that nothing has come yet, for ever and on a whole core."""
+    proxy = ssh._Proxy("sh -c 'printf SSH-'")
+    proxy.settimeout(20)
+    assert proxy.recv(100) == b"SSH-"
+    assert proxy.recv(100) == b""
+    proxy.process.wait()
+
+
+def test_of_a_jump_host_that_is_silent_nothing_is_waited_for_any_longer() -> None:
+    proxy = ssh._Proxy("sleep 60")
+    proxy.settimeout(0.01)
+    with pytest.raises(TimeoutError):
+        proxy.recv(100)
+    proxy.close()
+    proxy.process.wait()
