@@ -37,7 +37,7 @@ def admin_cidrs(given: str = "") -> list[str]:
         return [str(network) for network in known]
 
 
-def service() -> str:
+def asked() -> str:
     """Who is asked."""
     return os.environ.get(OTHER_ENDPOINT) or CHECKIP
 
@@ -45,16 +45,16 @@ def service() -> str:
 def own_address() -> str:
     """This machine's public IPv4 address, by AWS's own service. Raises OperatorError when it gives none."""
     advice = "give your address yourself: ADMIN_CIDR=203.0.113.7/32."
-    asked = service()
+    service = asked()
     try:
-        with urllib.request.urlopen(asked, timeout=SECONDS, context=certificates.context()) as answer:  # noqa: S310  whoever sets the variable is who asks
+        with urllib.request.urlopen(service, timeout=SECONDS, context=certificates.context()) as answer:  # noqa: S310  whoever sets the variable is who asks
             seen = answer.read(64).decode(errors="replace").strip()
         return str(ipaddress.IPv4Address(seen))
     except ValueError:
-        raise InputError(f"{asked} gives no IPv4 address ({seen}): {advice}") from None
+        raise InputError(f"{service} gives no IPv4 address ({seen}): {advice}") from None
     except (urllib.error.URLError, OSError) as error:
         reason = getattr(error, "reason", error)
-        raise InputError(f"{asked} does not tell this machine's address ({reason}): {advice}") from None
+        raise InputError(f"{service} does not tell this machine's address ({reason}): {advice}") from None
 
 
 @cache

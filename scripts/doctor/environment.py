@@ -102,6 +102,8 @@ def _for_uv(environment: Mapping[str, str], settings: str) -> Dict[str, str]:
     if bundles[0]:
         told["SSL_CERT_FILE"] = bundles[0]
     cache = environment.get("UV_CACHE_DIR") or environment.get("XDG_CACHE_HOME") or environment.get("HOME") or "/"
+    while not os.path.exists(cache):
+        cache = os.path.dirname(cache)
     if not os.access(cache, os.W_OK):
         told["UV_NO_CACHE"] = "1"
     return {name: value for name, value in told.items() if not environment.get(name)}

@@ -21,7 +21,7 @@ SECONDS = 5
 
 def way_out() -> str:
     """Ask AWS's own service for this machine's address, by whatever proxy there is. Raises an OperatorError."""
-    service = own_address.service()
+    service = own_address.asked()
     try:
         with urllib.request.urlopen(service, timeout=SECONDS, context=certificates.context()) as answer:  # noqa: S310  the person's own variable
             date = answer.headers.get("Date", "")

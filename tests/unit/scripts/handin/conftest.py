@@ -2,8 +2,9 @@
 
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from scripts import tfvars
+from scripts.aws import clients
 from scripts.aws.bucket import Bucket, bucket_of, inputs_key, record_key
 from scripts.cluster import Cluster
 from scripts.errors import NoClusterError
@@ -95,3 +97,18 @@ def listed(paths: list[str]) -> bytes:
     sink = io.BytesIO()
     pq.write_table(table, sink, row_group_size=7)
     return sink.getvalue()
+
+
+@pytest.fixture
+def temporary(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[datetime | None], None]]:
+    """Lets the person's credentials be temporary, with this end."""
+
+    def let(ends: datetime | None) -> None:
+        for name, value in {"ACCESS_KEY_ID": "ASIAX", "SECRET_ACCESS_KEY": "x", "SESSION_TOKEN": "x"}.items():
+            monkeypatch.setenv(f"AWS_{name}", value)
+        if ends:
+            monkeypatch.setenv("AWS_CREDENTIAL_EXPIRATION", ends.isoformat())
+        clients.forget()
+
+    yield let
+    clients.forget()

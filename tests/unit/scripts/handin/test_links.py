@@ -37,19 +37,6 @@ def test_a_key_without_an_end_signs_for_as_long_as_was_asked(bucket: Bucket) -> 
     assert signer.arn.startswith("arn:aws:")
 
 
-@pytest.fixture
-def temporary(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> Callable[[datetime | None], None]:
-    """Lets the person's credentials be temporary, with this end."""
-
-    def let(ends: datetime | None) -> None:
-        for name, value in {"ACCESS_KEY_ID": "ASIAX", "SECRET_ACCESS_KEY": "x", "SESSION_TOKEN": "x"}.items():
-            monkeypatch.setenv(f"AWS_{name}", value)
-        if ends:
-            monkeypatch.setenv("AWS_CREDENTIAL_EXPIRATION", ends.isoformat())
-
-    return let
-
-
 def test_no_link_is_said_to_outlive_the_credentials_that_signed_it(
     bucket: Bucket, temporary: Callable[[datetime | None], None]
 ) -> None:

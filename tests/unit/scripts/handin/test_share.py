@@ -103,14 +103,12 @@ def test_it_is_said_until_when_and_who_can_make_it_longer(
 def test_credentials_that_end_earlier_are_told_of_with_a_way_to_longer_links(
     bucket: Bucket,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    temporary: Callable[[datetime | None], None],
     capsys: pytest.CaptureFixture[str],
     ends: int | None,
     said: str,
 ) -> None:
-    monkeypatch.setenv("AWS_SESSION_TOKEN", "x")
-    if ends:
-        monkeypatch.setenv("AWS_CREDENTIAL_EXPIRATION", (datetime.now(UTC) + timedelta(hours=ends)).isoformat())
+    temporary(datetime.now(UTC) + timedelta(hours=ends) if ends else None)
     made(bucket, tmp_path)
     printed = capsys.readouterr().out
     assert said in printed
