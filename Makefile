@@ -99,8 +99,8 @@ doctor: .venv/.operator ## Look at this machine, its network and the account; ch
 init: .venv/.operator ## Write terraform.tfvars from a few questions, and check this machine (ARGS='--name fruits --workers 3')
 	@$(FAB) init $(FLAGS) $(ARGS)
 
-plan: .venv/.operator ## What `make up` would do, and the price (PICTURES=1000000 PRECISION=bf16 ADMIN_CIDR=203.0.113.7/32)
-	@$(FAB) plan $(FLAGS) $(if $(ADMIN_CIDR),--admin-cidr=$(ADMIN_CIDR)) $(call given,PICTURES PRECISION)
+plan: .venv/.operator ## What `make up` would do, and the price (PICTURES=1000000 PRECISION=bf16 MEGAPIXELS=12 DECODE=fast)
+	@$(FAB) plan $(FLAGS) $(if $(ADMIN_CIDR),--admin-cidr=$(ADMIN_CIDR)) $(call given,PICTURES PRECISION MEGAPIXELS DECODE)
 
 up: .venv/.operator ## Create the cluster, or mend and change it (ADMIN_CIDR=203.0.113.7/32)
 	@$(FAB) up $(FLAGS) $(if $(ADMIN_CIDR),--admin-cidr=$(ADMIN_CIDR))

@@ -56,7 +56,7 @@ def inventory(outputs: dict[str, Any], terraform: Path) -> dict[str, Any]:
     key = Path(outputs["ssh_key_path"]).expanduser()
     # Host keys are pinned in the cluster's folder, wherever its key lies; an unknown host is refused.
     known_hosts = terraform.resolve().parent / ".orchard" / cluster / "known_hosts"
-    options = ["-F", str(SSH_CONFIG), "-o", f'UserKnownHostsFile="{known_hosts}"']
+    options = ["-F", str(SSH_CONFIG), "-o", f'UserKnownHostsFile="{_as_ssh_reads(known_hosts)}"']
     if jump := outputs.get("ssh_proxy_command"):
         options += ["-o", f"ProxyCommand={jump}"]
     return {
@@ -66,7 +66,7 @@ def inventory(outputs: dict[str, Any], terraform: Path) -> dict[str, Any]:
             "children": ["master", "workers"],
             "vars": {
                 "ansible_user": outputs["ssh_user"],
-                "ansible_ssh_private_key_file": str(key),
+                "ansible_ssh_private_key_file": _as_ssh_reads(key),
                 "ansible_ssh_common_args": shlex.join(options),
                 # Said here, for the environment of whoever calls would win over ansible.cfg.
                 "ansible_host_key_checking": True,
@@ -83,6 +83,11 @@ def inventory(outputs: dict[str, Any], terraform: Path) -> dict[str, Any]:
         },
         "_meta": {"hostvars": {name: _variables(host) for name, host in hosts.items()}},
     }
+
+
+def _as_ssh_reads(path: Path) -> str:
+    """A path as OpenSSH is given one: a percent sign begins a token there (ssh_config(5), TOKENS)."""
+    return str(path).replace("%", "%%")
 
 
 def _variables(host: dict[str, Any]) -> dict[str, Any]:

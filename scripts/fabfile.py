@@ -73,11 +73,15 @@ def init_(
     | {
         "pictures": "a number of pictures: what they take and cost, here and on other types of workers",
         "precision": "of the network for them: f32 (default) or bf16",
+        "megapixels": "of each, where they are photos: 12",
+        "decode": "the way of photos: exact (default) or fast",
     }
 )
-def plan_(admin_cidr: str = "", pictures: str = "", precision: str = "") -> None:
+def plan_(
+    admin_cidr: str = "", pictures: str = "", precision: str = "", megapixels: str = "", decode: str = ""
+) -> None:
     """Say what `up` would do, and the price per hour and day; of so many pictures, too."""
-    plan.plan(admin_cidr, pictures, precision)
+    plan.plan(admin_cidr, pictures, precision, megapixels, decode)
 
 
 @task(ADMIN_CIDR)

@@ -25,12 +25,12 @@ KEY_PAIR, HOST = "aws_key_pair.admin", "aws_instance."
 BAKE = "aws_instance.bake["
 
 
-def plan(admin_cidr: str = "", pictures: str = "", precision: str = "") -> None:
+def plan(admin_cidr: str = "", pictures: str = "", precision: str = "", megapixels: str = "", decode: str = "") -> None:
     """Say in a few lines what `up` would do and what the cluster costs; changes nothing but makes the key pair.
 
     With a number of pictures also what they take and cost on it, and on workers of other types. Raises InputError.
     """
-    question = choice.asked(pictures, precision)
+    question = choice.asked(pictures, precision, megapixels, decode)
     name = tfvars.read()["cluster_name"]
     check(name)
     outputs.check_account(name)

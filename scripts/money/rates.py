@@ -12,6 +12,15 @@ from typing import Any
 TABLE = Path(__file__).with_name("rates.toml")
 MEASURED, PUBLISHED, DERIVED = "measured", "published", "derived"
 PRECISIONS = ("f32", "bf16")
+DECODE_WAYS = ("exact", "fast")
+
+
+@dataclass(frozen=True)
+class Photos:
+    """Pictures that are photos: their megapixels, and the way in which they are decoded."""
+
+    megapixels: float
+    decode: str
 
 
 @dataclass(frozen=True)
@@ -51,29 +60,44 @@ def cores(instance_type: str) -> int | None:
     return int(processors) // int(known["threads_per_core"]) if known and processors else None
 
 
-def of_type(instance_type: str, precision: str) -> Rate | None:
-    """The table's rate of one worker; None where it has none, as at bf16 on a processor without."""
+def of_type(instance_type: str, precision: str, photos: Photos | None = None) -> Rate | None:
+    """The table's rate of one worker, of pictures like Fruits-360's or of photos; None where it has none.
+
+    So it is at bf16 on a processor without.
+    """
     count = cores(instance_type)
     told = _table()["families"].get(instance_type.partition(".")[0], {}).get(precision)
     if count is None or told is None:
         return None
     clocks = f" by the clocks ({told['ghz']:g} to {told['of_ghz']:g} GHz)" if "ghz" in told else ""
-    return Rate(count * _per_core(told), told["kind"], _table()["sources"][told["source"]], f"by {told['of']}{clocks}")
+    return Rate(
+        count * _per_core(told, photos), told["kind"], _table()["sources"][told["source"]], f"by {told['of']}{clocks}"
+    )
 
 
-def how() -> str:
+def how(photos: Photos | None = None) -> str:
     """How the job's rate is reckoned of the network's, in one sentence."""
     job = _table()["job"]
+    if photos:
+        return (
+            f"Reckoned as cores * {job['share']:g} / (1 / network + {_seconds(photos):.3f} s for decoding), the "
+            f"network's rate a core by these, the rest by {job['photos']['source']}."
+        )
     return (
         f"Reckoned as cores * {job['share']:g} / (1 / network + 1 / {job['decode']:,}), the network's rate a core by "
         f"these, the rest by {job['source']}. Pictures larger than Fruits-360's (100 x 100) take longer."
     )
 
 
-def _per_core(told: dict[str, Any]) -> float:
+def _seconds(photos: Photos) -> float:
+    """Seconds of one core that decoding one of these takes."""
+    return float(photos.megapixels * _table()["job"]["photos"][photos.decode])
+
+
+def _per_core(told: dict[str, Any], photos: Photos | None) -> float:
     job = _table()["job"]
     network = told["pictures"] / told["on_cores"] * told.get("ghz", 1) / told.get("of_ghz", 1)
-    return float(job["share"] / (1 / network + 1 / job["decode"]))
+    return float(job["share"] / (1 / network + (_seconds(photos) if photos else 1 / job["decode"])))
 
 
 @cache

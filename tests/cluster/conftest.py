@@ -51,7 +51,9 @@ def operator(machine_for_hosts: None, need: Need, tmp_path_factory: pytest.TempP
     """A person with a checkout and an AWS of their own, real hosts behind it; no cluster is up yet."""
     need(shutil.which("terraform"), "Terraform is not installed")
     with prepared_cloud() as cloud:
-        yield Operator(tmp_path_factory.mktemp("operator"), cloud)
+        # As people's folders are called, and as programs that quote badly take amiss.
+        (folder := tmp_path_factory.mktemp("operator") / "My Projects (it's 100% ü)").mkdir()
+        yield Operator(folder, cloud)
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,6 @@
 """What so many pictures take and cost, here and on other types: the table as it is printed."""
 
+import re
 from datetime import UTC, datetime
 from typing import Any
 
@@ -152,3 +153,34 @@ def test_without_either_nothing_is_asked_and_f32_is_the_default() -> None:
     assert choice.asked("", "") is None
     assert choice.asked("1000000", "") == MILLION
     assert choice.asked("1", "bf16") == Question(1, "bf16")
+
+
+def test_photos_take_what_decoding_them_takes_and_no_run_of_small_pictures_tells_their_rate() -> None:
+    def seconds(decode: str) -> float:
+        question = choice.asked("10000", "", "12", decode)
+        assert question
+        said = choice.lines(SETTINGS, question, OWN, 0)[0]
+        assert f"10,000 photos of 12 megapixels, decoded {decode}, at f32 on 2 c6i.2xlarge: about " in said
+        [per_second] = re.findall(r"\(([\d,]+) pictures a second, published\)", said)
+        return 10_000 / float(per_second)
+
+    # Four cores a worker, of which 12 megapixels take 0.22 s or 0.06 s each besides the network.
+    assert 3 < seconds("exact") / seconds("fast") < 3.5
+    assert choice.asked("10000", "", "12", "") == choice.asked("10000", "f32", "12", "exact")
+    assert "0.223 s for decoding" in choice.lines(SETTINGS, choice.asked("1", "", "12", "exact"), OWN, 0)[-1]
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        (("", "", "12", ""), "MEGAPIXELS says nothing without PICTURES: make plan PICTURES=1000000 MEGAPIXELS=12"),
+        (("5", "", "", "fast"), "DECODE is for photos: say how large they are, MEGAPIXELS=12 DECODE=fast."),
+        (("5", "", "12", "quick"), "DECODE is exact or fast, not quick."),
+        (("5", "", "0", ""), "MEGAPIXELS is a photo's size, from 0.1 to 200, such as 12, not 0."),
+        (("5", "", "1e3", ""), "MEGAPIXELS is a photo's size, from 0.1 to 200, such as 12, not 1e3."),
+    ],
+)
+def test_photos_that_are_none_are_refused_in_a_sentence(given: tuple[str, ...], sentence: str) -> None:
+    with pytest.raises(InputError) as refused:
+        choice.asked(*given)
+    assert str(refused.value) == sentence
