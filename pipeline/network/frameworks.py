@@ -40,3 +40,15 @@ def import_openvino() -> Any:
     import openvino
 
     return openvino
+
+
+def convert(function: Any) -> Any:
+    """TensorFlow's concrete function as a model of OpenVINO."""
+    openvino = import_openvino()
+    import tensorflow
+    from openvino.frontend.tensorflow import utils
+
+    # It asks for TensorFlow's version by one exec() that imports it and one that deletes the name; since Python 3.13
+    # (PEP 667) each has locals of its own, and the second finds nothing.
+    utils.get_environment_setup = lambda _: {"tensorflow": tensorflow.__version__}
+    return openvino.convert_model(function)

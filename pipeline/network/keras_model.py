@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import InputError
-from pipeline.network.frameworks import import_keras, import_openvino
+from pipeline.network.frameworks import convert, import_keras, import_openvino
 from pipeline.network.weights import RANDOM_SEED, Weights
 
 # Width of the last convolution of MobileNetV2 1.0 (Sandler et al. 2018, table 2).
@@ -96,7 +96,7 @@ def _convert(weights: Weights, image_size: int, target: Path) -> None:
 
     signature = tensorflow.TensorSpec([None, image_size, image_size, 3], tensorflow.float32)
     forward = tensorflow.function(lambda pixels: model(pixels, training=False), input_signature=[signature])
-    converted = openvino.convert_model(forward.get_concrete_function())
+    converted = convert(forward.get_concrete_function())
     with tempfile.TemporaryDirectory(dir=target.parent) as folder:
         whole = Path(folder) / "whole"
         whole.mkdir()

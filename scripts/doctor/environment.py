@@ -101,12 +101,20 @@ def _for_uv(environment: Mapping[str, str], settings: str) -> Dict[str, str]:
     bundles = [environment[name] for name in CERTIFICATES if environment.get(name)] + [found.get("cert", "")]
     if bundles[0]:
         told["SSL_CERT_FILE"] = bundles[0]
-    cache = environment.get("UV_CACHE_DIR") or environment.get("XDG_CACHE_HOME") or environment.get("HOME") or "/"
-    while not os.path.exists(cache):
-        cache = os.path.dirname(cache)
-    if not os.access(cache, os.W_OK):
+    if not _can_keep(environment.get("UV_CACHE_DIR") or environment.get("XDG_CACHE_HOME") or _home(environment)):
         told["UV_NO_CACHE"] = "1"
     return {name: value for name, value in told.items() if not environment.get(name)}
+
+
+def _home(environment: Mapping[str, str]) -> str:
+    return environment.get("HOME") or "/"
+
+
+def _can_keep(folder: str) -> bool:
+    """Whether anything can be written there, or the folder be made."""
+    while not os.path.exists(folder):
+        folder = os.path.dirname(folder)
+    return os.access(folder, os.W_OK)
 
 
 def _by_uv() -> Optional[str]:
@@ -130,6 +138,7 @@ def _make(python: str, folder: str, system: str) -> int:
         )
         return _refuse("Python can't make an environment, see above: " + hint + ".")
     words = [os.path.join(folder, "bin", "python"), "-m", "pip", "install", "-q", "--disable-pip-version-check"]
+    words += [] if _can_keep(_home(os.environ)) else ["--no-cache-dir"]
     if subprocess.call([*words, "--require-hashes", "-r", BOOTSTRAP]):
         return _refuse(
             "uv could not be installed, see above. Behind a proxy: export HTTPS_PROXY=http://proxy:3128; where it "

@@ -13,6 +13,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import botocore.auth
+import botocore.crt.auth
 import pytest
 
 from scripts.aws import clients
@@ -57,7 +58,13 @@ def signed_earlier(monkeypatch: pytest.MonkeyPatch) -> Callable[[timedelta], Non
     """Lets links be signed so long ago."""
 
     def let(ago: timedelta) -> None:
-        monkeypatch.setattr(botocore.auth, "get_current_datetime", lambda: datetime.now(UTC).replace(tzinfo=None) - ago)
+        def then(remove_tzinfo: bool = True) -> datetime:
+            now = datetime.now(UTC) - ago
+            return now.replace(tzinfo=None) if remove_tzinfo else now
+
+        # boto3 signs by either, whichever is installed.
+        for module in (botocore.auth, botocore.crt.auth):
+            monkeypatch.setattr(module, "get_current_datetime", then)
 
     return let
 

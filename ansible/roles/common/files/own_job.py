@@ -207,9 +207,7 @@ def pump(source: BinaryIO, log: BinaryIO) -> None:
     """
     kept = 0
     while data := os.read(source.fileno(), 65536):
-        with suppress(OSError):
-            sys.stdout.buffer.write(data)
-            sys.stdout.buffer.flush()
+        # What somebody has seen is kept, whatever comes then.
         if kept < LOG_BYTES:
             try:
                 log.write(data)
@@ -218,6 +216,9 @@ def pump(source: BinaryIO, log: BinaryIO) -> None:
                     log.write(b"\n(cut here)\n")
             except OSError:
                 kept = LOG_BYTES
+        with suppress(OSError):
+            sys.stdout.buffer.write(data)
+            sys.stdout.buffer.flush()
 
 
 def watch(child: subprocess.Popen[bytes], most: int, asked: Asked) -> bool:
