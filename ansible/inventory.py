@@ -56,7 +56,8 @@ def inventory(outputs: dict[str, Any], terraform: Path) -> dict[str, Any]:
     key = Path(outputs["ssh_key_path"]).expanduser()
     # Host keys are pinned in the cluster's folder, wherever its key lies; an unknown host is refused.
     known_hosts = terraform.resolve().parent / ".orchard" / cluster / "known_hosts"
-    options = ["-F", str(SSH_CONFIG), "-o", f'UserKnownHostsFile="{_as_ssh_reads(known_hosts)}"']
+    options = ["-F", str(SSH_CONFIG)]
+    options += ["-o", f"IdentityFile={_as_ssh_reads(key)}", "-o", f"UserKnownHostsFile={_as_ssh_reads(known_hosts)}"]
     if jump := outputs.get("ssh_proxy_command"):
         options += ["-o", f"ProxyCommand={jump}"]
     return {
@@ -66,7 +67,6 @@ def inventory(outputs: dict[str, Any], terraform: Path) -> dict[str, Any]:
             "children": ["master", "workers"],
             "vars": {
                 "ansible_user": outputs["ssh_user"],
-                "ansible_ssh_private_key_file": _as_ssh_reads(key),
                 "ansible_ssh_common_args": shlex.join(options),
                 # Said here, for the environment of whoever calls would win over ansible.cfg.
                 "ansible_host_key_checking": True,
@@ -86,8 +86,12 @@ def inventory(outputs: dict[str, Any], terraform: Path) -> dict[str, Any]:
 
 
 def _as_ssh_reads(path: Path) -> str:
-    """A path as OpenSSH is given one: a percent sign begins a token there (ssh_config(5), TOKENS)."""
-    return str(path).replace("%", "%%")
+    """A path as OpenSSH's settings have one: a percent sign begins a token there (ssh_config(5), TOKENS).
+
+    Its option -i is none of them: it looks for the file by the name as it is given, and then reads that for tokens.
+    """
+    doubled = str(path).replace("%", "%%")
+    return f'"{doubled}"'
 
 
 def _variables(host: dict[str, Any]) -> dict[str, Any]:

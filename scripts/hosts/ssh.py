@@ -156,8 +156,9 @@ class Hosts:
 
     def ssh_words(self, host: Host) -> list[str]:
         """The OpenSSH command that logs in to the host, as strict as this is."""
-        words = [processes.need("ssh"), "-F", str(SSH_CONFIG), "-i", _as_ssh_reads(self.cluster.ssh_key_path)]
-        words += ["-o", f'UserKnownHostsFile="{_as_ssh_reads(self.cluster.known_hosts)}"']
+        words = [processes.need("ssh"), "-F", str(SSH_CONFIG)]
+        words += ["-o", f"IdentityFile={_as_ssh_reads(self.cluster.ssh_key_path)}"]
+        words += ["-o", f"UserKnownHostsFile={_as_ssh_reads(self.cluster.known_hosts)}"]
         if self.cluster.ssh_proxy_command:
             words += ["-o", f"ProxyCommand={self.cluster.ssh_proxy_command}"]
         return [*words, f"{self.cluster.ssh_user}@{host.address}"]
@@ -204,8 +205,12 @@ class Hosts:
 
 
 def _as_ssh_reads(path: Path) -> str:
-    """A path as OpenSSH is given one: a percent sign begins a token there (ssh_config(5), TOKENS)."""
-    return str(path).replace("%", "%%")
+    """A path as OpenSSH's settings have one: a percent sign begins a token there (ssh_config(5), TOKENS).
+
+    Its option -i is none of them: it looks for the file by the name as it is given, and then reads that for tokens.
+    """
+    doubled = str(path).replace("%", "%%")
+    return f'"{doubled}"'
 
 
 class _Proxy(ProxyCommand):  # type: ignore[misc]  # paramiko has no types here

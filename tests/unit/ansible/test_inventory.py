@@ -108,17 +108,20 @@ def test_a_cluster_without_workers_has_the_group_all_the_same(asked: Asked, outp
     assert listed(asked)["workers"] == {"hosts": []}
 
 
-@pytest.mark.parametrize("key", ["/home/me/a checkout/.orchard/demo/id_ed25519", "/home/me/.ssh/id_ed25519"])
+@pytest.mark.parametrize(
+    "key", ["/home/me/a checkout/.orchard/demo/id_ed25519", "/home/me/.ssh/id_ed25519", "/it's 100% ü/key"]
+)
 def test_host_keys_are_looked_for_in_the_clusters_folder_wherever_its_key_lies(
     asked: Asked, outputs: dict[str, Any], key: str
 ) -> None:
     asked.terraform_says(outputs | {"ssh_key_path": key})
     variables = listed(asked, ORCHARD_TERRAFORM="/home/me/a checkout/terraform")["all"]["vars"]
-    assert variables["ansible_ssh_private_key_file"] == key
     options = shlex.split(variables["ansible_ssh_common_args"])
     resolved = subprocess.run(["ssh", "-G", *options, "host"], capture_output=True, text=True, check=True).stdout
     # The folder has a space in its name, which must not become two file names.
     assert "userknownhostsfile /home/me/a checkout/.orchard/demo/known_hosts" in resolved
+    # As it reads names: a percent sign begins a token there, and two are one.
+    assert f"identityfile {key.replace('%', '%%')}" in resolved
 
 
 def test_ansible_itself_takes_it(asked: Asked, outputs: dict[str, Any]) -> None:

@@ -133,7 +133,7 @@ def test_openssh_takes_the_pinned_keys_and_the_clusters_own_key_only(monkeypatch
     monkeypatch.setattr(processes, "need", lambda program: f"/usr/bin/{program}")
     cluster = cluster_of()
     assert ssh.Hosts(cluster).ssh_words(cluster.workers[0]) == [
-        *("/usr/bin/ssh", "-F", str(ssh.SSH_CONFIG), "-i", str(KEY)),
+        *("/usr/bin/ssh", "-F", str(ssh.SSH_CONFIG), "-o", f'IdentityFile="{KEY}"'),
         *("-o", f'UserKnownHostsFile="{KNOWN_HOSTS}"'),
         "admin@198.51.100.6",
     ]
