@@ -35,18 +35,24 @@ class Shell:
         options = {
             "BatchMode": "yes",
             "ConnectTimeout": "10",
+            "IdentityFile": _quoted(self.key),
             "IdentitiesOnly": "yes",
             "StrictHostKeyChecking": "yes",
-            "UserKnownHostsFile": str(known),
+            "UserKnownHostsFile": _quoted(known),
         }
-        words = [word for name, value in options.items() for word in ("-o", f"{name}={value}")]
-        return ["-i", str(self.key), *words]
+        return [word for name, value in options.items() for word in ("-o", f"{name}={value}")]
 
     def must(self, host: Host, command: str, seconds: float = 60, text: str = "") -> str:
         """Run a command that has to succeed; what it printed."""
         done = self.run(host, command, seconds, text)
         assert done.returncode == 0, f"{host.name}: {command}\n{done.stdout}{done.stderr}"
         return done.stdout.strip()
+
+
+def _quoted(path: Path) -> str:
+    """A path as OpenSSH's settings have one: with spaces, and a percent sign doubled."""
+    doubled = str(path).replace("%", "%%")
+    return f'"{doubled}"'
 
 
 def _address(host: Host) -> str:
