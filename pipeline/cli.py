@@ -105,15 +105,17 @@ def _demo(options: argparse.Namespace) -> int:
             options.components = PHOTOS_COMPONENTS
         options.images = folder.uri
         notes.append(DEMO_PICTURES_NOTE)
+    reasons = []
     try:
         weights = find_weights(options.weights)
-    except InputError:
+    except InputError as error:
         if options.weights != IMAGENET:
             raise
         weights = find_weights(RANDOM)
         notes.append(RANDOM_WEIGHTS_NOTE)
-    for note in notes:
-        narrator.say(note)
+        reasons.append(str(error))
+    for sentence in (*notes, *reasons):
+        narrator.say(sentence)
     return _start(options, weights, narrator, *notes)
 
 

@@ -7,8 +7,11 @@ here, the copy in the bucket by the SHA-256 that is its name, and the file in th
 import hashlib
 import os
 import re
+import ssl
+import sys
 import tempfile
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +29,8 @@ IMAGENET = "imagenet"
 KERAS_FILE = f"mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_{IMAGENET_PIXELS}_no_top.h5"
 # An address of the cluster's own, where hosts keep what they have downloaded for the next.
 KEPT = "ORCHARD_WEIGHTS_KEPT"
+# Where a person has named a company's certificates for other tools, and for Python's own HTTPS.
+CERTIFICATES, PYTHONS = ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "PIP_CERT"), "SSL_CERT_FILE"
 _KEPT_KEY = re.compile(r"([0-9a-f]{64})\.h5")
 # Eight sums over the features of `_pattern`, each feature with other weights; made with the same network, its batch
 # normalisation folded, which agrees with Keras's file to rounding.
@@ -119,11 +124,12 @@ def _downloaded(cached: Path) -> bytes:
     # Keras writes its files in place: in its own cache a half one would be found there.
     with tempfile.TemporaryDirectory() as folder:
         try:
-            file = Path(keras.utils.get_file(KERAS_FILE, _origin(), cache_dir=folder))
+            with _trusting_the_company():
+                file = Path(keras.utils.get_file(KERAS_FILE, _origin(), cache_dir=folder))
         except Exception as error:  # Keras raises a bare Exception for a failed download
             raise InputError(
-                "Keras's ImageNet weights are neither in its cache nor to be downloaded from here; "
-                f"give a file as weights, or put it at {cached}."
+                "Keras's ImageNet weights are neither in its cache nor to be downloaded from here "
+                f"({_why(error)}); give a file as weights, or put it at {cached}."
             ) from error
         if not _answers(file):
             raise InputError(
@@ -131,6 +137,30 @@ def _downloaded(cached: Path) -> bytes:
                 "as weights."
             )
         return file.read_bytes()
+
+
+@contextmanager
+def _trusting_the_company() -> Iterator[None]:
+    """Python's own HTTPS goes by the certificates that AWS's tools, pip or curl were told of, where it has none."""
+    named = next((os.environ[name] for name in CERTIFICATES if os.environ.get(name)), "")
+    if not named or os.environ.get(PYTHONS):
+        yield
+        return
+    os.environ[PYTHONS] = named
+    try:
+        yield
+    finally:
+        del os.environ[PYTHONS]
+
+
+def _why(error: Exception) -> str:
+    """Why a download failed, and what to do where it is for a certificate."""
+    said = " ".join(str(error).split()).rstrip(". ") or type(error).__name__
+    if "CERTIFICATE_VERIFY_FAILED" not in said:
+        return said
+    if sys.platform == "darwin" and not ssl.get_default_verify_paths().cafile:
+        return "this Python has no certificates: run its 'Install Certificates.command' in /Applications"
+    return f"{said}: a company's certificate is named by AWS_CA_BUNDLE=/path/to/certificate.pem"
 
 
 def _origin() -> str:

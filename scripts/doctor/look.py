@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from scripts import console, tfvars
-from scripts.doctor import login, machine, network, tools
+from scripts.doctor import credentials, machine, network, tools
 from scripts.errors import MissingError, OperatorError
 
 NAME_WIDTH = 14
@@ -36,7 +36,7 @@ def doctor() -> None:
     """Look at all of it. Raises MissingError where something is not as it must be, once all is said."""
     region, name = _settings()
     of_account = (
-        Check("credentials", partial(login.credentials, region)),
+        Check("credentials", partial(credentials.of, region)),
         Check("address", partial(network.address, region, name)),
     )
     checks = [*MACHINE, *NETWORK, *of_account]

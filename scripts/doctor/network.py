@@ -1,8 +1,6 @@
 """The way out: certificates, proxies, the clock, and the address by which others see this machine."""
 
-import os
 import platform
-import re
 import ssl
 import urllib.error
 import urllib.request
@@ -10,10 +8,10 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 from scripts.access import certificates, errors
+from scripts.access.proxy import named_proxy
 from scripts.aws import own_address
 from scripts.errors import InputError, MissingError, OperatorError
 
-PROXIES = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
 # AWS takes signatures that are up to 15 minutes old, S3 as well; beyond 5 it is a matter of time.
 SKEW_SECONDS = 300
 SECONDS = 5
@@ -40,7 +38,7 @@ def way_out() -> str:
 
 def proxy() -> str:
     """What a proxy is good for, where there is one. Raises nothing: where ssh can go is seen when it goes."""
-    if not (named := _named_proxy()):
+    if not (named := named_proxy()):
         return "none"
     return (
         f"{named}: Terraform, AWS and packages go by it; ssh does not: where port 22 is closed to you, set "
@@ -70,17 +68,9 @@ def _untrusted(service: str, error: ssl.SSLError) -> InputError:
 
 
 def _by_proxy() -> str:
-    return " by the proxy" if _named_proxy() else ""
+    return " by the proxy" if named_proxy() else ""
 
 
 def _and_proxy() -> str:
-    named = _named_proxy()
+    named = named_proxy()
     return f", and {named}" if named else ", or export HTTPS_PROXY where your company has one"
-
-
-def _named_proxy() -> str:
-    """The variable and the proxy that it names, without the password that may stand in it."""
-    for name in PROXIES:
-        if value := os.environ.get(name):
-            return f"{name}={re.sub(r'//[^/@]*@', '//', value)}"
-    return ""

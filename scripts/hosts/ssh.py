@@ -29,6 +29,7 @@ from paramiko.ssh_exception import (
 )
 
 from scripts import console, processes
+from scripts.access.proxy import named_proxy
 from scripts.aws import own_address
 from scripts.cluster import Cluster, Host
 from scripts.errors import (
@@ -310,6 +311,12 @@ def unreachable(cluster: Cluster, host: Host, why: str) -> HostError:
     is_direct = host.public_ip and not cluster.ssh_proxy_command
     if why == SILENT and is_direct and (sentence := own_address.shut_out(cluster.region, cluster.name)):
         return HostError(f"{where}. {sentence}", why)
+    if why == SILENT and is_direct and (proxy := named_proxy()):
+        return HostError(
+            f"{where}: ssh goes by no proxy, and {proxy} says that there is one here. Where port 22 is closed to you, "
+            "set ssh_proxy_jump in terraform.tfvars; else `make up` checks and mends.",
+            why,
+        )
     return HostError(f"{where}: `make up` checks and mends.", why)
 
 

@@ -67,10 +67,10 @@ def check(answers: dict[str, Any]) -> None:
     Raises MissingError for the first, and what `preflight` raises for the second.
     """
     console.say("Checks:")
-    credentials = Check("credentials", partial(login.credentials, str(answers["region"])))
+    of_account = Check("credentials", partial(login.credentials, str(answers["region"])))
     # Whom AWS answers has a network that will do, whatever the rest of it says.
     look.failed(look.NETWORK)
-    if missing := look.failed([*look.MACHINE, credentials]):
+    if missing := look.failed([*look.MACHINE, of_account]):
         raise MissingError("\n".join(missing))
     preflight.say(answers | {ONE_TYPE: answers[TYPES][0]})
 

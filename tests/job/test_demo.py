@@ -26,6 +26,7 @@ def test_the_demo_draws_its_pictures_and_goes_on_without_imagenet_weights_on_the
     assert ended.code == 0, ended.err
     said = [json.loads(line.removeprefix("orchard: ")) for line in ended.err.splitlines()[:2]]
     assert said == [{"event": "note", "text": text} for text in (DEMO_PICTURES_NOTE, RANDOM_WEIGHTS_NOTE)]
+    assert "nor to be downloaded from here (URL fetch failure" in ended.err.splitlines()[2]
     assert "600 of 600 pictures have features" in ended.out
     assert json.loads((tmp_path / "first" / "run.json").read_text())["notes"] == [
         DEMO_PICTURES_NOTE,

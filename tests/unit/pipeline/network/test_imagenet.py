@@ -1,6 +1,7 @@
 """pipeline.network.imagenet: where Keras's own weights come from, without Keras."""
 
 import hashlib
+import os
 from pathlib import Path
 
 import pytest
@@ -104,7 +105,39 @@ def test_a_download_that_is_cut_short_leaves_nothing_in_the_cache(
 
 def test_without_a_cache_and_a_way_to_keras_s_server_a_file_is_asked_for(keras: Keras) -> None:
     keras.served = b""
-    with pytest.raises(InputError, match=r"^Keras's ImageNet weights are neither in its cache nor to be downloaded "):
+    said = r"^Keras's ImageNet weights are neither in its cache nor to be downloaded from here \(URL fetch failure\); give a "
+    with pytest.raises(InputError, match=said):
+        find_weights("imagenet")
+
+
+@pytest.mark.parametrize("told", imagenet.CERTIFICATES)
+def test_the_download_goes_by_a_companys_certificates_whichever_tool_was_told_of_them(
+    told: str, keras: Keras, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in (*imagenet.CERTIFICATES, imagenet.PYTHONS):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv(told, "/company.pem")
+    seen: list[str | None] = []
+    get = keras.get_file
+
+    def watched(name: str, origin: str, cache_dir: str) -> str:
+        seen.append(os.environ.get(imagenet.PYTHONS))
+        return get(name, origin, cache_dir)
+
+    monkeypatch.setattr(keras, "get_file", watched)
+    imagenet_file()
+    assert seen == ["/company.pem"]
+    assert imagenet.PYTHONS not in os.environ
+
+
+def test_a_certificate_that_is_not_trusted_is_told_with_the_variable_that_names_it(
+    keras: Keras, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise Exception("URL fetch failure on x: [SSL: CERTIFICATE_VERIFY_FAILED] self-signed certificate")
+
+    monkeypatch.setattr(keras, "get_file", refused)
+    with pytest.raises(InputError, match=r"is named by AWS_CA_BUNDLE=/path/to/certificate\.pem\); give a file"):
         find_weights("imagenet")
 
 

@@ -20,7 +20,7 @@ def checks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "terraform.tfvars").write_text('cluster_name = "fruits"\nregion = "eu-central-1"\n')
     monkeypatch.setattr(look, "MACHINE", (Check("python", lambda: "3.12"), Check("disk", lambda: no("Make room."))))
     monkeypatch.setattr(look, "NETWORK", ())
-    monkeypatch.setattr(look.login, "credentials", lambda region: f"account 1 in {region}")
+    monkeypatch.setattr(look.credentials, "of", lambda region: f"account 1 in {region}")
     monkeypatch.setattr(look.network, "address", lambda region, name: f"let in by {name} in {region}")
 
 

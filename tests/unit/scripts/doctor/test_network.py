@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.access import certificates
+from scripts.access import certificates, proxy
 from scripts.aws import own_address
 from scripts.doctor import network
 from scripts.errors import InputError, MissingError
@@ -21,7 +21,7 @@ from scripts.errors import InputError, MissingError
 @pytest.fixture(autouse=True)
 def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine that nobody has told anything."""
-    for name in (*network.PROXIES, *certificates.VARIABLES):
+    for name in (*proxy.PROXIES, *certificates.VARIABLES):
         monkeypatch.delenv(name, raising=False)
 
 

@@ -92,3 +92,10 @@ def test_an_address_that_nobody_tells_is_no_reason(
     firewall("198.51.100.4/32")
     monkeypatch.setattr(own_address, "own_address", fails)
     assert "make allow" not in why(cluster, ssh.SILENT)
+
+
+def test_behind_a_proxy_silence_may_be_that_ssh_goes_by_none(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://ada:secret@proxy:3128")
+    said = why(cluster, ssh.SILENT)
+    assert "ssh goes by no proxy, and HTTPS_PROXY=http://proxy:3128 says that there is one here." in said
+    assert "set ssh_proxy_jump in terraform.tfvars" in said

@@ -4,7 +4,7 @@ from scripts.access import login
 from scripts.aws import clients
 
 
-def credentials(region: str) -> str:
+def of(region: str) -> str:
     """The account, and how its credentials came here. Raises MissingError with how to log in."""
     account = clients.account(region)
     found = login.session().get_credentials()
