@@ -5,9 +5,10 @@ from functools import partial
 from typing import Any
 
 from scripts import console, tfvars
-from scripts.doctor import login, look, tools
+from scripts.access import login
+from scripts.doctor import credentials, look, tools
 from scripts.doctor.look import Check
-from scripts.errors import MissingError
+from scripts.errors import MissingError, OperatorError
 from scripts.lifecycle import preflight
 from scripts.terraform import validation
 
@@ -67,7 +68,7 @@ def check(answers: dict[str, Any]) -> None:
     Raises MissingError for the first, and what `preflight` raises for the second.
     """
     console.say("Checks:")
-    of_account = Check("credentials", partial(login.credentials, str(answers["region"])))
+    of_account = Check("credentials", partial(credentials.of, str(answers["region"])))
     # Whom AWS answers has a network that will do, whatever the rest of it says.
     look.failed(look.NETWORK)
     if missing := look.failed([*look.MACHINE, of_account]):
@@ -78,12 +79,23 @@ def check(answers: dict[str, Any]) -> None:
 def _answer(question: Question, given: str, there: dict[str, Any]) -> Any:
     """The flag, or what the person says, or what was set before."""
     before = there.get(question.name, FIRST_GUESS.get(question.name))
+    if before is None and question.name == "region":
+        before = _own_region()
     if before is None:
         before = tfvars.default(question.name)
     text = given or console.enquire(question.text, _as_text(before))
     if text in ("-", "") and question.name == "budget_email":
         return None
     return tfvars.typed(question.name, text)
+
+
+def _own_region() -> str | None:
+    """The region that AWS's own tools take, where it is one that the settings allow by themselves: in Europe."""
+    try:
+        region = login.region()
+    except OperatorError:  # said where the credentials are looked at
+        return None
+    return region if region and region.startswith("eu-") else None
 
 
 def _as_text(value: Any) -> str:

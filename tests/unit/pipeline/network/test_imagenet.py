@@ -105,7 +105,7 @@ def test_a_download_that_is_cut_short_leaves_nothing_in_the_cache(
 
 def test_without_a_cache_and_a_way_to_keras_s_server_a_file_is_asked_for(keras: Keras) -> None:
     keras.served = b""
-    said = r"^Keras's ImageNet weights are neither in its cache nor to be downloaded from here \(URL fetch failure\); give a "
+    said = r"^Keras's ImageNet weights are neither in its cache nor to be downloaded from here \(URL fetch failure\); "
     with pytest.raises(InputError, match=said):
         find_weights("imagenet")
 

@@ -49,6 +49,15 @@ def test_flags_become_settings_of_the_variables_types(file: Path, unchecked: Non
     assert "budget_email" not in settings
 
 
+@pytest.mark.parametrize(("own", "taken"), [("eu-central-1", "eu-central-1"), ("us-east-1", "eu-west-1")])
+def test_the_first_region_is_that_of_the_persons_own_tools_where_it_is_allowed(
+    file: Path, unchecked: None, monkeypatch: pytest.MonkeyPatch, own: str, taken: str
+) -> None:
+    monkeypatch.setenv("AWS_REGION", own)
+    init.init(cluster_name="pears", owner="me")
+    assert tfvars.read()["region"] == taken
+
+
 def test_what_terraform_judges_is_what_is_written(file: Path, unchecked: None, settings_checked: list[str]) -> None:
     init.init(cluster_name="pears", owner="me")
     assert settings_checked == [file.read_text()]
