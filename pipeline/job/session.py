@@ -1,5 +1,6 @@
 """The Spark session: settings that the job needs wherever it runs."""
 
+import logging
 import os
 import re
 import signal
@@ -81,6 +82,8 @@ def jvm_ahead(
         if sentence.startswith("JAVA_HOME"):
             say(f"{sentence}: Java {java.version} of {java.home} is taken.")
     os.environ["JAVA_HOME"] = java.home
+    # What it would say of a JVM that is gone, with a traceback, comes as a sentence.
+    logging.getLogger("py4j").setLevel(logging.CRITICAL)
     # Meant for a person's own sessions (`make connect`): with it, Spark starts no driver.
     os.environ.pop("SPARK_REMOTE", None)
     if master.startswith("local"):

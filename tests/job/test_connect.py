@@ -1,5 +1,6 @@
 """Spark Connect as the master's unit starts it, here: who gets in, what works, and what the keeper sees of it."""
 
+import importlib.util
 import json
 import os
 import shlex
@@ -22,6 +23,8 @@ from tests.job.conftest import JAVA_OPTIONS
 from tests.waiting import wait_until
 
 ROLE = Path(__file__).resolve().parents[2] / "ansible" / "roles" / "connect"
+# As the role has it: Spark's own programs are in pyspark, whoever else has a copy of them.
+SPARK_HOME = Path(str(importlib.util.find_spec("pyspark").origin)).parent
 TOKEN = "t0k" * 16
 START_SECONDS = 120
 # What a person's editor does; `remote` is what it was told.
@@ -110,7 +113,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     [command] = lines("spark-connect.service.j2", "ExecStart=")
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
-            shlex.split(rendered(command.removeprefix("ExecStart="), orchard_venv=sys.prefix)),
+            shlex.split(
+                rendered(command.removeprefix("ExecStart="), orchard_venv=sys.prefix, orchard_spark_home=SPARK_HOME)
+            ),
             cwd=folder,
             env={
                 **os.environ,
