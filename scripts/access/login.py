@@ -99,8 +99,7 @@ def _answering(
                 return
             try:
                 answer, code = _in_words(credentials), 200
-            # Whatever it is, this thread has nobody to tell: who lends the login raises it.
-            except Exception as error:
+            except Exception as error:  # this thread has nobody to tell: who lends the login raises it
                 failed.append(error)
                 answer, code = {"code": "Expired", "message": str(error)}, 500
             body = json.dumps(answer).encode()

@@ -166,4 +166,4 @@ def _refuse(sentence: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit({"make": make, "install": install}[sys.argv[1]](*sys.argv[2:]))  # type: ignore[operator]  # each its own
+    sys.exit(make(sys.argv[2]) if sys.argv[1] == "make" else install(sys.argv[2], sys.argv[3]))

@@ -97,15 +97,15 @@ def base() -> Path:
 def _build(root: Path) -> None:
     # With the hooks below, mmdebstrap needs the folder's parents to be passable.
     command = ["mmdebstrap", "--quiet", "--variant=apt", "--mode=root", f"--include={','.join(PACKAGES)}", SUITE]
-    done = subprocess.run([*command, str(root), *_sources()], stdin=subprocess.DEVNULL, stdout=sys.stderr)
+    done = subprocess.run([*command, str(root), *sources()], stdin=subprocess.DEVNULL, stdout=sys.stderr)
     if done.returncode:
         raise SandboxError(f"mmdebstrap could not build the base image (exit code {done.returncode}), see above.")
     _trust_the_machines_certificates(root)
     _set_up_package_managers(root)
     _set_up_cloud_init(root)
     (root / "etc/systemd/system/orchard-sandbox-facts.service").write_text(FACTS_UNIT)
-    _chroot(root, "systemctl", "enable", "--quiet", "orchard-sandbox-facts.service")
-    _chroot(root, "systemctl", "mask", "--quiet", *MASKED)
+    chroot(root, "systemctl", "enable", "--quiet", "orchard-sandbox-facts.service")
+    chroot(root, "systemctl", "mask", "--quiet", *MASKED)
     # Each host makes its own identity at its first boot.
     for key in (root / "etc/ssh").glob("ssh_host_*"):
         key.unlink()
@@ -114,7 +114,7 @@ def _build(root: Path) -> None:
     (root / "etc/ssh/sshd_config.d/hostkey.conf").write_text("HostKey /etc/ssh/ssh_host_ed25519_key\n")
 
 
-def _sources() -> list[str]:
+def sources() -> list[str]:
     """The machine's own lines for this Debian release; none (mmdebstrap knows the usual mirror) where it has none."""
     if shutil.which("apt-get") is None:
         return []
@@ -130,7 +130,7 @@ def _sources() -> list[str]:
 def _trust_the_machines_certificates(root: Path) -> None:
     for certificate in CERTIFICATES.glob("*.crt"):
         shutil.copy(certificate, root / CERTIFICATES.relative_to("/"))
-    _chroot(root, "update-ca-certificates")
+    chroot(root, "update-ca-certificates")
 
 
 def _set_up_package_managers(root: Path) -> None:
@@ -172,11 +172,11 @@ def _pip_setting(name: str) -> str:
 def _fingerprint() -> str:
     """Changes with everything that goes into the image."""
     certificates = [path.read_bytes().hex() for path in sorted(CERTIFICATES.glob("*.crt"))]
-    recipe = [_sources(), _pip_setting("index-url"), certificates, Path(__file__).read_text()]
+    recipe = [sources(), _pip_setting("index-url"), certificates, Path(__file__).read_text()]
     return hashlib.sha256(json.dumps(recipe).encode()).hexdigest()[:12]
 
 
-def _chroot(root: Path, *command: str) -> None:
+def chroot(root: Path, *command: str) -> None:
     environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "DEBIAN_FRONTEND": "noninteractive"}
     done = subprocess.run(["chroot", root, *command], env=environment, capture_output=True, text=True)
     if done.returncode:

@@ -17,7 +17,7 @@ PERSON, PERSON_ID, HOME = "ada", 1000, "home/ada"
 
 def root(suite: str) -> Path:
     """The folder of that release, built when it is missing. Nothing may ever write into it."""
-    sources = [line.replace(image.SUITE, suite) for line in image._sources()]
+    sources = [line.replace(image.SUITE, suite) for line in image.sources()]
     recipe = json.dumps([sources, PACKAGES, Path(__file__).read_text()])
     folder = runs.home() / "laptops" / f"{suite}-{hashlib.sha256(recipe.encode()).hexdigest()[:12]}"
     with being_built(folder) as scratch:
@@ -32,9 +32,9 @@ def _build(made: Path, suite: str, sources: list[str]) -> None:
     done = subprocess.run([*command, str(made), *sources], stdin=subprocess.DEVNULL, stdout=sys.stderr)
     if done.returncode:
         raise SandboxError(f"mmdebstrap could not build a laptop (exit code {done.returncode}), see above.")
-    image._chroot(made, "useradd", "--create-home", f"--uid={PERSON_ID}", "--shell=/bin/bash", PERSON)
+    image.chroot(made, "useradd", "--create-home", f"--uid={PERSON_ID}", "--shell=/bin/bash", PERSON)
     # The machine's own name is none that anybody knows, as behind many a VPN.
     (made / "etc/hosts").write_text("127.0.0.1 localhost\n::1 localhost ip6-localhost\n")
     # As an administrator may have it: nothing of a person's own is kept.
     (made / HOME).chmod(0o555)
-    image._chroot(made, "chown", "root:root", f"/{HOME}")
+    image.chroot(made, "chown", "root:root", f"/{HOME}")
