@@ -126,7 +126,9 @@ def _scans_of(data: bytes) -> _Scans:
         marker = data[at + 1]
         if marker == _START_OF_SCAN:
             # Within a scan 0xff is followed by a zero or a restart, so these are markers; a torn one goes to the last.
-            count = data.count(bytes([0xFF, _START_OF_SCAN]), at, data.find(_END, at) % (len(data) + 1))
+            count = data.count(scan := bytes([0xFF, _START_OF_SCAN]), at)
+            if count > 1:  # some may be another picture's, behind this one's end
+                count = data.count(scan, at, data.find(_END, at) % (len(data) + 1))
             is_whole = count == 1 and data[at + 4 : at + 5] >= bytes([channels])
             return _Scans(count, frame in _PROGRESSIVE or not is_whole, frame in _ARITHMETIC)
         if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):

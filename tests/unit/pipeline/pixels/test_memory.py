@@ -14,7 +14,7 @@ import pytest
 
 from pipeline.pixels import memory
 from pipeline.pixels.bounds import MAX_BYTES
-from pipeline.pixels.memory import DECODERS_BYTES, FILES_BYTES, HELD_SECONDS, MIB, Room, room_to_decode
+from pipeline.pixels.memory import DECODERS_BYTES, FILES_BYTES, HELD_SECONDS, KEPT_BYTES, MIB, Room, room_to_decode
 from tests.waiting import wait_until
 
 
@@ -243,3 +243,30 @@ def test_what_a_thread_has_freed_goes_back_to_the_kernel() -> None:
         [sys.executable, "-c", THREADS_THAT_DECODE], check=True, capture_output=True, text=True, timeout=60
     )
     assert int(grown.stdout) < 48
+
+
+PICTURES_THAT_WERE_DECODED = """
+import re
+from pathlib import Path
+from PIL import Image
+from pipeline.pixels.memory import room_to_decode
+
+def resident():
+    return int(re.search(r"VmRSS:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) // 1024
+
+before = resident()
+with room_to_decode(320 << 20, 0):
+    pictures = [Image.new("RGB", (2048, 2000), "red") for _ in range(20)]
+grown = resident() - before
+del pictures
+print(grown, resident() - before)
+"""
+
+
+def test_of_what_pictures_have_freed_no_more_is_kept_than_is_told() -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", PICTURES_THAT_WERE_DECODED], check=True, capture_output=True, text=True, timeout=60
+    )
+    held, kept = map(int, ended.stdout.split())
+    assert held > 300
+    assert KEPT_BYTES // MIB / 2 < kept < KEPT_BYTES // MIB + 16
