@@ -32,6 +32,7 @@ from pipeline.run_folder.parts import (
     whole_part,
 )
 from pipeline.run_folder.record import cpu_name
+from pipeline.run_folder.thumbnails import Shown, thumbnail
 from pipeline.settings import RunOptions, RunSettings
 from pipeline.storage import retries
 from pipeline.storage.base import Pictures, Storage
@@ -45,8 +46,8 @@ _NOT_READ = {Reason.UNREADABLE, Reason.VANISHED, Reason.TOO_LARGE}
 class FeatureJob:
     """What all tasks of a run share. `processor` is the only one that may do them, where that is not all the same.
 
-    `decode` and `orientation` are those of RunSettings. `witnesses` are pictures from all over the list, to be tried
-    where none of a task's can be had.
+    `decode` and `orientation` are those of RunSettings, `shown` says whose thumbnails are kept, `witnesses` are
+    pictures from all over the list, to be tried where none of a task's can be had.
     """
 
     images: Pictures
@@ -58,6 +59,7 @@ class FeatureJob:
     witnesses: tuple[str, ...] = ()
     decode: str = RunSettings.decode
     orientation: str = RunSettings.orientation
+    shown: Shown = field(default_factory=Shown)
 
 
 @dataclass(frozen=True)
@@ -167,12 +169,13 @@ def _reasons(part: FeaturePart) -> dict[str, int]:
 def _features_of(
     job: FeatureJob, task: FeatureTask, engine: Engine, seconds: dict[str, float], alive: Callable[[], None]
 ) -> FeaturePart:
+    thumbnails: dict[str, bytes] = {}
     decoded = _telling(_read_ahead(job, task, alive), alive)
-    featured = run_through(engine, decoded, len(task.paths), seconds)
+    featured = run_through(engine, _keeping(job, task, decoded, thumbnails), len(task.paths), seconds)
     _check_store(job, task, featured)
     errors = [PictureError(task.paths[row], bad.reason.value, bad.detail) for row, bad in featured.bad.items()]
     paths, labels = [task.paths[row] for row in featured.kept], [task.labels[row] for row in featured.kept]
-    return FeaturePart(vector_table(paths, labels, "features", featured.vectors), errors, len(task.paths))
+    return FeaturePart(vector_table(paths, labels, "features", featured.vectors), errors, len(task.paths), thumbnails)
 
 
 def _check_store(job: FeatureJob, task: FeatureTask, featured: Featured) -> None:
@@ -192,6 +195,16 @@ def _read_ahead(job: FeatureJob, task: FeatureTask, alive: Callable[[], None] = 
 def _telling(decoded: Iterator[Decoded], alive: Callable[[], None]) -> Iterator[Decoded]:
     for one in decoded:
         alive()
+        yield one
+
+
+def _keeping(
+    job: FeatureJob, task: FeatureTask, decoded: Iterator[Decoded], kept: dict[str, bytes]
+) -> Iterator[Decoded]:
+    """The same pictures; of those that the report shows, `kept` gains the thumbnails."""
+    for path, one in zip(task.paths, decoded, strict=True):
+        if not isinstance(one, BadPictureError) and job.shown.has(task.number, path):
+            kept[path] = thumbnail(one)
         yield one
 
 

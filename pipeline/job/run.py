@@ -32,6 +32,7 @@ from pipeline.run_folder.layout import ERRORS_KEY
 from pipeline.run_folder.part_records import write_parts
 from pipeline.run_folder.record import RunRecord
 from pipeline.run_folder.report import write_report
+from pipeline.run_folder.thumbnails import Shown
 from pipeline.storage.base import Pictures, Storage, join
 
 
@@ -67,6 +68,7 @@ def run(request: RunRequest, narrator: Narrator) -> RunRecord:
             inputs.witnesses,
             request.settings.decode,
             request.settings.orientation,
+            Shown.of(inputs.rows, len(inputs.tasks)),
         )
         watch = loss_watch(session.context, inputs, narrator)
         extraction = feature_phase(session.context, job, inputs, narrator, watch)

@@ -20,6 +20,7 @@ from pipeline.run_folder.csv_files import csv_part
 from pipeline.run_folder.inputs import TaskRows, rows_at
 from pipeline.run_folder.layout import csv_key, pca_key
 from pipeline.run_folder.parts import read_features, sha256, vector_table, vectors_of
+from pipeline.run_folder.thumbnails import metadata_of
 from pipeline.storage.base import Storage
 from pipeline.storage.parquet import parquet_bytes
 
@@ -126,9 +127,11 @@ def project_features(
 def _project_part(run: Storage, model: PcaModel, task: int, with_csv: bool) -> Projected:
     with watched():
         with as_outage():
-            table = read_features(run, task).table
+            part = read_features(run, task)
+        table = part.table
         rows = vectors_of(table, "features").reshape(-1, FEATURES)
         projected = vector_table(table["path"].to_pylist(), table["label"].to_pylist(), "pca", model.project(rows))
+        projected = projected.replace_schema_metadata(metadata_of(part.thumbnails))
         data = parquet_bytes(projected, dictionary=["label"])
         with as_outage():
             run.write(pca_key(task), data)

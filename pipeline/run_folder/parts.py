@@ -2,13 +2,14 @@
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipeline.run_folder.layout import feature_key, pca_key
+from pipeline.run_folder.thumbnails import metadata_of, thumbnails_in
 from pipeline.storage.base import Storage
 from pipeline.storage.parquet import parquet_bytes, parquet_table
 
@@ -27,11 +28,12 @@ class PictureError:
 
 @dataclass(frozen=True)
 class FeaturePart:
-    """A task's whole result. The errors travel in the part's metadata, so that one PUT commits both."""
+    """A task's whole result. Errors and thumbnails travel in the part's metadata, so that one PUT commits all."""
 
     table: pa.Table
     errors: list[PictureError]
     listed: int
+    thumbnails: dict[str, bytes] = field(default_factory=dict)
 
 
 def vector_table(paths: list[str], labels: list[str], column: str, vectors: NDArray[np.float32]) -> pa.Table:
@@ -55,6 +57,7 @@ def encode_features(part: FeaturePart) -> bytes:
     """The part as a Parquet file."""
     errors = [[error.path, error.reason, error.detail] for error in part.errors]
     metadata = {ERRORS_METADATA: json.dumps(errors).encode(), _LISTED_KEY: str(part.listed).encode()}
+    metadata |= metadata_of(part.thumbnails)
     return parquet_bytes(part.table.replace_schema_metadata(metadata), dictionary=["label"])
 
 
@@ -63,7 +66,7 @@ def decode_features(data: bytes) -> FeaturePart:
     table = parquet_table(data)
     metadata = table.schema.metadata or {}
     errors = [PictureError(*row) for row in json.loads(metadata[ERRORS_METADATA])]
-    return FeaturePart(table, errors, int(metadata[_LISTED_KEY]))
+    return FeaturePart(table, errors, int(metadata[_LISTED_KEY]), thumbnails_in(table))
 
 
 def read_features(storage: Storage, task: int) -> FeaturePart:

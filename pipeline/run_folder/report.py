@@ -3,12 +3,9 @@
 import base64
 import colorsys
 import io
-import os
 from collections import Counter
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from threading import BoundedSemaphore
 from typing import Any
 
 import numpy as np
@@ -17,11 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipeline.errors import OrchardError
 from pipeline.parallel import run_ahead
-from pipeline.pictures.opening import open_pictures
-from pipeline.pixels.bad_pictures import BadPictureError
-from pipeline.pixels.decode import decode
 from pipeline.run_folder.errors_file import first_errors
 from pipeline.run_folder.inputs import class_counts, read_list
 from pipeline.run_folder.layout import REPORT_KEY
@@ -29,15 +22,12 @@ from pipeline.run_folder.nearest_neighbour import same_label_as_nearest
 from pipeline.run_folder.part_records import Part, read_parts
 from pipeline.run_folder.parts import read_pca, vectors_of
 from pipeline.run_folder.record import RunRecord
-from pipeline.settings import FAST, STORED
+from pipeline.run_folder.thumbnails import THUMBNAIL_PIXELS, Shown, thumbnails_in
 from pipeline.storage.base import Storage
 
 # Bounds that keep the page at a few MB and its making at seconds, whatever the size of the run.
 ROWS_FOR_NEIGHBOURS = 25_000
-PARTS_READ = 256
 CLASSES_SHOWN = 1_000
-POINTS_ON_MAP = 1_500
-THUMBNAIL_PIXELS = 40
 SPRITE_COLUMNS = 40
 SPRITE_BYTES = 2_000_000
 ERRORS_SHOWN = 100
@@ -46,11 +36,16 @@ READERS = 16
 
 @dataclass(frozen=True)
 class Sample:
-    """Some of the run's rows, spread evenly over the list: vectors (n, k) with their paths and labels."""
+    """Some of the run's rows, spread evenly over the list: vectors (n, k) with their paths and labels.
+
+    `shown` are the rows on the map; where they have `thumbnails`, these stand by their paths.
+    """
 
     paths: list[str]
     labels: NDArray[np.str_]
     vectors: NDArray[np.float32]
+    shown: NDArray[np.int64]
+    thumbnails: dict[str, bytes]
     whole: bool
 
 
@@ -85,22 +80,30 @@ def _mebibytes(size: float) -> str:
 
 
 def _sample(run: Storage, parts: Sequence[Part], total: int) -> Sample:
-    """All rows, or some of each of PARTS_READ parts at most, which stand evenly all over the list."""
-    read = parts[:: max(1, -(-len(parts) // PARTS_READ))]
+    """All rows, or some of each of some parts, which stand evenly all over the list, and all that the map shows."""
+    on_map = Shown.of(sum(part.rows + part.errors for part in parts), len(parts))
+    read = parts[:: on_map.parts]
     step = max(1, -(-sum(part.rows for part in read) // ROWS_FOR_NEIGHBOURS))
-    paths: list[str] = []
-    labels: list[str] = []
-    vectors = []
-    seen = 0
-    for table in run_ahead(lambda part: read_pca(run, part.task), read, READERS, READERS):
-        rows = np.arange(-seen % step, table.num_rows, step)
+    chosen, thumbnails, seen = [], dict[str, bytes](), 0
+    tables = run_ahead(lambda part: read_pca(run, part.task), read, READERS, READERS)
+    for part, table in zip(read, tables, strict=True):
+        shown = np.array([on_map.has(part.task, path) for path in table["path"].to_pylist()], bool)
+        is_chosen = shown.copy()
+        is_chosen[-seen % step :: step] = True
+        chosen.append(
+            table.replace_schema_metadata().append_column("shown", pa.array(shown)).filter(pa.array(is_chosen))
+        )
+        thumbnails |= thumbnails_in(table)
         seen += table.num_rows
-        if len(rows):
-            chosen = table.take(pa.array(rows))
-            paths += chosen["path"].to_pylist()
-            labels += chosen["label"].to_pylist()
-            vectors.append(vectors_of(chosen, "pca"))
-    return Sample(paths, np.array(labels), np.concatenate(vectors), len(paths) == total)
+    rows = pa.concat_tables(chosen)
+    return Sample(
+        rows["path"].to_pylist(),
+        rows["label"].to_numpy().astype(str),
+        vectors_of(rows, "pca"),
+        np.flatnonzero(rows["shown"]),
+        thumbnails,
+        rows.num_rows == total,
+    )
 
 
 def _class_rows(counts: Counter[str], sample: Sample) -> list[dict[str, Any]]:
@@ -141,14 +144,13 @@ def _scree(ratios: list[float]) -> dict[str, Any]:
 
 
 def _map(sample: Sample, record: RunRecord) -> dict[str, Any]:
-    """The points of pc1 and pc2 for the page's script, with one sprite of thumbnails where pictures can be read."""
-    step = max(1, -(-len(sample.paths) // POINTS_ON_MAP))
-    paths, labels = sample.paths[::step], sample.labels[::step].tolist()
-    planar = sample.vectors[::step, :2].astype(float)
+    """The points of pc1 and pc2 for the page's script, with one sprite of thumbnails where all have one."""
+    paths, labels = [sample.paths[row] for row in sample.shown], sample.labels[sample.shown].tolist()
+    planar = sample.vectors[sample.shown, :2].astype(float)
     if planar.shape[1] < 2:
         planar = np.hstack([planar, np.zeros((len(planar), 1))])
     low, high = planar.min(axis=0), planar.max(axis=0)
-    names = sorted(set(labels))
+    names, has_all = sorted(set(labels)), sample.thumbnails.keys() >= set(paths)
     return {
         # As shares of the map's width and height: features may be of any scale.
         "points": np.round((planar - low) / np.where(high > low, high - low, 1), 4).tolist(),
@@ -156,43 +158,31 @@ def _map(sample: Sample, record: RunRecord) -> dict[str, Any]:
         "labels": [names.index(label) for label in labels],
         "names": names,
         "colours": list(_colours(names).values()),
-        "sprite": _sprite(record.settings, paths),
+        "sprite": _sprite([sample.thumbnails[path] for path in paths]) if has_all else "",
         "tile": THUMBNAIL_PIXELS,
         "columns": SPRITE_COLUMNS,
         "total": record.counts["features"],
     }
 
 
-def _sprite(settings: dict[str, Any], paths: list[str]) -> str:
-    """All thumbnails side by side as one data URI; empty where the pictures are no longer there."""
-    # A run of before turned none.
-    orientation, turns = settings.get("orientation", STORED), BoundedSemaphore(os.cpu_count() or 1)
-
-    def tile(path: str) -> NDArray[np.uint8]:
-        data = images.read(path)
-        with turns:
-            return decode(data, THUMBNAIL_PIXELS, orientation=orientation, way=FAST)
-
-    try:
-        images = open_pictures(settings["images"])
-        with ThreadPoolExecutor(READERS) as pool:
-            tiles = list(pool.map(tile, paths))
-    except (OSError, OrchardError, BadPictureError):
+def _sprite(thumbnails: Sequence[bytes]) -> str:
+    """All thumbnails side by side as one data URI; empty for none."""
+    if not thumbnails:
         return ""
-    rows = -(-len(tiles) // SPRITE_COLUMNS)
-    sheet = np.full((rows * THUMBNAIL_PIXELS, SPRITE_COLUMNS * THUMBNAIL_PIXELS, 3), 255, np.uint8)
-    for number, pixels in enumerate(tiles):
+    rows = -(-len(thumbnails) // SPRITE_COLUMNS)
+    sheet = Image.new("RGB", (SPRITE_COLUMNS * THUMBNAIL_PIXELS, rows * THUMBNAIL_PIXELS), "white")
+    for number, jpeg in enumerate(thumbnails):
         top, left = (place * THUMBNAIL_PIXELS for place in divmod(number, SPRITE_COLUMNS))
-        sheet[top : top + THUMBNAIL_PIXELS, left : left + THUMBNAIL_PIXELS] = pixels
+        sheet.paste(Image.open(io.BytesIO(jpeg)), (left, top))
     return "data:image/jpeg;base64," + _jpeg(sheet).decode()
 
 
-def _jpeg(sheet: NDArray[np.uint8]) -> bytes:
+def _jpeg(sheet: Image.Image) -> bytes:
     """As base64, in the best quality in which it is no longer than SPRITE_BYTES, or in the last."""
     encoded = b""
     for quality in (80, 60, 40, 20):
         jpeg = io.BytesIO()
-        Image.fromarray(sheet).save(jpeg, "JPEG", quality=quality)
+        sheet.save(jpeg, "JPEG", quality=quality)
         if len(encoded := base64.b64encode(jpeg.getvalue())) <= SPRITE_BYTES:
             break
     return encoded

@@ -1,6 +1,7 @@
 """pipeline.job.extract: one task without Spark, on a small network."""
 
 import errno
+import io
 import os
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +12,7 @@ from threading import Barrier, Event, Semaphore
 
 import numpy as np
 import pytest
+from PIL import ExifTags, Image
 
 from pipeline.errors import StorageError
 from pipeline.job import extract as extracting
@@ -20,6 +22,7 @@ from pipeline.pixels import memory
 from pipeline.pixels.bad_pictures import BadPictureError
 from pipeline.pixels.memory import FILES_BYTES
 from pipeline.run_folder.parts import read_features, vectors_of
+from pipeline.run_folder.thumbnails import Shown
 from pipeline.storage.local import LocalStorage
 from tests.pictures import encoded
 from tests.unit.pipeline.pixels.test_memory import waiting
@@ -48,6 +51,25 @@ def test_a_task_writes_its_rows_in_the_list_s_order(job: FeatureJob) -> None:
     vectors = vectors_of(table, "features")
     assert vectors.shape == (20, 1280)
     assert len(np.unique(vectors, axis=0)) == 20
+
+
+def test_thumbnails_of_pictures_that_have_features_go_with_the_part_upright(job: FeatureJob) -> None:
+    lying = Image.new("RGB", (400, 300), "red")
+    lying.paste("blue", (0, 0, 200, 300))
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    lying.save(Path(job.images.uri) / "2.jpg", exif=exif)
+    job.images.write("1.jpg", b"words")
+    extract(job, task_of("0.jpg", "1.jpg", "2.jpg"))
+    kept = read_features(job.run, 3).thumbnails
+    assert list(kept) == ["0.jpg", "2.jpg"]
+    with Image.open(io.BytesIO(kept["2.jpg"])) as small:
+        above, below = small.getpixel((20, 5)), small.getpixel((20, 35))
+    # Stored, blue was on the left; turned by a quarter, it is above.
+    assert above[2] > 200 > 60 > above[0]
+    assert below[0] > 200 > 60 > below[2]
+    extract(replace(job, shown=Shown(parts=2)), task_of("0.jpg"))
+    assert read_features(job.run, 3).thumbnails == {}
 
 
 def test_a_picture_that_vanished_after_the_listing_becomes_an_error_row(job: FeatureJob) -> None:

@@ -10,13 +10,14 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
-from PIL import ExifTags, Image
+from PIL import Image
 
-from pipeline.run_folder import report
+from pipeline.run_folder import report, thumbnails
 from pipeline.run_folder.parts import read_pca
 from pipeline.run_folder.record import read_record
-from pipeline.run_folder.report import render
+from pipeline.run_folder.report import SPRITE_COLUMNS, render
 from pipeline.storage.local import LocalStorage
 from pipeline.storage.opening import open_storage
 
@@ -35,35 +36,30 @@ def test_the_page_needs_no_network_and_names_classes_and_bad_pictures(whole_run:
     assert "data:image/jpeg;base64," in page
 
 
-def test_where_the_pictures_are_no_longer_there_the_map_has_points_alone(whole_run: Path) -> None:
-    storage = open_storage(str(whole_run))
-    record = read_record(storage)
-    moved = replace(record, settings={**record.settings, "images": str(whole_run / "nowhere")})
-    page = render(storage, moved)
+def test_a_run_of_before_thumbnails_were_kept_has_a_map_of_points_alone(whole_run: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(whole_run, run)
+    for part in (run / "pca").glob("*.parquet"):
+        pq.write_table(pq.read_table(part, partitioning=None).replace_schema_metadata(), part)
+    page = page_of(run)
     assert "data:image/jpeg;base64," not in page
-    assert '"points": [[' in page
+    assert re.search(r'"points": \[\[', page)
 
 
-def test_thumbnails_are_upright_and_together_no_longer_than_is_allowed(
-    whole_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_each_point_has_its_own_thumbnail_and_together_they_are_no_longer_than_is_allowed(
+    whole_run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pictures = tmp_path / "pictures"
-    run, record = open_storage(str(whole_run)), read_record(open_storage(str(whole_run)))
-    shutil.copytree(record.settings["images"], pictures)
-    exif = Image.Exif()
-    exif[ExifTags.Base.Orientation] = 6
-    lying = Image.new("RGB", (400, 300), "red")
-    lying.paste("blue", (0, 0, 200, 300))
-    lying.save(pictures / "Pear" / "2.jpg", exif=exif)
-    moved = replace(record, settings={**record.settings, "images": str(pictures)})
-    page = render(run, moved)
+    page = page_of(whole_run)
     sprite, paths = sprite_of(page), json.loads(re.search(r'"paths": (\[.*?\])', page)[1])
-    tile = np.asarray(sprite)[:40, 40 * paths.index("Pear/2.jpg") :][:, :40].astype(int)
-    # Stored, blue was on the left; turned by a quarter, it is above.
-    assert tile[5, 20, 2] > 200 > 60 > tile[5, 20, 0]
-    assert tile[35, 20, 0] > 200 > 60 > tile[35, 20, 2]
+    images = Path(LocalStorage.at(read_record(open_storage(str(whole_run))).settings["images"]).uri)
+    assert len(paths) == read_record(open_storage(str(whole_run))).counts["features"]
+    for number, path in enumerate(paths):
+        left, top = number % SPRITE_COLUMNS * 40, number // SPRITE_COLUMNS * 40
+        tile = np.asarray(sprite.crop((left, top, left + 40, top + 40))).astype(int)
+        wanted = np.asarray(Image.open(images / path).convert("RGB").resize((40, 40))).astype(int)
+        assert abs(tile.mean(axis=(0, 1)) - wanted.mean(axis=(0, 1))).max() < 6, path
     monkeypatch.setattr(report, "SPRITE_BYTES", 20_000)
-    small = render(run, moved)
+    small = page_of(whole_run)
     assert len(small) < len(page)
     assert sprite_of(small).size == sprite.size
 
@@ -96,7 +92,7 @@ def test_of_many_parts_a_few_are_read_and_of_many_classes_the_largest_are_shown(
         return read_pca(storage, task)
 
     monkeypatch.setattr(report, "read_pca", noted)
-    monkeypatch.setattr(report, "PARTS_READ", 3)
+    monkeypatch.setattr(thumbnails, "_PARTS_READ", 3)
     monkeypatch.setattr(report, "CLASSES_SHOWN", 1)
     page = page_of(whole_run)
     assert 1 < len(read) <= 3 < read_record(open_storage(str(whole_run))).tasks
