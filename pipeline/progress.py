@@ -230,6 +230,8 @@ class Narrator:
         if unit == f"{BYTES}/s":
             how_far = (DownloadColumn(), TransferSpeedColumn())
         columns = (
+            # What turns while the first things are not done yet.
+            SpinnerColumn(_spinner(self.console)),
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=30),
             *how_far,
@@ -241,18 +243,18 @@ class Narrator:
             yield lambda done, bad=0: live.update(task, completed=done)  # noqa: ARG005  a Report's names
 
     def _reporter(self, name: str, doing: str, total: int, things: str, unit: str) -> Report:
-        last_at, last_done = time.perf_counter(), 0
+        last_at, last_done, is_first = time.perf_counter(), 0, True
 
         def report(done: int, bad: int = 0) -> None:
-            nonlocal last_at, last_done
+            nonlocal last_at, last_done, is_first
             now = time.perf_counter()
-            if done <= last_done or done >= total or now - last_at < EVERY_SECONDS:
+            if done <= last_done or done >= total or (now - last_at < EVERY_SECONDS and not is_first):
                 return
             # Since the last line: what an earlier attempt has done comes all at once at the beginning.
-            rate = (done - last_done) / (now - last_at)
+            rate = (done - last_done) / max(now - last_at, 1e-3)
             left = (total - done) / rate
             progress = Progress(name, doing, done, total, things, round(rate, 1), unit, round(left, 1), bad)
             self.console.print(event_line(progress), markup=False, emoji=False, soft_wrap=True)
-            last_at, last_done = now, done
+            last_at, last_done, is_first = now, done, False
 
         return report

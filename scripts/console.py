@@ -13,7 +13,7 @@ from datetime import datetime
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 from rich.status import Status
 from rich.table import Table
 from rich.text import Text
@@ -157,8 +157,7 @@ class Phase:
 def phase(name: str) -> Iterator[Phase]:
     """Print a line with the seconds that the block took and what it came to, or that it failed."""
     started = time.monotonic()
-    spinner = "line" if _console.options.ascii_only else "dots"
-    status = _console.status(name, spinner=spinner) if _console.is_terminal else None
+    status = _console.status(name, spinner=_spinner()) if _console.is_terminal else None
     if status is not None:
         status.start()
     _session.status = status
@@ -172,6 +171,11 @@ def phase(name: str) -> Iterator[Phase]:
         if status is not None:
             status.stop()
         _print(_console, f"{name:<{NAME_WIDTH}}{time.monotonic() - started:>4.0f} s  {ended}".rstrip())
+
+
+def _spinner() -> str:
+    """rich's spinner of letters that the terminal has."""
+    return "line" if _console.options.ascii_only else "dots"
 
 
 class Bar:
@@ -191,7 +195,8 @@ def bar(name: str) -> Iterator[Bar]:
     """A bar for the time of the block; gone at its end."""
     text = TextColumn("{task.description}", markup=False)
     beside = TextColumn("{task.fields[beside]}", markup=False)
-    with Progress(text, BarColumn(bar_width=30), beside, console=_console, transient=True) as live:
+    columns = (SpinnerColumn(_spinner()), text, BarColumn(bar_width=30), beside)
+    with Progress(*columns, console=_console, transient=True) as live:
         yield Bar(name, live)
 
 

@@ -88,7 +88,7 @@ def _advise(request: RunRequest, images: Pictures, listing: Listing, inputs: Sto
     """Say what a new run could be asked otherwise."""
     if listing.pictures is None:
         return
-    mean_bytes = listing.pictures.cost / inputs.rows
+    mean_bytes = listing.pictures.bytes / inputs.rows
     if sentence := advice.of_decoding(images, request.settings, inputs.witnesses, mean_bytes):
         narrator.say(sentence)
 

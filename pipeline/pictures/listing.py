@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
@@ -17,7 +17,7 @@ from pipeline.errors import InputError
 from pipeline.pictures.pack_reader import SHARDS
 from pipeline.pictures.sampling import chosen_rows
 from pipeline.pictures.spool import SPOOL_SCHEMA, Spool, SpoolFile
-from pipeline.settings import RunSettings
+from pipeline.settings import EXACT, RunSettings
 from pipeline.storage.base import Pictures
 
 PICTURE_SUFFIXES = ("jpg", "jpeg", "jpe", "jfif", "png", "bmp", "gif", "webp", "tif", "tiff", "avif", "heic", "heif")
@@ -31,9 +31,6 @@ _NO_KIND = ""
 MOST_KINDS = 1_000
 _KINDS_NAMED = 4
 
-# A picture costs what it costs the network, and a small file costs as much as a larger one.
-PICTURE_FLOOR_BYTES = 16 * 1024
-
 
 def is_picture(key: str) -> bool:
     """Whether a key is a picture's by its name."""
@@ -42,13 +39,14 @@ def is_picture(key: str) -> bool:
 
 @dataclass(frozen=True)
 class PictureList:
-    """Pictures in the order of their paths. `cost` is the sum of their bytes, none less than PICTURE_FLOOR_BYTES.
+    """Pictures in the order of their paths, decoded this `way`. `cost` is that of all of them (`costs`).
 
     `passed_over` is how many other files lie among them, by what their names end in.
     """
 
     spools: tuple[Spool, ...]
     passed_over: Counter[str] = field(default_factory=Counter)
+    way: str = EXACT
 
     @property
     def rows(self) -> int:
@@ -56,15 +54,19 @@ class PictureList:
         return sum(spool.rows for spool in self.spools)
 
     @property
+    def bytes(self) -> int:
+        """Those of all of them."""
+        return sum(spool.bytes for spool in self.spools)
+
+    @property
     def cost(self) -> int:
         """What all of them cost."""
-        return sum(spool.bytes for spool in self.spools)
+        return sum(spool.cost for spool in self.spools)
 
     @property
     def first_cost(self) -> int:
         """What the first one costs."""
-        sizes = (spool.first[1] for spool in self.spools if spool.first)
-        return max(next(sizes, 0), PICTURE_FLOOR_BYTES)
+        return next((spool.first[1] for spool in self.spools if spool.first), 0)
 
     @cached_property
     def counts(self) -> Counter[str]:
@@ -98,12 +100,13 @@ def listed(pictures: Pictures, settings: RunSettings | None = None) -> Iterator[
     The label is the name of the picture's folder. Raises InputError where nothing is left to do, DiskFullError where
     this machine has no room for the list.
     """
+    way = EXACT if settings is None else settings.decode
     with closing(SpoolFile()) as file:
-        every = found = _all_of(pictures, file)
+        found = _all_of(pictures, file, way)
         if settings is not None:
             found = _of_classes(found, settings.classes, file)
             found = _sample_of(found, settings.limit, settings.sample_seed, file)
-        yield replace(found, passed_over=every.passed_over)
+        yield found
 
 
 def list_pictures(pictures: Pictures, settings: RunSettings) -> pa.Table:
@@ -129,8 +132,8 @@ def passed_over_sentence(kinds: Counter[str]) -> str:
 class _Pictures:
     """Takes what is listed, and keeps the pictures among it."""
 
-    def __init__(self, file: SpoolFile, outside: str) -> None:
-        self.spool = Spool(file, PICTURE_FLOOR_BYTES)
+    def __init__(self, file: SpoolFile, outside: str, way: str) -> None:
+        self.spool = Spool(file, way)
         self.has_shard = False
         self.passed_over = Counter[str]()
         self._outside = outside
@@ -163,10 +166,10 @@ def _labels(paths: pa.Array, outside: str) -> pa.Array:
     return pc.fill_null(folder, outside)
 
 
-def _all_of(pictures: Pictures, file: SpoolFile) -> PictureList:
-    sinks: Sequence[_Pictures] = pictures.list_into(lambda: _Pictures(file, pictures.label))
+def _all_of(pictures: Pictures, file: SpoolFile, way: str) -> PictureList:
+    sinks: Sequence[_Pictures] = pictures.list_into(lambda: _Pictures(file, pictures.label, way))
     passed_over = reduce(add, (sink.passed_over for sink in sinks), Counter[str]())
-    found = PictureList(tuple(sink.spool for sink in sinks), passed_over)
+    found = PictureList(tuple(sink.spool for sink in sinks), passed_over, way)
     if not found.rows:
         if any(sink.has_shard for sink in sinks):
             raise InputError(f"{pictures.uri} holds a pack that was not finished; start the same pack command again.")
@@ -177,15 +180,16 @@ def _all_of(pictures: Pictures, file: SpoolFile) -> PictureList:
         return found
     # S3 and folders have an order. What has none is sorted in memory.
     table = found.table()
-    return replace(_spooled(table.take(pc.sort_indices(table["path"])).to_batches(), file), passed_over=passed_over)
+    return _spooled(table.take(pc.sort_indices(table["path"])).to_batches(), file, found)
 
 
-def _spooled(batches: Iterator[pa.RecordBatch] | Sequence[pa.RecordBatch], file: SpoolFile) -> PictureList:
-    spool = Spool(file, PICTURE_FLOOR_BYTES)
+def _spooled(batches: Iterable[pa.RecordBatch], file: SpoolFile, of: PictureList) -> PictureList:
+    """Some of these pictures, or in another order."""
+    spool = Spool(file, of.way)
     for batch in batches:
         spool.add(batch)
     spool.end()
-    return PictureList((spool,))
+    return replace(of, spools=(spool,))
 
 
 def _of_classes(found: PictureList, globs: tuple[str, ...], file: SpoolFile) -> PictureList:
@@ -197,10 +201,10 @@ def _of_classes(found: PictureList, globs: tuple[str, ...], file: SpoolFile) -> 
         some = ", ".join(labels[:5])
         raise InputError(f"No class matches {' '.join(globs)}; the classes here are {some} ({len(labels)} in all).")
     set_of_them = pa.array(wanted, pa.string())
-    return _spooled((batch.filter(pc.is_in(batch["label"], set_of_them)) for batch in found.batches()), file)
+    return _spooled((batch.filter(pc.is_in(batch["label"], set_of_them)) for batch in found.batches()), file, found)
 
 
 def _sample_of(found: PictureList, limit: int | None, seed: int, file: SpoolFile) -> PictureList:
     if limit is None or limit >= found.rows:
         return found
-    return _spooled(chosen_rows(found.batches(), found.counts, limit, seed), file)
+    return _spooled(chosen_rows(found.batches(), found.counts, limit, seed), file, found)

@@ -10,6 +10,8 @@ from threading import Lock
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline.pictures.costs import costs
+from pipeline.settings import EXACT
 from pipeline.storage.local import full_disk_as_such
 
 SPOOL_SCHEMA = pa.schema([("path", pa.string()), ("label", pa.string()), ("bytes", pa.int64())])
@@ -48,13 +50,14 @@ class SpoolFile:
 class Spool:
     """Rows of SPOOL_SCHEMA in the order in which they came, and what is known of them all once `end` was called.
 
-    `counts` are pictures by label, `bytes` are those of all, none of which counts as less than `floor`.
+    `counts` are pictures by label, `bytes` are those of all, `cost` is what all cost (`costs`) decoded this `way`.
     """
 
     file: SpoolFile
-    floor: int = 0
+    way: str = EXACT
     rows: int = 0
     bytes: int = 0
+    cost: int = 0
     counts: Counter[str] = field(default_factory=Counter)
     first: tuple[str, int] | None = None
     last_path: str = ""
@@ -87,12 +90,13 @@ class Spool:
     def _look_at(self, block: pa.RecordBatch) -> None:
         paths, sizes = block["path"], block["bytes"]
         if self.first is None:
-            self.first = paths[0].as_py(), sizes[0].as_py()
+            self.first = paths[0].as_py(), int(costs(paths[:1], sizes[:1], self.way)[0])
         in_order = pc.all(pc.less_equal(paths[:-1], paths[1:]), min_count=0).as_py()
         self.is_sorted &= in_order and self.last_path <= paths[0].as_py()
         self.last_path = paths[-1].as_py()
         self.rows += block.num_rows
-        self.bytes += pc.sum(pc.max_element_wise(sizes, pa.scalar(self.floor, pa.int64()))).as_py()
+        self.bytes += pc.sum(sizes).as_py()
+        self.cost += int(costs(paths, sizes, self.way).sum())
         for entry in pc.value_counts(block["label"]):
             label, count = entry.values()
             self.counts[label.as_py()] += count.as_py()

@@ -89,12 +89,20 @@ def test_what_an_earlier_attempt_has_done_is_not_counted_into_the_rate(monkeypat
     assert ended["text"] == "Features: 2,000 pictures, 20 images/s"
 
 
-def test_progress_comes_once_in_a_while() -> None:
+def test_progress_comes_with_the_first_things_done_and_then_once_in_a_while() -> None:
     narrating, sink = narrator(terminal=False)
     with narrating.pictures("features", "Features", 2000) as phase:
         for done in range(0, 2000, 10):
             phase.report(done)
-    assert [event["event"] for event in events(sink)] == ["phase"]
+    first, ended = events(sink)
+    assert (first["event"], first["done"], ended["event"]) == ("progress", 10, "phase")
+
+
+def test_something_turns_on_a_terminal_before_anything_is_done() -> None:
+    narrating, sink = narrator(terminal=True)
+    with narrating.pictures("features", "Features", 200):
+        pass
+    assert any(letter in sink.getvalue() for letter in "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏")
 
 
 def test_a_phase_has_its_seconds_and_what_it_came_to() -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from pipeline.errors import DiskFullError, InputError
 from pipeline.pictures import listing, spool
+from pipeline.pictures.costs import ONE
 from pipeline.pictures.listing import all_pictures, list_pictures
 from pipeline.settings import RunSettings
 from pipeline.storage import local
@@ -126,7 +127,7 @@ def test_a_list_of_many_blocks_is_read_as_often_as_is_wanted(
     with listing.listed(folder) as found:
         assert [found.table().equals(whole) for _ in range(2)] == [True, True]
         assert found.counts == {"Apple Green": 20, "Apple Red": 10, "Pear": 30}
-        assert (found.rows, found.cost) == (60, 60 * listing.PICTURE_FLOOR_BYTES)
+        assert (found.rows, found.cost) == (60, 60 * ONE)
 
 
 def test_a_disk_without_room_for_the_list_is_told_as_such(
