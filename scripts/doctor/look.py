@@ -30,6 +30,7 @@ MACHINE = (
     Check("tools", tools.check),
 )
 NETWORK = (Check("proxy", network.proxy), Check("network", network.way_out))
+PACKAGES = Check("packages", network.packages)
 
 
 def doctor() -> None:
@@ -39,7 +40,7 @@ def doctor() -> None:
         Check("credentials", partial(credentials.of, region)),
         Check("address", partial(network.address, region, name)),
     )
-    checks = [*MACHINE, *NETWORK, *of_account]
+    checks = [*MACHINE, *NETWORK, PACKAGES, *of_account]
     if missing := failed(checks):
         raise MissingError(f"{len(missing)} of {len(checks)} are not ready: see above.")
     console.say("Ready. Next: make init, or make up")

@@ -2,19 +2,25 @@
 
 import platform
 import ssl
+import sys
 import urllib.error
 import urllib.request
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from pathlib import Path
 
+from scripts import processes
 from scripts.access import certificates, errors
 from scripts.access.proxy import named_proxy
 from scripts.aws import own_address
+from scripts.doctor import environment
 from scripts.errors import InputError, MissingError, OperatorError
 
 # AWS takes signatures that are up to 15 minutes old, S3 as well; beyond 5 it is a matter of time.
 SKEW_SECONDS = 300
 SECONDS = 5
+# Any small package that every index has.
+ASKED_FOR = "pip"
 
 
 def way_out() -> str:
@@ -34,6 +40,21 @@ def way_out() -> str:
     if date and abs((parsedate_to_datetime(date) - datetime.now(UTC)).total_seconds()) > SKEW_SECONDS:
         raise MissingError(errors.wrong_clock(date))
     return f"HTTPS{_by_proxy()} works, and the clock is right"
+
+
+def packages() -> str:
+    """Have uv look a package up where it gets all of them, as `make setup` does. Raises InputError with its words."""
+    bounds = {"UV_HTTP_TIMEOUT": str(SECONDS), "UV_HTTP_RETRIES": "0"}
+    asked = ["pip", "install", "-q", "--dry-run", "--no-deps", "--refresh-package", ASKED_FOR, "--reinstall", ASKED_FOR]
+    uv = Path(sys.executable).with_name("uv")
+    done = processes.capture([uv, *asked, "--python", sys.executable], env={**bounds, **environment.for_uv()})
+    if done.code == 0:
+        return "Python's can be had"
+    said = [line.strip() for line in done.err.splitlines() if line.strip()] or ["uv said nothing"]
+    first, last = said[0].removeprefix("error: "), said[-1].removeprefix("cause: ")
+    raise InputError(
+        f"Python's cannot be had ({first}; {last}): export HTTPS_PROXY, PIP_CERT or PIP_INDEX_URL as your company says."
+    )
 
 
 def proxy() -> str:

@@ -20,17 +20,19 @@ def checks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "terraform.tfvars").write_text('cluster_name = "fruits"\nregion = "eu-central-1"\n')
     monkeypatch.setattr(look, "MACHINE", (Check("python", lambda: "3.12"), Check("disk", lambda: no("Make room."))))
     monkeypatch.setattr(look, "NETWORK", ())
+    monkeypatch.setattr(look, "PACKAGES", Check("packages", lambda: "had"))
     monkeypatch.setattr(look.credentials, "of", lambda region: f"account 1 in {region}")
     monkeypatch.setattr(look.network, "address", lambda region, name: f"let in by {name} in {region}")
 
 
 @pytest.mark.usefixtures("checks")
 def test_each_check_has_a_line_and_what_fails_is_counted(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(MissingError, match=r"^1 of 4 are not ready: see above\.$"):
+    with pytest.raises(MissingError, match=r"^1 of 5 are not ready: see above\.$"):
         look.doctor()
     assert capsys.readouterr().out == (
         "  python        3.12\n"
         "  disk          NOT READY: Make room.\n"
+        "  packages      had\n"
         "  credentials   account 1 in eu-central-1\n"
         "  address       let in by fruits in eu-central-1\n"
     )

@@ -2,12 +2,14 @@
 
 import ssl
 import subprocess
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -26,6 +28,19 @@ def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @contextmanager
+def serving(handler: type[BaseHTTPRequestHandler], tls: Path | None) -> Iterator[str]:
+    """A server of this process, by TLS where there is a certificate; gives its address."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        if tls:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(tls)
+            server.socket = context.wrap_socket(server.socket, server_side=True)
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        yield f"{'https' if tls else 'http'}://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+@contextmanager
 def served(monkeypatch: pytest.MonkeyPatch, minutes: int = 0, tls: Path | None = None) -> Iterator[None]:
     """A service that tells an address, whose clock is so many minutes ahead; with a certificate, by TLS."""
     date = format_datetime(datetime.now(UTC) + timedelta(minutes=minutes), usegmt=True)
@@ -40,16 +55,9 @@ def served(monkeypatch: pytest.MonkeyPatch, minutes: int = 0, tls: Path | None =
         def log_message(self, *_: object) -> None:
             """Nothing."""
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        if tls:
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            context.load_cert_chain(tls)
-            server.socket = context.wrap_socket(server.socket, server_side=True)
-        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-        scheme = "https" if tls else "http"
-        monkeypatch.setenv(own_address.OTHER_ENDPOINT, f"{scheme}://127.0.0.1:{server.server_port}")
+    with serving(Handler, tls) as address:
+        monkeypatch.setenv(own_address.OTHER_ENDPOINT, address)
         yield
-        server.shutdown()
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +65,7 @@ def own_certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A certificate that nobody has signed, with its key, in one file."""
     folder = tmp_path_factory.mktemp("tls")
     words = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=company"]
-    words += ["-addext", "subjectAltName=IP:127.0.0.1"]
+    words += ["-addext", "subjectAltName=IP:127.0.0.1", "-addext", "basicConstraints=critical,CA:FALSE"]
     files = ["-keyout", folder / "key", "-out", folder / "certificate"]
     subprocess.run(["openssl", *words, *files], check=True, capture_output=True)
     (folder / "both").write_bytes((folder / "certificate").read_bytes() + (folder / "key").read_bytes())
@@ -115,3 +123,51 @@ def test_what_a_proxy_is_not_good_for_is_told_and_its_password_is_not(monkeypatc
         "https_proxy=http://proxy:3128: Terraform, AWS and packages go by it; ssh does not: where port 22 is closed to "
         "you, set ssh_proxy_jump in terraform.tfvars"
     )
+
+
+@contextmanager
+def an_index(monkeypatch: pytest.MonkeyPatch, tls: Path | None = None) -> Iterator[list[str]]:
+    """An index of packages that has one, which uv is told of; gives the paths that were asked for."""
+    asked: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            wheel = f"{network.ASKED_FOR}-1.0-py3-none-any.whl"
+            is_page = self.path == f"/simple/{network.ASKED_FOR}/"
+            body = f"Metadata-Version: 2.1\nName: {network.ASKED_FOR}\nVersion: 1.0\n"
+            if is_page:
+                body = f'<a href="/{wheel}#sha256={"0" * 64}" data-core-metadata="true">{wheel}</a>'
+            self.send_response_only(200 if is_page or self.path == f"/{wheel}.metadata" else 404)
+            self.send_header("Content-Type", "text/html" if is_page else "text/plain")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body.encode())
+
+        def log_message(self, *_: object) -> None:
+            """Nothing."""
+
+    with serving(Handler, tls) as address, tempfile.TemporaryDirectory() as cache:
+        monkeypatch.setenv("PIP_INDEX_URL", f"{address}/simple")
+        monkeypatch.setenv("UV_CACHE_DIR", cache)
+        yield asked
+
+
+def test_where_packages_come_from_is_asked_by_pip_s_settings_and_nothing_is_installed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    before = metadata.version(network.ASKED_FOR)
+    with an_index(monkeypatch) as asked:
+        assert network.packages() == "Python's can be had"
+    assert asked[0] == f"/simple/{network.ASKED_FOR}/"
+    assert metadata.version(network.ASKED_FOR) == before
+
+
+def test_packages_behind_a_certificate_that_nobody_knows_are_told_with_what_to_export(
+    own_certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with an_index(monkeypatch, tls=own_certificate):
+        with pytest.raises(InputError, match=r"^Python's cannot be had \(.*certificate.*\): export .*PIP_CERT"):
+            network.packages()
+        monkeypatch.setenv("PIP_CERT", str(own_certificate.with_name("certificate")))
+        assert network.packages() == "Python's can be had"
