@@ -3,7 +3,7 @@
 import math
 import os
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,6 @@ SEED = 7
 SIDE = 100
 PER_CLASS = 50
 PHOTO_SIZE = 4000, 3000
-PHOTOS_PER_CLASS = 4
 # How far a camera's grain goes up and down, of 255.
 _GRAIN = 6
 _ON_ITS_SIDE = 6  # EXIF: a photo whose top lies at the right
@@ -45,17 +44,17 @@ def draw_pictures(folder: Path, per_class: int = PER_CLASS) -> None:
             picture.save(folder / name / f"{number:02d}.jpg", quality=90)
 
 
-def draw_photos(folder: Path, per_class: int = PHOTOS_PER_CLASS) -> None:
-    """Write `per_class` photos of 12 megapixels of each of FRUITS, of four kinds in turn, `<folder>/<class>/<number>`.
+def draw_photos(folder: Path, fruits: Iterable[str] = FRUITS) -> None:
+    """Write four photos of 12 megapixels of each fruit, each of another kind, `<folder>/<class>/IMG_<number>`.
 
     The kinds: a JPEG, one that is stored on its side and says so in EXIF, a progressive one, a grey PNG of 16 bits.
     """
     kinds = (_as_jpeg, _on_its_side, _as_progressive, _as_deep_grey)
     tasks = []
-    for name in FRUITS:
+    for name in fruits:
         (folder / name).mkdir(parents=True, exist_ok=True)
-        for number in range(per_class):
-            tasks.append(partial(_draw_photo, folder / name / f"IMG_{number:04d}", name, number, kinds[number % 4]))
+        for number, kind in enumerate(kinds):
+            tasks.append(partial(_draw_photo, folder / name / f"IMG_{number:04d}", name, number, kind))
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         list(pool.map(lambda task: task(), tasks))
 

@@ -2,14 +2,17 @@
 
 import os
 import shutil
+import socket
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
 from tests.cluster import reference
 from tests.cluster.operator import Operator
 from tests.conftest import Need
+from tests.doubles import opening_proxy
 from tests.sandbox import handle, machine
 from tests.sandbox.cloud import prepared_cloud
 from tests.sandbox.machine import SandboxError
@@ -56,6 +59,31 @@ def operator(machine_for_hosts: None, need: Need, tmp_path_factory: pytest.TempP
         folder = tmp_path_factory.mktemp("operator") / os.environ.get("ORCHARD_FOLDER", "laptop")
         folder.mkdir()
         yield Operator(folder, cloud)
+
+
+@pytest.fixture(scope="session")
+def company(operator: Operator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """A laptop in a company: AWS is there by TLS alone, which a proxy opens with a CA of its own, and only by it."""
+    assert operator.cloud.sandbox.run
+    authority = opening_proxy.Authority(tmp_path_factory.mktemp("company"))
+    address, double = str(operator.cloud.sandbox.run.gateway), urlsplit(operator.cloud.aws.endpoint_url)
+    assert double.hostname
+    assert double.port
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        proxy = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        with opening_proxy.serving(listener, authority, {address: (double.hostname, double.port)}) as asked:
+            by_tls = {
+                name: value.replace(operator.cloud.aws.endpoint_url, f"https://{address}")
+                for name, value in operator.environment.items()
+                if name.startswith("AWS_ENDPOINT_URL")
+            }
+            yield {
+                **dict.fromkeys(("HTTPS_PROXY", "https_proxy"), proxy),
+                **dict.fromkeys(("NO_PROXY", "no_proxy", "HTTP_PROXY", "http_proxy"), ""),
+                **by_tls,
+                "AWS_CA_BUNDLE": str(authority.file),
+            }
+            assert set(asked) == {address}
 
 
 @pytest.fixture(scope="session")

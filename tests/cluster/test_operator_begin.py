@@ -124,9 +124,11 @@ def test_a_worker_that_aws_has_no_room_for_is_named_and_half_a_cluster_goes_down
 # Its life
 
 
-def up_until(operator: Operator, line: str, reached: Callable[[], Any] = lambda: True) -> subprocess.Popen[str]:
+def up_until(
+    operator: Operator, line: str, reached: Callable[[], Any] = lambda: True, **environment: str
+) -> subprocess.Popen[str]:
     """Type `up`, and wait until it has printed the line and the moment is reached."""
-    process = operator.begin("up")
+    process = operator.begin("up", **environment)
     assert process.stdout
     said = ""
     for said in process.stdout:
@@ -151,13 +153,16 @@ def test_up_that_is_interrupted_says_how_to_go_on(operator: Operator) -> None:
     assert re.search(r"^Stopped.* again goes on\.$", said, re.MULTILINE), said
 
 
-def test_up_ends_well_though_it_was_killed_while_others_worked_for_it(operator: Operator) -> None:
+def test_up_behind_a_proxy_ends_well_though_it_was_killed_while_others_worked_for_it(
+    operator: Operator, company: dict[str, str]
+) -> None:
     calls = operator.cloud.aws.calls
-    operator.kill(up_until(operator, "Checks"))
-    operator.kill(up_until(operator, "Plan", lambda: "ec2:RunInstances" in calls()))
+    operator.kill(up_until(operator, "Checks", **company))
+    operator.kill(up_until(operator, "Plan", lambda: "ec2:RunInstances" in calls(), **company))
     # Terraform went on alone: this one waits for its end.
-    operator.kill(up_until(operator, "SSH", lambda: "PLAY [Make each host a Spark node]" in operator.log()))
-    done = operator.type("up")
+    in_ansible = lambda: "PLAY [Make each host a Spark node]" in operator.log()  # noqa: E731
+    operator.kill(up_until(operator, "SSH", in_ansible, **company))
+    done = operator.type("up", **company)
     assert "Waiting for what `make up` (process " in done.out
     assert "2 workers alive" in done.out
     assert re.search(r"^price +1\.01 USD an hour, 24\.33 USD a day", done.out, re.MULTILINE), done.text

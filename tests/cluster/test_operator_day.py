@@ -129,8 +129,8 @@ def test_without_runs_the_list_says_how_to_begin_one(operator: Operator) -> None
     )
 
 
-def test_pictures_are_uploaded_once(operator: Operator, pictures: Path) -> None:
-    sent = operator.make("upload", f"DATA={pictures}")
+def test_pictures_are_uploaded_once(operator: Operator, pictures: Path, company: dict[str, str]) -> None:
+    sent = operator.make("upload", f"DATA={pictures}", **company)
     assert sent.code == 0, sent.text
     assert "Uploaded 300 of 300 files (" in sent.out
     assert sent.out.endswith("Next: make run\n")
@@ -138,8 +138,11 @@ def test_pictures_are_uploaded_once(operator: Operator, pictures: Path) -> None:
     assert "Uploaded 0 of 300 files (0 bytes)" in operator.make("upload", f"DATA={pictures}").out
 
 
-def test_a_run_ends_and_says_what_it_came_to(operator: Operator, imagenet_weights: Path) -> None:
-    done = operator.make("run", f"RUN={FIRST}", f"WEIGHTS={imagenet_weights}", "ARGS=--components '20'")
+def test_a_run_ends_and_says_what_it_came_to(
+    operator: Operator, imagenet_weights: Path, company: dict[str, str]
+) -> None:
+    words = (f"RUN={FIRST}", f"WEIGHTS={imagenet_weights}", "ARGS=--components '20'")
+    done = operator.make("run", *words, **company)
     assert done.code == 0, done.text
     print(f"run over 300 pictures: {done.seconds:.0f} s")
     assert f"Run {FIRST} (mini) has begun on the master.\n" in done.out
@@ -176,9 +179,9 @@ def test_a_master_that_does_not_say_what_it_is_names_the_next_step(operator: Ope
         operator.shell.must(master, f"sudo mv {facts}.away {facts}")
 
 
-def test_the_results_are_those_of_a_local_run(operator: Operator, local_run: Path) -> None:
+def test_the_results_are_those_of_a_local_run(operator: Operator, local_run: Path, company: dict[str, str]) -> None:
     for _ in range(2):  # the second time over the first one's files
-        done = operator.make("results")
+        done = operator.make("results", **company)
         assert done.code == 0, done.text
     folder = operator.checkout / "results" / FIRST
     assert f"Report           {folder / 'report.html'}\n" in done.out

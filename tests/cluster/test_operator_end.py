@@ -271,8 +271,10 @@ def schedules_moved_to(operator: Operator, at: datetime) -> list[str]:
     return names
 
 
-def test_down_after_an_automatic_stop_settles_the_ledger_and_leaves_the_bucket_only(operator: Operator) -> None:
-    done = operator.type("down", YES="1")
+def test_down_behind_a_proxy_after_an_automatic_stop_settles_the_ledger_and_leaves_the_bucket_only(
+    operator: Operator, company: dict[str, str]
+) -> None:
+    done = operator.type("down", YES="1", **company)
     assert re.search(
         rf"^The bucket {operator.bucket} stays with [\d,]+ objects .*about 0\.00 USD", done.out, re.MULTILINE
     )

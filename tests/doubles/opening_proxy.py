@@ -1,13 +1,15 @@
 """A company's proxy: the only way out, and it opens TLS. It shows certificates by a CA of its own."""
 
 import datetime
+import ipaddress
 import select
 import socket
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import MappingProxyType
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -60,30 +62,44 @@ class Authority:
             .not_valid_before(now - datetime.timedelta(days=1))
             .not_valid_after(now + datetime.timedelta(days=2))
             .add_extension(x509.BasicConstraints(ca=is_authority, path_length=None), critical=True)
-            .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+            .add_extension(x509.SubjectAlternativeName([_general(name)]), critical=False)
         )
         return made.sign(self._key, hashes.SHA256())
 
 
+def _general(name: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(name))
+    except ValueError:
+        return x509.DNSName(name)
+
+
 @contextmanager
-def serving(listener: socket.socket, authority: Authority) -> Iterator[list[str]]:
-    """Serve CONNECT on this socket for the time of the block; gives the hosts that were asked for, as they are."""
+def serving(
+    listener: socket.socket, authority: Authority, plain: Mapping[str, tuple[str, int]] = MappingProxyType({})
+) -> Iterator[list[str]]:
+    """Serve CONNECT on this socket for the time of the block; gives the hosts that were asked for, as they are.
+
+    A host in `plain` is a server without TLS at this address and port, which can be had so by this proxy alone.
+    """
     asked: list[str] = []
-    threading.Thread(target=_accept, args=(listener, authority, asked), daemon=True).start()
+    threading.Thread(target=_accept, args=(listener, authority, plain, asked), daemon=True).start()
     try:
         yield asked
     finally:
         listener.close()
 
 
-def _accept(listener: socket.socket, authority: Authority, asked: list[str]) -> None:
+def _accept(
+    listener: socket.socket, authority: Authority, plain: Mapping[str, tuple[str, int]], asked: list[str]
+) -> None:
     with suppress(OSError):  # so a listener says that it was closed
         while True:
             client, _ = listener.accept()
-            threading.Thread(target=_serve, args=(client, authority, asked), daemon=True).start()
+            threading.Thread(target=_serve, args=(client, authority, plain, asked), daemon=True).start()
 
 
-def _serve(client: socket.socket, authority: Authority, asked: list[str]) -> None:
+def _serve(client: socket.socket, authority: Authority, plain: Mapping[str, tuple[str, int]], asked: list[str]) -> None:
     with suppress(OSError), client:
         client.settimeout(SECONDS)
         head = b""
@@ -98,23 +114,23 @@ def _serve(client: socket.socket, authority: Authority, asked: list[str]) -> Non
             client.sendall(b"HTTP/1.1 405 Method Not Allowed\r\nContent-Length: 0\r\n\r\n")
             return
         try:
-            there = socket.create_connection((host, int(port)), SECONDS)
+            there = socket.create_connection(plain.get(host, (host, int(port))), SECONDS)
         except OSError:
             client.sendall(b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n")
             return
         client.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
-        with (
-            authority.context(host).wrap_socket(client, server_side=True) as ours,
-            ssl.create_default_context().wrap_socket(there, server_hostname=host) as theirs,
-        ):
+        known = there if host in plain else ssl.create_default_context().wrap_socket(there, server_hostname=host)
+        with authority.context(host).wrap_socket(client, server_side=True) as ours, known as theirs:
             _pass_on(ours, theirs)
 
 
-def _pass_on(one: ssl.SSLSocket, other: ssl.SSLSocket) -> None:
+def _pass_on(one: socket.socket, other: socket.socket) -> None:
     to = {one: other, other: one}
     while True:
         # What TLS has read already no select sees.
-        ready = [end for end in to if end.pending()] or select.select(list(to), [], [], SECONDS)[0]
+        ready = [end for end in to if isinstance(end, ssl.SSLSocket) and end.pending()] or select.select(
+            list(to), [], [], SECONDS
+        )[0]
         if not ready:
             return
         for end in ready:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from pipeline.pictures.demo_pictures import draw_pictures
+from pipeline.pictures.demo_pictures import draw_photos, draw_pictures
 from scripts import console
 from tests.doubles.aws.resources import resources_of
 from tests.sandbox import sweep
@@ -23,6 +23,8 @@ ROOT = environment.ROOT
 # For a command that Ctrl-C has reached, too, to end in good order.
 LAST_SECONDS = 60
 STOPPED = 130  # as a shell has it after Ctrl-C
+# Whose photos lie among the pictures: one that is turned and one of 16 bits, too.
+PHOTOGRAPHED = ("Banana", "Lemon")
 COMMANDS = ("plan", "up", "upload", "run", "results", "status", "down")
 
 
@@ -102,8 +104,9 @@ def _said_of(left: list[str]) -> str:
 
 
 def drawn(folder: Path) -> str:
-    """Pictures in the cloud's own folder: of a killed rehearsal, they go with it."""
+    """Pictures, and a phone's photos among them, in the cloud's own folder: of a killed rehearsal, they go with it."""
     draw_pictures(folder / "pictures")
+    draw_photos(folder / "pictures", PHOTOGRAPHED)
     return str(folder / "pictures")
 
 

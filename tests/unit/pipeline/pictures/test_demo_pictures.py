@@ -32,9 +32,8 @@ def test_the_demo_s_photos_are_large_some_on_their_side_some_of_16_bits(
 ) -> None:
     assert PHOTO_SIZE[0] * PHOTO_SIZE[1] == 12_000_000
     monkeypatch.setattr(demo_pictures, "PHOTO_SIZE", (400, 300))
-    monkeypatch.setattr(demo_pictures, "FRUITS", {"Pear": FRUITS["Pear"]})
     for folder in ("one", "two"):
-        draw_photos(tmp_path / folder)
+        draw_photos(tmp_path / folder, ["Pear"])
     files = sorted((tmp_path / "one" / "Pear").iterdir())
     assert [file.name for file in files] == ["IMG_0000.JPG", "IMG_0001.JPG", "IMG_0002.jpeg", "IMG_0003.png"]
     assert [Image.open(file).mode for file in files] == ["RGB", "RGB", "RGB", "I;16"]
