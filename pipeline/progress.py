@@ -31,6 +31,8 @@ from rich.text import Text
 # Seconds from one line of progress to the next where there is no terminal.
 EVERY_SECONDS = 10.0
 PREFIX = "orchard: "
+# What is left of a bar: grey on a light and on a dark terminal, where rich's own is nearly black.
+REST = "bright_black"
 BYTES = "bytes"
 # What a terminal obeys and a person does not see: control characters but newline and tab, marks that turn the direction
 # of writing, other line ends, halves of characters.
@@ -233,7 +235,7 @@ class Narrator:
             # What turns while the first things are not done yet.
             SpinnerColumn(_spinner(self.console)),
             TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=30),
+            BarColumn(bar_width=30, style=REST),
             *how_far,
             TimeRemainingColumn(compact=True),
             TextColumn("left"),

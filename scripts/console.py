@@ -23,6 +23,7 @@ from scripts.errors import BusyError, InputError, MissingError
 CHECKOUT = Path(__file__).resolve().parents[1]
 LOGS = CHECKOUT / ".orchard" / "logs"
 NAME_WIDTH = 16
+_REST = "bright_black"  # of a bar, as in the job: grey on any terminal
 PAGE_WIDTH = 1000  # wider than any table here: a terminal breaks a line itself
 
 # What a terminal obeys and a person does not see: the job has the same rule for what it prints itself.
@@ -195,7 +196,7 @@ def bar(name: str) -> Iterator[Bar]:
     """A bar for the time of the block; gone at its end."""
     text = TextColumn("{task.description}", markup=False)
     beside = TextColumn("{task.fields[beside]}", markup=False)
-    columns = (SpinnerColumn(_spinner()), text, BarColumn(bar_width=30), beside)
+    columns = (SpinnerColumn(_spinner()), text, BarColumn(bar_width=30, style=_REST), beside)
     with Progress(*columns, console=_console, transient=True) as live:
         yield Bar(name, live)
 

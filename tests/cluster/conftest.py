@@ -68,10 +68,9 @@ def company(operator: Operator, tmp_path_factory: pytest.TempPathFactory) -> Ite
     authority = opening_proxy.Authority(tmp_path_factory.mktemp("company"))
     address, double = str(operator.cloud.sandbox.run.gateway), urlsplit(operator.cloud.aws.endpoint_url)
     assert double.hostname
-    assert double.port
     with socket.create_server(("127.0.0.1", 0)) as listener:
         proxy = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        with opening_proxy.serving(listener, authority, {address: (double.hostname, double.port)}) as asked:
+        with opening_proxy.serving(listener, authority, {address: (double.hostname, double.port or 80)}) as asked:
             by_tls = {
                 name: value.replace(operator.cloud.aws.endpoint_url, f"https://{address}")
                 for name, value in operator.environment.items()

@@ -29,6 +29,8 @@ from tests.sandbox.chaos.session import reaching_s3
 from tests.sandbox.chaos.trial import Trial
 from tests.sandbox.faults import hosts as faults
 from tests.sandbox.faults.catalogue import FAULTS
+from tests.sandbox.host import Host
+from tests.sandbox.ssh import Shell
 from tests.waiting import wait_until
 
 NOTEBOOK_SECONDS = 600
@@ -359,6 +361,10 @@ def test_a_run_outlives_a_lost_connection_and_its_client_and_is_ended_from_anoth
         with faults.operator_offline(operator.host("master")):
             assert client.stderr.readline().endswith(f". Run {TORN} goes on by itself; trying again.\n")
         assert client.stderr.readline().startswith("The master answers again after ")
+        with laptop_asleep(client):
+            forget_connections(operator.host("master"), operator.shell)
+        assert client.stderr.readline().endswith(f". Run {TORN} goes on by itself; trying again.\n")
+        assert client.stderr.readline().startswith("The master answers again after ")
         operator.kill(client)
         assert [run["run_id"] for run in status(operator)["runs"]] == [TORN]
         assert re.match(rf"{TORN} +running", state_of(operator, TORN))
@@ -382,6 +388,20 @@ def test_a_run_outlives_a_lost_connection_and_its_client_and_is_ended_from_anoth
     assert operator.refused(7, "stop-run") == (
         "No run is under way: `make run` begins one, `make runs` lists what there was."
     )
+
+
+@contextmanager
+def laptop_asleep(client: subprocess.Popen[str]) -> Iterator[None]:
+    """Its lid is closed for the time of the block."""
+    client.send_signal(signal.SIGSTOP)
+    yield
+    client.send_signal(signal.SIGCONT)
+
+
+def forget_connections(host: Host, shell: Shell) -> None:
+    """What a host does whose clients have been silent for an hour; the one that this is said by goes, too."""
+    assert shell.run(host, "sudo pkill -KILL -f '^sshd: [a-z]+@'").returncode != 0
+    wait_until(lambda: shell.run(host, "pgrep -c -f '^sshd: [a-z]+@'").stdout.strip() == "1", "no session but this", 30)
 
 
 def show_ui(operator: Operator, need: Need) -> None:
