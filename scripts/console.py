@@ -8,7 +8,7 @@ import re
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -101,9 +101,10 @@ def log_file() -> Path:
 
 
 def log(text: str) -> None:
-    """Keep text in the log file; show it too when asked to be verbose."""
+    """Keep text in the log file, where it can be; show it too when asked to be verbose."""
     text = visible(text.rstrip("\n"))
-    with log_file().open("a", encoding="utf-8") as file:
+    # Where the disk is full, whatever has to be written says so; what is only read does without a log.
+    with suppress(OSError), log_file().open("a", encoding="utf-8") as file:
         file.write(f"{text}\n")
     if _session.verbose:
         _print(_console, text)

@@ -1,5 +1,6 @@
 """What every Fabric task has in common: `-v`, a log file, one sentence for whatever goes wrong, an exit code."""
 
+import errno
 import functools
 import inspect
 import signal
@@ -10,7 +11,9 @@ from typing import Any
 import invoke
 
 from scripts import console
-from scripts.errors import OperatorError, StoppedError
+from scripts.errors import MissingError, OperatorError, StoppedError
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def task(help: dict[str, str] | None = None) -> Callable[[Callable[..., None]], Any]:  # noqa: A002  as invoke names it
@@ -45,12 +48,19 @@ def with_sentences(work: Callable[[], None]) -> None:
         error.message = error.message and console.visible(_with_notes(error.message, error))
         raise
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in _FULL:
+            raise MissingError(_with_notes(_full_disk(error), error)) from None
         console.log(traceback.format_exc())
         sentence = (
             f"Something went wrong that Orchard does not know ({type(error).__name__}: {console.visible(str(error))}): "
             f"see {console.log_file()}."
         )
         raise OperatorError(_with_notes(sentence, error)) from error
+
+
+def _full_disk(error: OSError) -> str:
+    where = f" ({console.visible(str(error.filename))})" if error.filename else ""
+    return f"The disk of this machine is full{where}: make room, then the same command again goes on."
 
 
 def _with_notes(sentence: str, error: BaseException) -> str:

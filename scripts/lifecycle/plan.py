@@ -67,6 +67,7 @@ def check(name: str) -> str:
     """Tools, settings and credentials; gives the account. Raises InputError or MissingError with what to do."""
     tools.check()
     machine.secrets()
+    machine.disk()
     region = checked_region()
     if rehearsal := clients.rehearsal(region):
         console.say(rehearsal)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from scripts import console
-from scripts.errors import HostError, OperatorError, StoppedError
+from scripts.errors import HostError, MissingError, OperatorError, StoppedError
 from scripts.tasks import task, with_sentences
 
 
@@ -77,3 +77,18 @@ def test_every_task_can_be_verbose_and_names_its_log() -> None:
     [(run, verbose, log)] = seen
     assert (stop_run_.name, run, verbose) == ("stop-run", "r-1", True)
     assert "-stop-run-" in log.name
+
+
+def test_a_full_disk_is_said_with_what_to_do_though_no_log_can_be_written_either(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # A device that is always full.
+    monkeypatch.setattr(console, "log_file", lambda: Path("/dev/full"))
+
+    def work() -> None:
+        console.log("so far")
+        Path("/dev/full").write_text("settings")
+
+    with pytest.raises(MissingError) as failure:
+        with_sentences(work)
+    assert str(failure.value) == ("The disk of this machine is full: make room, then the same command again goes on.")
