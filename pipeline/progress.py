@@ -30,6 +30,8 @@ from rich.text import Text
 
 # Seconds from one line of progress to the next where there is no terminal.
 EVERY_SECONDS = 10.0
+# The same for the first one: what takes no longer has none.
+FIRST_SECONDS = 2.0
 PREFIX = "orchard: "
 # What is left of a bar: grey on a light and on a dark terminal, where rich's own is nearly black.
 REST = "bright_black"
@@ -245,18 +247,18 @@ class Narrator:
             yield lambda done, bad=0: live.update(task, completed=done)  # noqa: ARG005  a Report's names
 
     def _reporter(self, name: str, doing: str, total: int, things: str, unit: str) -> Report:
-        last_at, last_done, is_first = time.perf_counter(), 0, True
+        last_at, last_done, wait_for = time.perf_counter(), 0, FIRST_SECONDS
 
         def report(done: int, bad: int = 0) -> None:
-            nonlocal last_at, last_done, is_first
+            nonlocal last_at, last_done, wait_for
             now = time.perf_counter()
-            if done <= last_done or done >= total or (now - last_at < EVERY_SECONDS and not is_first):
+            if done <= last_done or done >= total or now - last_at < wait_for:
                 return
             # Since the last line: what an earlier attempt has done comes all at once at the beginning.
-            rate = (done - last_done) / max(now - last_at, 1e-3)
+            rate = (done - last_done) / (now - last_at)
             left = (total - done) / rate
             progress = Progress(name, doing, done, total, things, round(rate, 1), unit, round(left, 1), bad)
             self.console.print(event_line(progress), markup=False, emoji=False, soft_wrap=True)
-            last_at, last_done, is_first = now, done, False
+            last_at, last_done, wait_for = now, done, EVERY_SECONDS
 
         return report

@@ -13,7 +13,7 @@ from scripts import processes, tfvars
 from scripts.access import certificates, login
 from scripts.terraform import diagnostics, errors
 from scripts.terraform.diagnostics import Event
-from scripts.terraform.validation import NOBODY
+from scripts.terraform.validation import DRIVEN, NOBODY
 
 QUICK_SECONDS = 120
 LONG_SECONDS = 1800  # an apply takes two minutes; a slow region or a spot request may take many more
@@ -103,7 +103,7 @@ class Workspace(Terraform):
     def __init__(self, cluster_name: str) -> None:
         self.cluster_name = cluster_name
         # For its own commands alone: two clusters may be worked on at once from one folder.
-        self._environment = {"TF_WORKSPACE": cluster_name, "TF_IN_AUTOMATION": "1"}
+        self._environment = {"TF_WORKSPACE": cluster_name, **DRIVEN}
 
     def outputs(self) -> dict[str, Any]:
         answer = self._command().output_cmd(json=IsFlagged)

@@ -70,7 +70,7 @@ def company(operator: Operator, tmp_path_factory: pytest.TempPathFactory) -> Ite
     assert double.hostname
     with socket.create_server(("127.0.0.1", 0)) as listener:
         proxy = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        with opening_proxy.serving(listener, authority, {address: (double.hostname, double.port or 80)}) as asked:
+        with opening_proxy.serving(listener, authority, {address: (double.hostname, double.port or 80)}):
             by_tls = {
                 name: value.replace(operator.cloud.aws.endpoint_url, f"https://{address}")
                 for name, value in operator.environment.items()
@@ -82,7 +82,6 @@ def company(operator: Operator, tmp_path_factory: pytest.TempPathFactory) -> Ite
                 **by_tls,
                 "AWS_CA_BUNDLE": str(authority.file),
             }
-            assert set(asked) == {address}
 
 
 @pytest.fixture(scope="session")

@@ -58,7 +58,7 @@ def test_a_terminal_gets_sentences_as_they_are(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_a_pipe_gets_progress_and_the_phase_s_end_as_events(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(progress, "EVERY_SECONDS", 0.0)
+    monkeypatch.setattr(progress, "FIRST_SECONDS", 0.0)
     narrating, sink = narrator(terminal=False)
     with narrating.pictures("features", "Features", 2000) as phase:
         phase.report(500, 3)
@@ -89,13 +89,16 @@ def test_what_an_earlier_attempt_has_done_is_not_counted_into_the_rate(monkeypat
     assert ended["text"] == "Features: 2,000 pictures, 20 images/s"
 
 
-def test_progress_comes_with_the_first_things_done_and_then_once_in_a_while() -> None:
+def test_progress_comes_soon_for_the_first_time_and_then_once_in_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter([0.0, 0.0, 0.0, 1.9, 2.1, 9.0, 12.0, 12.2, 20.0, 20.0])
+    monkeypatch.setattr(progress.time, "perf_counter", lambda: next(clock))
     narrating, sink = narrator(terminal=False)
     with narrating.pictures("features", "Features", 2000) as phase:
-        for done in range(0, 2000, 10):
+        for done in (10, 20, 30, 40, 50):
             phase.report(done)
-    first, ended = events(sink)
-    assert (first["event"], first["done"], ended["event"]) == ("progress", 10, "phase")
+    *under_way, ended = events(sink)
+    assert [event["done"] for event in under_way] == [20, 50]
+    assert ended["event"] == "phase"
 
 
 def test_something_turns_on_a_terminal_before_anything_is_done() -> None:
