@@ -232,7 +232,8 @@ def test_each_way_in_which_a_run_can_end_has_its_next_step() -> None:
 @pytest.fixture
 def said(monkeypatch: pytest.MonkeyPatch) -> Callable[[bool], list[str]]:
     """The job's lines on a terminal or elsewhere, by a clock that is a second further each time it is looked at."""
-    monkeypatch.setattr(narration, "EVERY_SECONDS", 0.0)
+    for name in ("FIRST_SECONDS", "EVERY_SECONDS"):
+        monkeypatch.setattr(narration, name, 0.0)
 
     def lines(terminal: bool) -> list[str]:
         monkeypatch.setattr(narration, "time", SimpleNamespace(perf_counter=count().__next__))

@@ -67,8 +67,7 @@ class FaultyApplication:
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request."""
-        body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
-        environ["wsgi.input"] = BytesIO(body)
+        body = _read_whole(environ)
         if environ["PATH_INFO"].startswith("/_"):
             return self._answer_the_test(environ, body, start_response)
         if KEEPER in environ.get("HTTP_AUTHORIZATION", "") or SCHEDULER in environ.get("HTTP_USER_AGENT", ""):
@@ -149,6 +148,17 @@ class FaultyApplication:
                 self._open_gate()
                 self._faults.clear()
                 self._calls.clear()
+
+
+def _read_whole(environ: dict[str, Any]) -> bytes:
+    """The request's body, which stays to be read; one in chunks, as boto3 sends files by TLS, is whole from now on."""
+    if environ.pop("HTTP_TRANSFER_ENCODING", ""):
+        body = environ["wsgi.input"].read()
+        environ["CONTENT_LENGTH"] = str(len(body))
+    else:
+        body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+    environ["wsgi.input"] = BytesIO(body)
+    return bytes(body)
 
 
 def _give(start_response: StartResponse, answer: bytes, kind: str) -> Iterable[bytes]:
