@@ -40,7 +40,7 @@ VARIABLES = """
 | variable | read by | what for |
 | --- | --- | --- |
 | `AWS_PROFILE`, `AWS_ACCESS_KEY_ID`, ... | all | credentials, as for every AWS tool |
-| `AWS_CA_BUNDLE`, `REQUESTS_CA_BUNDLE`, `SSL_CERT_FILE`, `PIP_CERT` | all | certificates, as a company's: every tool trusts all that are named |
+| `AWS_CA_BUNDLE`, `REQUESTS_CA_BUNDLE`, `SSL_CERT_FILE`, `PIP_CERT` | all | certificates that all tools trust |
 | `HTTPS_PROXY`, `NO_PROXY` | all but ssh | a company's proxy; for ssh there is `ssh_proxy_jump` |
 | `PIP_INDEX_URL`, `PIP_EXTRA_INDEX_URL` | `make setup`, `make submit` | a mirror of packages |
 | `AWS_REGION` | the job | the bucket's region |
