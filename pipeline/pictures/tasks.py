@@ -29,7 +29,8 @@ def planned(pictures: PictureList, cores: int) -> Iterator[pa.Table]:
     wanted = max(pictures.cost / TASK_COST, min(cores * TASKS_PER_CORE, pictures.cost / SMALLEST_TASK), 1)
     slots = min(ceil(wanted), MOST_TASKS)
     pieces = min(IN_PIECES, max(1, pictures.cost // slots // SMALLEST_TASK))
-    cut = min(cores, slots // TASKS_PER_CORE)
+    # Of MOST_TASKS, pieces leave enough for the shares between them.
+    cut = min(cores, slots // TASKS_PER_CORE, MOST_TASKS // (2 * IN_PIECES + 2))
     slots = min(slots, MOST_TASKS - 2 * cut * (pieces - 1))
     return _by_slot(pictures, slots, cut, pieces)
 

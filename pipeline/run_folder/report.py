@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from numpy.typing import NDArray
 from PIL import Image
@@ -96,11 +97,13 @@ def _sample(run: Storage, parts: Sequence[Part], total: int) -> Sample:
         thumbnails |= thumbnails_in(table)
         seen += table.num_rows
     rows = pa.concat_tables(chosen)
+    # Where nearly all pictures are bad, chance may have chosen none of the others.
+    on_the_map = np.flatnonzero(rows["shown"]) if pc.any(rows["shown"]).as_py() else np.arange(rows.num_rows)
     return Sample(
         rows["path"].to_pylist(),
         rows["label"].to_numpy().astype(str),
         vectors_of(rows, "pca"),
-        np.flatnonzero(rows["shown"]),
+        on_the_map,
         thumbnails,
         rows.num_rows == total,
     )

@@ -103,3 +103,8 @@ def test_a_long_list_has_larger_tasks_and_not_more_of_them(file: SpoolFile, monk
     assert max(rows) >= 50
     # Smaller ones at the ends are counted, too.
     assert len(counts([PHOTO] * 10_000, 2, file)) == 20
+    # However many cores there are, each with a first and a last one.
+    rows = counts([PHOTO] * 10_000, 1_000, file)
+    assert len(rows) == 20
+    assert max(rows) <= 1_251
+    assert max(rows[:8] + rows[-8:]) <= 313

@@ -64,6 +64,15 @@ def test_each_point_has_its_own_thumbnail_and_together_they_are_no_longer_than_i
     assert sprite_of(small).size == sprite.size
 
 
+def test_where_chance_has_chosen_no_picture_for_the_map_all_are_points(
+    whole_run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(thumbnails.Shown, "has", lambda *_: False)
+    page = page_of(whole_run)
+    paths = json.loads(re.search(r'"paths": (\[.*?\])', page)[1])
+    assert len(paths) == read_record(open_storage(str(whole_run))).counts["features"]
+
+
 def sprite_of(page: str) -> Image.Image:
     return Image.open(io.BytesIO(base64.b64decode(re.search(r"data:image/jpeg;base64,([^\"]+)", page)[1])))
 
