@@ -107,6 +107,18 @@ def test_an_application_that_has_ended_is_no_longer_under_way_in_the_bucket(
     assert {key for key in kept() if "appstatus" in key} == {f"events/{LOG}/appstatus_{APP}"}
 
 
+def test_nor_is_one_whose_put_s3_had_done_when_its_answer_was_lost(
+    keep: Keep, kept: Callable[[], dict[str, bytes]], events: Path, faulty_s3: FaultyS3
+) -> None:
+    # botocore asks thrice.
+    with faulty_s3.spoiling(Fault("lost", "PUT", key=".inprogress", times=3)):
+        assert keep("events", events) == keep_in_bucket.LEFT
+    assert f"events/{LOG}/appstatus_{APP}.inprogress" in kept()
+    (events / LOG / f"appstatus_{APP}.inprogress").rename(events / LOG / f"appstatus_{APP}")
+    assert keep("events", events) == 0
+    assert {key for key in kept() if "appstatus" in key} == {f"events/{LOG}/appstatus_{APP}"}
+
+
 def test_what_spark_deletes_on_the_host_stays_in_the_bucket(
     keep: Keep, kept: Callable[[], dict[str, bytes]], events: Path
 ) -> None:

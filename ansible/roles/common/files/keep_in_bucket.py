@@ -149,17 +149,12 @@ def keep_events(folder: Path, bucket: str, left: Left) -> None:
     there = found(folder, lambda name: LOG.fullmatch(name) is not None, FILES, LOOKED_AT, left)
     # How an application is comes after its parts.
     new = sorted((name for name in there if noted.is_new(name, there[name])), key=lambda name: (not part(name), name))
-    ended = [name for name in noted.kept if name.endswith(GOING) and name.removesuffix(GOING) in there]
-    if new or ended:
+    if new:
         with noting(noted, folder, left):
             s3 = Bucket(bucket)
             for name, content, stamp in read_in_time(new, folder, FILE_BYTES, noted, left):
                 put_event_log(s3, noted, name, content)
                 noted.kept[name] = (*stamp, True)
-            for name in ended:
-                if name.removesuffix(GOING) in noted.kept and name not in there:
-                    s3.delete(f"{EVENTS}/{name}")
-                    del noted.kept[name]
     elif gone := noted.kept.keys() - there.keys():
         with noting(noted, folder, left):
             noted.kept = {name: stamp for name, stamp in noted.kept.items() if name not in gone}
@@ -174,6 +169,9 @@ def put_event_log(s3: Bucket, noted: Noted, name: str, content: bytes) -> None:
         s3.put(f"{NAMES}/{title_key(title)}/{app}", b"")
         noted.named.append(app)
     s3.put(f"{EVENTS}/{key_of(name)}", packed(name, content))
+    if is_end(name):
+        # Noted or not: the answer to that put may have been lost.
+        s3.delete(f"{EVENTS}/{name}{GOING}")
 
 
 def application(name: str) -> str:
@@ -186,6 +184,11 @@ def part(name: str) -> str:
     """The part that a file is of a log, without its codec; empty for the file that says how the application is."""
     matched = LOG.fullmatch(name)
     return (matched and matched["part"]) or ""
+
+
+def is_end(name: str) -> bool:
+    """Whether the file says that the application has ended: Spark gives its other name up for this one."""
+    return not part(name) and not name.endswith(GOING)
 
 
 def key_of(name: str) -> str:
