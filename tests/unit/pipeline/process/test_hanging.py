@@ -111,3 +111,19 @@ def test_who_says_that_he_is_alive_after_the_end_is_not_taken_to_be_at_work(monk
     assert os.read(source, 10) == b"wwr"
     os.close(source)
     os.close(target)
+
+
+def test_who_works_says_so_a_hundred_times_within_the_silence_that_is_allowed_and_no_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    source, target = os.pipe()
+    monkeypatch.setattr(hanging, "_watchman", lambda _: (target, None))
+    clock = iter([1000.0, 1000.0, 1005.9, 1006.0, 1006.1])
+    monkeypatch.setattr(hanging.time, "monotonic", lambda: next(clock))
+    monkeypatch.delenv(hanging.VARIABLE, raising=False)
+    with hanging.watched() as alive:
+        for _ in range(5):
+            alive()
+    assert os.read(source, 10) == b"wwwr"
+    os.close(source)
+    os.close(target)
