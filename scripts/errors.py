@@ -36,6 +36,14 @@ class MissingError(OperatorError):
     exit_code = 3
 
 
+class FullDiskError(MissingError):
+    """This machine's disk is full, or all but full; `where` is the file that could not be written."""
+
+    def __init__(self, where: str = "") -> None:
+        at = f" ({where})" if where else ""
+        super().__init__(f"The disk of this machine is full{at}: make room, then the same command again goes on.")
+
+
 class AwsError(OperatorError):
     """AWS, or Terraform talking to it, refused or failed."""
 

@@ -14,7 +14,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from scripts import console
-from scripts.errors import AwsError, ConfigurationError, MissingError, OperatorError, StoppedError
+from scripts.errors import (
+    AwsError,
+    ConfigurationError,
+    FullDiskError,
+    MissingError,
+    OperatorError,
+    StoppedError,
+)
+from scripts.room import Room
 from scripts.waiting import wait_until
 
 READ_SECONDS = 0.1  # between two readings of what a command has written
@@ -102,29 +110,30 @@ def follow(
 ) -> Done:
     """Run a long command; each line goes to the log file and to `on_line` as it comes. `out` is all of it.
 
-    Ctrl-C asks the command to stop and waits until it has.
+    Ctrl-C asks the command to stop and waits until it has. So does a disk that fills up: raises FullDiskError.
     """
     program, *arguments = map(str, words)
     console.log(f"$ {program} {' '.join(arguments)}")
     log = console.log_file()
-    with log.open("ab") as output:
-        begins = output.tell()
-        process = subprocess.Popen(
-            [need(program), *arguments],
-            cwd=cwd,
-            env=_environment(env),
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            pass_fds=tuple(inherited),
-        )
-    lines = _Lines(log, begins, on_line)
-    try:
-        _wait(process, program, timeout, lines)
-    except KeyboardInterrupt:
-        how = "has ended in order" if _stop(process) else "was broken off"
-        raise StoppedError(f"Stopped. {program} {how}; the same command again goes on.") from None
+    with Room(log.parent) as room:
+        with log.open("ab") as output:
+            begins = output.tell()
+            process = subprocess.Popen(
+                [need(program), *arguments],
+                cwd=cwd,
+                env=_environment(env),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                pass_fds=tuple(inherited),
+            )
+        lines = _Lines(log, begins, on_line)
+        try:
+            _wait(process, program, timeout, lines, room)
+        except KeyboardInterrupt:
+            how = "has ended in order" if _stop(process) else "was broken off"
+            raise StoppedError(f"Stopped. {program} {how}; the same command again goes on.") from None
     lines.read()
     return Done(process.returncode, lines.text)
 
@@ -160,13 +169,16 @@ class _Lines:
             self._on_line(line)
 
 
-def _wait(process: subprocess.Popen[bytes], program: str, timeout: float, lines: _Lines) -> None:
-    def has_ended() -> bool:
+def _wait(process: subprocess.Popen[bytes], program: str, timeout: float, lines: _Lines, room: Room) -> None:
+    def is_over() -> bool:
         lines.read()
-        return process.poll() is not None
+        return process.poll() is not None or room.is_short()
 
-    if not wait_until(has_ended, seconds=timeout, every=READ_SECONDS):
+    has_found = wait_until(is_over, seconds=timeout, every=READ_SECONDS)
+    if process.poll() is None:
         _stop(process)
+        if has_found:
+            raise FullDiskError
         raise _failure(program)(
             f"{program} was not done within {timeout / 60:.0f} minutes and was stopped: "
             f"{console.log_file()} says how far it came."

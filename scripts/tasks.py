@@ -11,7 +11,7 @@ from typing import Any
 import invoke
 
 from scripts import console
-from scripts.errors import MissingError, OperatorError, StoppedError
+from scripts.errors import FullDiskError, OperatorError, StoppedError
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -49,18 +49,15 @@ def with_sentences(work: Callable[[], None]) -> None:
         raise
     except Exception as error:
         if isinstance(error, OSError) and error.errno in _FULL:
-            raise MissingError(_with_notes(_full_disk(error), error)) from None
+            full = FullDiskError(console.visible(str(error.filename or "")))
+            full.message = _with_notes(str(full), error)
+            raise full from None
         console.log(traceback.format_exc())
         sentence = (
             f"Something went wrong that Orchard does not know ({type(error).__name__}: {console.visible(str(error))}): "
             f"see {console.log_file()}."
         )
         raise OperatorError(_with_notes(sentence, error)) from error
-
-
-def _full_disk(error: OSError) -> str:
-    where = f" ({console.visible(str(error.filename))})" if error.filename else ""
-    return f"The disk of this machine is full{where}: make room, then the same command again goes on."
 
 
 def _with_notes(sentence: str, error: BaseException) -> str:

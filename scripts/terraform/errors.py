@@ -9,7 +9,7 @@ from scripts import console
 from scripts.access import errors as aws
 from scripts.aws import quotas
 from scripts.aws.quotas import QuotaError
-from scripts.errors import AwsError, BusyError, InputError, MissingError, OperatorError
+from scripts.errors import AwsError, BusyError, FullDiskError, InputError, MissingError, OperatorError
 from scripts.terraform import diagnostics
 from scripts.terraform.diagnostics import Diagnostic
 
@@ -62,6 +62,8 @@ ACTION = re.compile(r"not authorized to perform: ([a-z0-9-]+:[A-Za-z]+)")
 UNLOCKED = re.compile(
     r"match any of the\s+checksums|have a package available for your\s+current platform|no package for registry"
 )
+# As Go has it of ENOSPC.
+NO_SPACE = "no space left on device"
 WRONG_TYPE = re.compile(r"not suitable for var\.(?P<name>\w+) declared at .*?: (?P<reason>.*)", re.DOTALL)
 
 
@@ -100,6 +102,8 @@ def failure(doing: str, output: str, cluster_name: str) -> OperatorError:
 
 def explain(doing: str, found: Sequence[Diagnostic], cluster_name: str) -> OperatorError:
     """One sentence for Terraform's reasons: what stands behind the first that Orchard knows, or the first itself."""
+    if any(NO_SPACE in f"{diagnostic.summary} {diagnostic.detail}" for diagnostic in found):
+        return FullDiskError()
     for diagnostic in found:
         if diagnostic.summary == "Error acquiring the state lock":
             return BusyError(_locked(diagnostic.detail, cluster_name))

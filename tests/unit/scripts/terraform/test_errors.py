@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from scripts import console
-from scripts.errors import AwsError, BusyError, InputError, MissingError, OperatorError
+from scripts.errors import AwsError, BusyError, FullDiskError, InputError, MissingError, OperatorError
 from scripts.terraform import errors
 
 LOG = Path("the.log")
@@ -45,6 +45,12 @@ def refused(code: str, message: str = "no") -> str:
             "worker-2 could not be started: your account's quota of vCPUs does not reach (VcpuLimitExceeded); ask for "
             "more under Service Quotas (EC2, Running On-Demand Standard instances), or set fewer workers or a smaller "
             "type in terraform.tfvars, then `make up` again.",
+        ),
+        (
+            # It is no lock of somebody's.
+            event("Error acquiring the state lock", "could not write lock info: no space left on device"),
+            FullDiskError,
+            "The disk of this machine is full: make room, then the same command again goes on.",
         ),
         (
             event(refused("InsufficientInstanceCapacity"), address="aws_instance.master"),
