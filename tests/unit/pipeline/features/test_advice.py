@@ -13,7 +13,7 @@ from tests.pictures import encoded
 
 SETTINGS = RunSettings("", "")
 SENTENCE = (
-    "These are photos of about 12 megapixels: with --decode fast they would take about 27% of the time, for nearly "
+    "These are photos of about 12 megapixels: with --decode fast they would take about 33% of the time, for nearly "
     "the same features (benchmarks/photos.md)."
 )
 
