@@ -38,6 +38,7 @@ class Room:
     def __enter__(self) -> Self:
         self._kept = tempfile.TemporaryFile(dir=self._folder)
         if self.is_short():
+            self._kept.close()
             raise FullDiskError
         # Zeros are no room on disks that compress.
         self._kept.write(os.urandom(KEPT_BYTES))
