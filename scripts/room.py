@@ -54,12 +54,13 @@ class Room:
         self._kept.close()
 
     def is_short(self) -> bool:
-        """Whether a command had better stop."""
+        """Whether a command had better stop. Where nothing at all is left, what was kept is given back."""
         free = shutil.disk_usage(self._folder).free
         if free < NOTHING_BYTES:
             self._kept.close()
         return free < LEAST_BYTES
 
     def _give_back_in_need(self) -> None:
+        # Whoever waits for a command that was asked to stop does not look any more.
         while not self._is_over.wait(LOOK_SECONDS):
             self.is_short()
